@@ -1,0 +1,44 @@
+//! The words ropewalk's parts speak: ids, commands, queries, events, rejections, frames, stored records and their limits.
+//!
+//! Everything that crosses a process, a socket or a disk is defined here once. This crate does no IO, reads no clock and
+//! knows no other crate of ours; JSON Schema and `docs/protocol.md` are generated from it.
+
+pub mod codec;
+mod command;
+mod event;
+mod frame;
+pub mod holder;
+mod ids;
+pub mod limits;
+mod program;
+mod query;
+pub mod record;
+mod rejection;
+pub mod schema;
+mod terminal_frame;
+mod timestamp;
+mod view;
+
+pub use command::{Command, CommandResult};
+pub use event::{
+    AgentAdded, Cause, DaemonStarted, DaemonStopped, Event, EventBody, RunEnded, RunFailed, RunOutcome, RunStarted,
+    SessionAnnotated, SessionCreated, SessionDeleted, SessionEndRequested, SessionEnded, SessionRenamed,
+    StorageDegraded, StorageRestored, Stream, TerminalClosed, TerminalResized, UnknownEvent,
+};
+pub use frame::{
+    AttachParams, Attached, BincodeFrame, ClientInfo, CommandAnswer, CommandParams, DaemonInfo, DetachParams,
+    ErrorData, ErrorObject, EventsFrame, GapFrame, GapReason, Hello, LimitsInfo, LiveFrame, LogInfo, Notification,
+    PROTOCOL_VERSION, PingFrame, QueryAnswer, Request, RequestMethod, ResizeParams, Response, SUBPROTOCOL,
+    SUBPROTOCOL_BINCODE, SnapshotFrame, StopParams, Stopped, SubscribeAfter, SubscribeParams, SubscribeWord,
+    Subscribed, TerminalEndFrame, TerminalGapFrame, UnsubscribeParams, Welcome,
+};
+pub use ids::{AgentId, ClientId, CommandId, IdError, LogId, MachineId, RunId, Seq, SessionId, TerminalId};
+pub use program::{Program, Size};
+pub use query::{Query, QueryResult};
+pub use rejection::{Code, Rejection};
+pub use terminal_frame::{TerminalFrame, TerminalFrameError, TerminalFrameKind};
+pub use timestamp::Timestamp;
+pub use view::{
+    AgentView, DamageView, LogStats, SessionState, SessionStatus, SessionView, StateSnapshot, TerminalView,
+    TimelineEntry, VerifyReport,
+};

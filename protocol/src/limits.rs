@@ -1,0 +1,123 @@
+//! Every bound, with its unit in its name and its reason above it. `docs/limits.md` is generated from this file.
+
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])* $name:ident: $type:ty = $value:expr;)*) => {
+        $($(#[doc = $doc])* pub const $name: $type = $value;)*
+
+        /// Every bound: its name, its value and its reason.
+        #[expect(clippy::cast_possible_truncation, clippy::unnecessary_cast, reason = "all bounds are far below 2^63")]
+        pub const ALL: &[(&str, u64, &str)] = &[$((stringify!($name), $value as u64, concat!($($doc),*)),)*];
+    };
+}
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+limits! {
+    /// A frame on the wire, either way. Larger than any stored chunk; small enough that a connection's buffers stay small.
+    FRAME_BYTES_MAX: usize = MIB;
+    /// What one decode may ask for. No frame or record is larger.
+    CODEC_BYTES_MAX: usize = 4 * MIB;
+    /// A stored value. sled keeps 16 values in a leaf and moves a leaf over a quarter of a 4 MiB segment into a file that no sync covers.
+    STORED_VALUE_BYTES_MAX: usize = 56 * KIB;
+    /// One event's stored record: a chunk must hold it with its header.
+    EVENT_BYTES_MAX: usize = 40 * KIB;
+    /// The records of one commit, before compression. With its header a chunk stays below a stored value's bound.
+    CHUNK_RECORD_BYTES_MAX: usize = 48 * KIB;
+    /// Events of one commit. sled stalls readers while a batch is applied: 2.4 ms at 256, 10 ms at 1,024.
+    COMMIT_EVENTS_MAX: usize = 256;
+    /// Terminal bytes of one commit, before compression. Keeps a commit near 10 ms on a slow disk.
+    COMMIT_OUTPUT_BYTES_MAX: usize = MIB;
+    /// Terminal bytes of one stored row, before compression.
+    OUTPUT_ROW_BYTES_MAX: usize = 48 * KIB;
+    /// Batches that wait for the log's writer. A full queue refuses commands with `busy`.
+    WRITER_QUEUE_BATCHES_MAX: usize = 4096;
+    /// A volume of the log: the part of memory that sled's cache cannot give back is bounded by it.
+    VOLUME_BYTES_MAX: usize = 64 * MIB;
+    /// Sealed volumes open at once, each some 40 MiB resident while it is read.
+    SEALED_VOLUMES_OPEN_MAX: usize = 2;
+    /// Recent events kept in memory for subscribers that are nearly caught up.
+    TAIL_BYTES_MAX: usize = 4 * MIB;
+    /// Ids of recent commands kept in memory, so that a new command costs no read.
+    RECENT_COMMANDS_MAX: usize = 16 * KIB;
+    /// A page of events read for one subscriber at a time.
+    PAGE_BYTES_MAX: usize = 256 * KIB;
+    /// Events in one page of a query.
+    PAGE_EVENTS_MAX: usize = 1000;
+    /// Sessions in one page of a query or in one snapshot frame.
+    PAGE_SESSIONS_MAX: usize = 500;
+    /// Damaged ranges one check of the log lists.
+    DAMAGE_RANGES_MAX: usize = 1000;
+    /// Commands waiting in one actor's mailbox. A full mailbox answers `busy`.
+    MAILBOX_COMMANDS_MAX: usize = 256;
+    /// Actors awake and idle. The one idle longest is put to sleep first.
+    ACTORS_AWAKE_MAX: usize = 256;
+    /// Milliseconds an idle actor stays awake.
+    ACTOR_IDLE_MILLIS_MAX: u64 = 10_000;
+    /// Requests of one connection that wait for an answer. Then the connection is not read until one is answered.
+    REQUESTS_IN_FLIGHT_MAX: usize = 256;
+    /// Subscriptions of one connection.
+    SUBSCRIPTIONS_MAX: usize = 64;
+    /// Terminals one connection is attached to.
+    ATTACHMENTS_MAX: usize = 64;
+    /// Connections to the daemon. Each costs a file descriptor and some 40 KiB.
+    CONNECTIONS_MAX: usize = 512;
+    /// Answers and frames that wait to be written to one connection. Bulk is pulled, never queued.
+    SEND_QUEUE_FRAMES_MAX: usize = 512;
+    /// Milliseconds between heartbeats on a connection that is silent.
+    HEARTBEAT_MILLIS: u64 = 15_000;
+    /// Milliseconds without any frame after which a connection is given up: two heartbeats and some air.
+    SILENCE_MILLIS_MAX: u64 = 40_000;
+    /// Milliseconds a new connection has to say hello.
+    HELLO_MILLIS_MAX: u64 = 10_000;
+    /// Milliseconds one write to a peer that reads nothing may take before the connection is given up.
+    WRITE_STALL_MILLIS_MAX: u64 = 600_000;
+    /// A session's name.
+    NAME_BYTES_MAX: usize = 64;
+    /// A path: what Linux accepts.
+    PATH_BYTES_MAX: usize = 4096;
+    /// A remark in a session's history.
+    ANNOTATION_BYTES_MAX: usize = 32 * KIB;
+    /// A program's arguments. They are stored in one event.
+    PROGRAM_ARGV_BYTES_MAX: usize = 24 * KIB;
+    /// A program's environment. It is passed on and never stored.
+    PROGRAM_ENVIRONMENT_BYTES_MAX: usize = 512 * KIB;
+    /// A terminal's columns or rows.
+    TERMINAL_SIDE_CELLS_MAX: u16 = 1000;
+    /// Lines a screen keeps above its first row.
+    SCROLLBACK_LINES_MAX: usize = 10_000;
+    /// What those lines may take.
+    SCROLLBACK_BYTES_MAX: usize = 4 * MIB;
+    /// A title, or any other string a program sends to its terminal.
+    TERMINAL_STRING_BYTES_MAX: usize = 4096;
+    /// An escape sequence that has not ended, as far as a snapshot must repeat it.
+    TERMINAL_PENDING_BYTES_MAX: usize = 8 * KIB;
+    /// One input frame to a terminal.
+    INPUT_FRAME_BYTES_MAX: usize = 64 * KIB;
+    /// Input a program has not read yet. More is refused with `input_refused`.
+    INPUT_QUEUE_BYTES_MAX: usize = MIB;
+    /// Clients whose last input id the holder remembers for one stream. The one silent longest is forgotten first.
+    INPUT_CLIENTS_MAX: usize = 64;
+    /// Bytes of one stream that the holder sends before the daemon says that some are durable.
+    HOLDER_WINDOW_BYTES_MAX: usize = 4 * MIB;
+    /// Bytes of one stream in the holder's memory; the rest goes to a spool file.
+    HOLDER_MEMORY_BYTES_MAX: usize = MIB;
+    /// Bytes of one stream in the holder's spool file; then it stops reading, so that the program waits.
+    HOLDER_SPOOL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+    /// Bytes that wait to be written to the daemon. Then no stream is read for it until some are taken.
+    HOLDER_SEND_BYTES_MAX: usize = 4 * MIB;
+    /// Milliseconds after which terminal bytes are stored, however few they are. The holder keeps them until then.
+    OUTPUT_STORE_DELAY_MILLIS: u64 = 200;
+    /// Terminal bytes that are stored at once, however young they are.
+    OUTPUT_STORE_BYTES: usize = 256 * KIB;
+    /// Recent bytes of one terminal kept in memory for attached clients; a slower one is served from the log.
+    LANE_BYTES_MAX: usize = 2 * MIB;
+    /// Bytes a client that asked for the screen may fall behind before it gets a new screen instead.
+    ATTACH_LAG_BYTES_MAX: u64 = 4 * 1024 * 1024;
+    /// Bytes of terminals that wait to be drawn onto the screens' models. Then no stream is read until some are.
+    SCREEN_QUEUE_BYTES_MAX: usize = 4 * MIB;
+    /// Milliseconds from SIGHUP to SIGTERM, and from SIGTERM to SIGKILL, when a session is ended.
+    END_GRACE_MILLIS: u64 = 3000;
+    /// Bytes kept free by a file that is given up when the disk is full, so that the log can be opened and closed.
+    BALLAST_BYTES: u64 = 8 * 1024 * 1024;
+}

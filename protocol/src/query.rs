@@ -1,0 +1,159 @@
+//! What a client may ask to be told. A query reads a projection or the log and changes nothing.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{DaemonInfo, Event, LogStats, Seq, SessionId, SessionView, Size, TerminalId, TimelineEntry, VerifyReport};
+
+/// A question. In JSON: `{"type": "sessions.list", …}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum Query {
+    /// A page of sessions, oldest first.
+    #[serde(rename = "sessions.list")]
+    SessionsList {
+        /// Only sessions after this one.
+        #[serde(default)]
+        after: Option<SessionId>,
+        /// At most this many; bounded by the daemon.
+        #[serde(default)]
+        limit: Option<u32>,
+    },
+    /// One session, by id, name or unique prefix of an id.
+    #[serde(rename = "session.get")]
+    SessionGet {
+        /// The reference.
+        reference: String,
+    },
+    /// A page of a session's history, newest first.
+    #[serde(rename = "session.timeline")]
+    SessionTimeline {
+        /// The session.
+        session: SessionId,
+        /// Only what lies before this place.
+        #[serde(default)]
+        before: Option<Seq>,
+        /// At most this many; bounded by the daemon.
+        #[serde(default)]
+        limit: Option<u32>,
+    },
+    /// A page of events, oldest first.
+    #[serde(rename = "events.page")]
+    EventsPage {
+        /// Only this session's.
+        #[serde(default)]
+        session: Option<SessionId>,
+        /// Only what lies after this place.
+        #[serde(default)]
+        after: Seq,
+        /// At most this many; bounded by the daemon.
+        #[serde(default)]
+        limit: Option<u32>,
+    },
+    /// A terminal's screen as text.
+    #[serde(rename = "terminal.screen")]
+    TerminalScreen {
+        /// The terminal.
+        terminal: TerminalId,
+        /// Also this many lines of scrollback.
+        #[serde(default)]
+        scrollback: u32,
+    },
+    /// What the daemon is.
+    #[serde(rename = "daemon.info")]
+    DaemonInfo {},
+    /// How large the log is.
+    #[serde(rename = "log.stats")]
+    LogStats {},
+    /// Whether the whole log is intact. Reads everything: it may take seconds for each gigabyte.
+    #[serde(rename = "log.verify")]
+    LogVerify {},
+}
+
+impl Query {
+    /// The query's stable name.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Query::SessionsList { .. } => "sessions.list",
+            Query::SessionGet { .. } => "session.get",
+            Query::SessionTimeline { .. } => "session.timeline",
+            Query::EventsPage { .. } => "events.page",
+            Query::TerminalScreen { .. } => "terminal.screen",
+            Query::DaemonInfo {} => "daemon.info",
+            Query::LogStats {} => "log.stats",
+            Query::LogVerify {} => "log.verify",
+        }
+    }
+}
+
+/// The answer to a query. In JSON: `{"type": "sessions", …}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type")]
+pub enum QueryResult {
+    /// A page of sessions.
+    #[serde(rename = "sessions")]
+    Sessions {
+        /// The page.
+        sessions: Vec<SessionView>,
+        /// More follow after the last one.
+        more: bool,
+    },
+    /// One session.
+    #[serde(rename = "session")]
+    Session {
+        /// It.
+        session: SessionView,
+    },
+    /// A page of history.
+    #[serde(rename = "timeline")]
+    Timeline {
+        /// The page, newest first.
+        entries: Vec<TimelineEntry>,
+        /// Older ones exist.
+        more: bool,
+    },
+    /// A page of events.
+    #[serde(rename = "events")]
+    Events {
+        /// The page, oldest first.
+        events: Vec<Event>,
+        /// More follow after the last one.
+        more: bool,
+    },
+    /// A screen as text.
+    #[serde(rename = "screen")]
+    Screen {
+        /// The offset in the byte stream at which the screen looked like this.
+        offset: u64,
+        /// The terminal's size.
+        size: Size,
+        /// The cursor's column, from 0.
+        cursor_col: u16,
+        /// The cursor's row, from 0.
+        cursor_row: u16,
+        /// The title the program set.
+        title: String,
+        /// The program uses the alternate screen.
+        alternate: bool,
+        /// Lines of scrollback as asked for, then the screen's rows; trailing blanks are cut.
+        lines: Vec<String>,
+    },
+    /// What the daemon is.
+    #[serde(rename = "daemon")]
+    Daemon {
+        /// It.
+        daemon: DaemonInfo,
+    },
+    /// How large the log is.
+    #[serde(rename = "log_stats")]
+    LogStats {
+        /// It.
+        stats: LogStats,
+    },
+    /// Whether the log is intact.
+    #[serde(rename = "log_verify")]
+    LogVerify {
+        /// What was found.
+        report: VerifyReport,
+    },
+}

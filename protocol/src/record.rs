@@ -1,0 +1,146 @@
+//! Stored records: `{kind, version, payload}`, readable for ever.
+//!
+//! Golden bytes of every kind and version that ever landed are checked in under `tests/golden/` and must decode for ever.
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{self, CodecError};
+use crate::{
+    AgentId, Cause, Code, Command, CommandResult, Event, EventBody, Rejection, Seq, SessionId, Stream, TerminalId,
+    Timestamp,
+};
+
+/// An event as it is stored: its place in the sequence is told by where it lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct EventRecord {
+    kind: u16,
+    version: u16,
+    stream: Stream,
+    at: Timestamp,
+    cause: Option<Cause>,
+    payload: Vec<u8>,
+}
+
+/// An event that has no place in the log yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// Whose history it belongs to.
+    pub stream: Stream,
+    /// When the actor decided it.
+    pub at: Timestamp,
+    /// The command that caused it.
+    pub cause: Option<Cause>,
+    /// What happened.
+    pub body: EventBody,
+}
+
+impl NewEvent {
+    /// The stored form.
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(&EventRecord {
+            kind: self.body.kind(),
+            version: self.body.version(),
+            stream: self.stream,
+            at: self.at,
+            cause: self.cause.clone(),
+            payload: self.body.encode_payload(),
+        })
+    }
+
+    /// The event at its place.
+    pub fn at_seq(self, seq: Seq) -> Event {
+        Event { seq, stream: self.stream, at: self.at, cause: self.cause, body: self.body }
+    }
+}
+
+/// Reads a stored event of any version that ever landed.
+///
+/// # Errors
+/// The bytes are not a record, or its payload does not decode.
+pub fn decode_event(seq: Seq, bytes: &[u8]) -> Result<Event, CodecError> {
+    let EventRecord { kind, version, stream, at, cause, payload } = codec::decode(bytes)?;
+    // Older versions are upcast here, a line each, before the newest is tried.
+    let body = EventBody::decode_newest(kind, version, &payload)?;
+    Ok(Event { seq, stream, at, cause, body })
+}
+
+/// What was answered to a command, stored in the same batch as the events it made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Which command it was: a repeat with another digest is a conflict.
+    pub digest: [u8; 16],
+    /// The head of the log once the command was done.
+    pub seq: Seq,
+    /// The answer.
+    pub outcome: Result<CommandResult, Rejection>,
+}
+
+/// Version 1 of a stored receipt.
+#[derive(Serialize, Deserialize)]
+struct ReceiptV1 {
+    digest: [u8; 16],
+    seq: Seq,
+    outcome: OutcomeV1,
+}
+
+#[derive(Serialize, Deserialize)]
+enum OutcomeV1 {
+    Done,
+    SessionCreated(SessionId, Option<AgentId>, Option<TerminalId>),
+    Rejected { code: i32, message: String, hint: String, seq: Option<Seq>, matches: Vec<String> },
+}
+
+const RECEIPT_VERSION: u8 = 1;
+
+impl Receipt {
+    /// The stored form: a version byte, then the receipt.
+    pub fn encode(&self) -> Vec<u8> {
+        let outcome = match &self.outcome {
+            Ok(CommandResult::Done {}) => OutcomeV1::Done,
+            Ok(CommandResult::SessionCreated { session, agent, terminal }) => {
+                OutcomeV1::SessionCreated(*session, *agent, *terminal)
+            }
+            Err(Rejection { code, message, hint, seq, matches }) => OutcomeV1::Rejected {
+                code: code.number(),
+                message: message.clone(),
+                hint: hint.clone(),
+                seq: *seq,
+                matches: matches.clone(),
+            },
+        };
+        let mut bytes = vec![RECEIPT_VERSION];
+        codec::encode_into(&ReceiptV1 { digest: self.digest, seq: self.seq, outcome }, &mut bytes);
+        bytes
+    }
+
+    /// Reads a stored receipt.
+    ///
+    /// # Errors
+    /// The bytes are of an unknown version, or do not decode.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
+        let [RECEIPT_VERSION, rest @ ..] = bytes else {
+            return Err(CodecError::Malformed(format!("receipt version {:?} is not known", bytes.first())));
+        };
+        let ReceiptV1 { digest, seq, outcome } = codec::decode(rest)?;
+        let outcome = match outcome {
+            OutcomeV1::Done => Ok(CommandResult::Done {}),
+            OutcomeV1::SessionCreated(session, agent, terminal) => {
+                Ok(CommandResult::SessionCreated { session, agent, terminal })
+            }
+            OutcomeV1::Rejected { code, message, hint, seq, matches } => {
+                let code = Code::ALL.iter().copied().find(|known| known.number() == code).unwrap_or(Code::Internal);
+                Err(Rejection { code, message, hint, seq, matches })
+            }
+        };
+        Ok(Receipt { digest, seq, outcome })
+    }
+}
+
+/// What tells two commands apart: a hash over the command's canonical JSON, so that spacing, field order and wire do not count.
+pub fn command_digest(command: &Command) -> [u8; 16] {
+    let json = serde_json::to_vec(command).expect("a command always encodes");
+    let hash = blake3::hash(&json);
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&hash.as_bytes()[..16]);
+    digest
+}

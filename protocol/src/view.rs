@@ -1,0 +1,184 @@
+//! What people read: folds of the log, as the projections keep them and the wire carries them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{AgentId, RunId, RunOutcome, Seq, SessionId, Size, TerminalId, Timestamp};
+
+/// What a session is doing, derived from facts in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SessionState {
+    /// It exists and nothing runs in it.
+    Empty,
+    /// A program was asked for and has not started yet.
+    Starting,
+    /// A program runs.
+    Running,
+    /// It was asked to end and a program still runs.
+    Ending,
+    /// Every program has ended.
+    Ended,
+}
+
+impl SessionState {
+    /// The state's stable name, as in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SessionState::Empty => "empty",
+            SessionState::Starting => "starting",
+            SessionState::Running => "running",
+            SessionState::Ending => "ending",
+            SessionState::Ended => "ended",
+        }
+    }
+}
+
+/// A state with the event that proves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionStatus {
+    /// The state.
+    pub state: SessionState,
+    /// Since when.
+    pub since: Timestamp,
+    /// The event that says so.
+    pub evidence: Seq,
+}
+
+/// A session, as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionView {
+    /// Its id.
+    pub session: SessionId,
+    /// Its name.
+    pub name: Option<String>,
+    /// The directory it works in.
+    pub workspace: Option<String>,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// What it is doing.
+    pub status: SessionStatus,
+    /// Why it ended, once it has.
+    pub end_reason: Option<String>,
+    /// Its newest event.
+    pub last_seq: Seq,
+    /// Its agents, oldest first.
+    pub agents: Vec<AgentView>,
+    /// Its terminals, oldest first.
+    pub terminals: Vec<TerminalView>,
+}
+
+/// An agent, as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentView {
+    /// Its id.
+    pub agent: AgentId,
+    /// Its provider.
+    pub provider: String,
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Its newest run.
+    pub run: RunId,
+    /// Its terminal.
+    pub terminal: TerminalId,
+    /// The process, while it is known to run.
+    pub pid: Option<u32>,
+    /// When the process started, in clock ticks after boot.
+    pub start_ticks: Option<u64>,
+    /// How the newest run ended, once it has.
+    pub outcome: Option<RunOutcome>,
+    /// Why the newest run could not be started.
+    pub failure: Option<String>,
+}
+
+/// A terminal, as lists show it. Its screen is asked for by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TerminalView {
+    /// Its id.
+    pub terminal: TerminalId,
+    /// Its size at byte 0.
+    pub first_size: Size,
+    /// Its size now.
+    pub size: Size,
+    /// How many bytes it had when it closed; `None` while it is open.
+    pub closed_at: Option<u64>,
+}
+
+/// A line of a session's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TimelineEntry {
+    /// The event it stands for.
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// What happened, in a sentence.
+    pub text: String,
+}
+
+/// Where a subscription starts: everything that matters, folded up to one place in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StateSnapshot {
+    /// The sessions in scope, oldest first.
+    pub sessions: Vec<SessionView>,
+}
+
+/// A range of the log that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DamageView {
+    /// Where: `events`, `output`, `receipts` or `streams`.
+    pub place: String,
+    /// The first seq or offset that cannot be read.
+    pub from: u64,
+    /// The last one.
+    pub to: u64,
+    /// The terminal, when it is output.
+    pub terminal: Option<TerminalId>,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// What a check of the whole log found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct VerifyReport {
+    /// Nothing is wrong.
+    pub intact: bool,
+    /// The head the check went up to.
+    pub head: Seq,
+    /// Events read.
+    pub events: u64,
+    /// Chunks whose checksum and place in the hash chain were checked.
+    pub chunks: u64,
+    /// Volumes read.
+    pub volumes: u64,
+    /// Receipts read.
+    pub receipts: u64,
+    /// Bytes of terminal output read.
+    pub output_bytes: u64,
+    /// Terminals whose bytes were read.
+    pub terminals: u64,
+    /// The hash of the newest chunk, hexadecimal.
+    pub chain: String,
+    /// Digests of the projections rebuilt from event 1: name and hexadecimal hash.
+    pub digests: Vec<(String, String)>,
+    /// What cannot be read or does not add up.
+    pub damage: Vec<DamageView>,
+}
+
+/// How large the log is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogStats {
+    /// The newest event.
+    pub head: Seq,
+    /// Volumes on disk.
+    pub volumes: u64,
+    /// Bytes on disk.
+    pub disk_bytes: u64,
+    /// Bytes free on that disk.
+    pub free_bytes: u64,
+    /// Commits since the daemon started.
+    pub commits: u64,
+    /// Batches that those commits held.
+    pub batches: u64,
+    /// Appends fail: what the disk said.
+    pub degraded: Option<String>,
+}
