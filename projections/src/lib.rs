@@ -1,1 +1,18 @@
-//! tbd
+//! The read lane: folds from events and bytes to what people read.
+//!
+//! Pure and total: the same code runs in the daemon, in clients and in replay. A fold never fails and never asks why; what
+//! it cannot make sense of it leaves out. Reads never touch an actor.
+
+mod agents;
+mod checkpoint;
+mod fold;
+pub mod screen;
+mod sessions;
+mod terminals;
+pub mod timeline;
+
+pub use agents::Agents;
+pub use checkpoint::CheckpointError;
+pub use fold::Projections;
+pub use sessions::{Session, Sessions};
+pub use terminals::{Terminal, Terminals};

@@ -1,0 +1,25 @@
+//! The log: one dense sequence of events and the terminals' bytes, in a row of volumes.
+//!
+//! [`Journal`] is what the rest of the house talks to. Below it: [`writer`] commits in groups on a thread of its own,
+//! [`volumes`] keeps the row of volumes and finds rows in it, [`chunk`] and [`rows`] say what bytes look like, and a
+//! [`store::Shelf`] keeps them: sled on disk, or memory in tests.
+
+mod chunk;
+mod head;
+mod journal;
+mod memory;
+mod read;
+mod rows;
+mod sled;
+pub mod store;
+mod tail;
+mod verify;
+mod volumes;
+mod writer;
+
+pub use chunk::{Chunk, ChunkError};
+pub use journal::{Batch, Committed, Journal, Observer, OpenError, Opened, Stats};
+pub use memory::MemoryShelf;
+pub use read::{EventPage, Filter, Gap, OutputPage, Slice};
+pub use sled::SledShelf;
+pub use verify::Verified;

@@ -1,0 +1,225 @@
+//! A chunk: the events of one commit in one value.
+//!
+//! `u8 format | u32 LE crc | 32 B hash of the chunk before | u8 codec | u16 LE count | u32 LE length | records`, where a
+//! record is `u32 LE length | bytes`. The crc covers everything after itself. The chunk's own hash is over the whole value.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use ropewalk_protocol::codec::CodecError;
+use ropewalk_protocol::record::{NewEvent, decode_event};
+use ropewalk_protocol::{Event, Seq, SessionId, limits};
+
+const FORMAT: u8 = 1;
+const HEADER_BYTES: usize = 1 + 4 + 32 + 1 + 2 + 4;
+
+/// The hash before the first chunk.
+pub(super) const GENESIS: [u8; 32] = [0; 32];
+
+/// Bytes that are no chunk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkError {
+    /// Too short to be one.
+    #[error("a chunk of {0} bytes is too short")]
+    Short(usize),
+    /// Written by a build that this one does not know.
+    #[error("chunk format {0} is not known")]
+    UnknownFormat(u8),
+    /// The checksum is wrong.
+    #[error("the checksum is wrong")]
+    Checksum,
+    /// The checksum is right and the contents are not.
+    #[error("the contents are malformed: {0}")]
+    Malformed(&'static str),
+}
+
+/// Consecutive events, read-only, with what their readers share.
+#[derive(Debug)]
+pub struct Chunk {
+    first: Seq,
+    /// The hash of the stored value.
+    pub(super) hash: [u8; 32],
+    /// The hash of the chunk before.
+    pub(super) previous: [u8; 32],
+    body: Bytes,
+    /// Where each record begins and ends in `body`.
+    bounds: Vec<(u32, u32)>,
+    /// Each event's session, where the writer told; from disk the stream index tells.
+    sessions: Option<Vec<Option<SessionId>>>,
+    json: OnceLock<(Bytes, Vec<u32>)>,
+}
+
+impl Chunk {
+    /// Makes a chunk of new events and their records, behind the chunk with the hash `previous`; also returns the value to
+    /// store.
+    pub(super) fn build(
+        first: Seq,
+        previous: [u8; 32],
+        events: &[NewEvent],
+        records: &[Vec<u8>],
+    ) -> (Chunk, Vec<u8>) {
+        let mut body = Vec::with_capacity(events.len() * 256);
+        let mut bounds = Vec::with_capacity(events.len());
+        for record in records {
+            let length = u32::try_from(record.len()).expect("an event is bounded");
+            body.extend_from_slice(&length.to_le_bytes());
+            let begin = u32::try_from(body.len()).expect("a chunk is bounded");
+            body.extend_from_slice(record);
+            bounds.push((begin, begin + length));
+        }
+        let value = encode(&body, previous, events.len());
+        let hash = *blake3::hash(&value).as_bytes();
+        let sessions = Some(events.iter().map(|event| event.stream.session()).collect());
+        let chunk = Chunk { first, hash, previous, body: body.into(), bounds, sessions, json: OnceLock::new() };
+        (chunk, value)
+    }
+
+    /// Reads a stored chunk.
+    ///
+    /// # Errors
+    /// It is not one, or damaged.
+    pub fn read(first: Seq, value: &[u8]) -> Result<Chunk, ChunkError> {
+        if value.len() < HEADER_BYTES {
+            return Err(ChunkError::Short(value.len()));
+        }
+        if value[0] != FORMAT {
+            return Err(ChunkError::UnknownFormat(value[0]));
+        }
+        if crc32fast::hash(&value[5..]).to_le_bytes() != value[1..5] {
+            return Err(ChunkError::Checksum);
+        }
+        let mut previous = [0; 32];
+        previous.copy_from_slice(&value[5..37]);
+        let codec = value[37];
+        let count = usize::from(u16::from_le_bytes([value[38], value[39]]));
+        let length = u32::from_le_bytes([value[40], value[41], value[42], value[43]]) as usize;
+        if length > limits::STORED_VALUE_BYTES_MAX * 2 {
+            return Err(ChunkError::Malformed("longer than any chunk"));
+        }
+        let data = &value[HEADER_BYTES..];
+        let body = match codec {
+            0 => data.to_vec(),
+            1 => lz4_flex::block::decompress(data, length).map_err(|_| ChunkError::Malformed("does not decompress"))?,
+            _ => return Err(ChunkError::Malformed("unknown codec")),
+        };
+        let bounds = bounds(&body).filter(|bounds| bounds.len() == count && count > 0);
+        let bounds = bounds.ok_or(ChunkError::Malformed("records do not add up"))?;
+        let hash = *blake3::hash(value).as_bytes();
+        Ok(Chunk { first, hash, previous, body: body.into(), bounds, sessions: None, json: OnceLock::new() })
+    }
+
+    /// The first event's place.
+    pub fn first(&self) -> Seq {
+        self.first
+    }
+
+    /// The last event's place.
+    pub fn last(&self) -> Seq {
+        Seq(self.first.0 + self.bounds.len() as u64 - 1)
+    }
+
+    /// How many events it has; never 0.
+    #[expect(clippy::len_without_is_empty, reason = "a chunk is never empty")]
+    pub fn len(&self) -> usize {
+        self.bounds.len()
+    }
+
+    /// The bytes of the records, without compression.
+    pub fn bytes(&self) -> usize {
+        self.body.len()
+    }
+
+    /// The place in the sequence of the event at this place in the chunk.
+    pub fn seq(&self, place: usize) -> Seq {
+        Seq(self.first.0 + place as u64)
+    }
+
+    /// The stored record at this place in the chunk.
+    pub fn record(&self, place: usize) -> &[u8] {
+        let (begin, end) = self.bounds[place];
+        &self.body[begin as usize..end as usize]
+    }
+
+    /// The event at this place in the chunk.
+    ///
+    /// # Errors
+    /// Its payload does not decode.
+    pub fn event(&self, place: usize) -> Result<Event, CodecError> {
+        decode_event(self.seq(place), self.record(place))
+    }
+
+    /// All events.
+    ///
+    /// # Errors
+    /// A payload does not decode.
+    pub fn events(&self) -> Result<Vec<Event>, CodecError> {
+        (0..self.len()).map(|place| self.event(place)).collect()
+    }
+
+    /// The session of the event at this place, if it has one.
+    pub(super) fn session(&self, place: usize) -> Option<SessionId> {
+        match &self.sessions {
+            Some(sessions) => sessions[place],
+            None => self.event(place).ok().and_then(|event| event.stream.session()),
+        }
+    }
+
+    /// The events of these places as JSON objects with commas between. Encoded once, whoever asks.
+    pub fn json(&self, from: usize, to: usize) -> Bytes {
+        let (json, ends) = self.json.get_or_init(|| self.encode_json());
+        let begin = if from == 0 { 0 } else { ends[from - 1] as usize + 1 };
+        json.slice(begin..ends[to - 1] as usize)
+    }
+
+    fn encode_json(&self) -> (Bytes, Vec<u32>) {
+        let mut json = Vec::with_capacity(self.body.len() * 2 + self.len() * 160);
+        let mut ends = Vec::with_capacity(self.len());
+        for place in 0..self.len() {
+            if place > 0 {
+                json.push(b',');
+            }
+            match self.event(place) {
+                Ok(event) => serde_json::to_writer(&mut json, &event).expect("an event always encodes"),
+                // The chunk's checksum held, so only a newer build's payload can be here: it is passed on by name.
+                Err(error) => {
+                    let seq = self.seq(place);
+                    let reason = serde_json::Value::from(error.to_string());
+                    let unreadable = format!(
+                        r#"{{"seq":{seq},"stream":"machine","version":0,"at":"1970-01-01T00:00:00Z","cause":null,"type":"unknown.unreadable","data":{{"reason":{reason}}}}}"#
+                    );
+                    json.extend_from_slice(unreadable.as_bytes());
+                }
+            }
+            ends.push(u32::try_from(json.len()).expect("a chunk as JSON is far below 4 GiB"));
+        }
+        (json.into(), ends)
+    }
+}
+
+fn encode(body: &[u8], previous: [u8; 32], count: usize) -> Vec<u8> {
+    let compressed = lz4_flex::block::compress(body);
+    let (codec, data) = if compressed.len() < body.len() { (1, compressed.as_slice()) } else { (0, body) };
+    let mut value = Vec::with_capacity(HEADER_BYTES + data.len());
+    value.push(FORMAT);
+    value.extend_from_slice(&[0; 4]);
+    value.extend_from_slice(&previous);
+    value.push(codec);
+    value.extend_from_slice(&u16::try_from(count).expect("a commit is bounded").to_le_bytes());
+    value.extend_from_slice(&u32::try_from(body.len()).expect("a chunk is bounded").to_le_bytes());
+    value.extend_from_slice(data);
+    let crc = crc32fast::hash(&value[5..]);
+    value[1..5].copy_from_slice(&crc.to_le_bytes());
+    value
+}
+
+fn bounds(body: &[u8]) -> Option<Vec<(u32, u32)>> {
+    let mut bounds = Vec::new();
+    let mut at = 0;
+    while at < body.len() {
+        let length = u32::from_le_bytes(body.get(at..at + 4)?.try_into().ok()?) as usize;
+        let begin = at + 4;
+        at = begin.checked_add(length).filter(|end| *end <= body.len())?;
+        bounds.push((u32::try_from(begin).ok()?, u32::try_from(at).ok()?));
+    }
+    Some(bounds)
+}

@@ -1,0 +1,367 @@
+//! The log's handle: what may append, read and follow.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use ropewalk_protocol::record::{NewEvent, Receipt};
+use ropewalk_protocol::{
+    Code, CommandId, CommandResult, Event, LogId, LogStats, Rejection, Seq, SessionId, TerminalId, limits,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::chunk::Chunk;
+use super::head::Head;
+use super::read::{EventPage, Filter, OutputPage};
+use super::rows;
+use super::store::{Shelf, StoreError};
+use super::tail::Tail;
+use super::volumes::{Volumes, last_chunk, newest_command_millis};
+use super::writer::{self, Request};
+
+/// What one actor appends at once: all of it or nothing.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// The log's epoch when the actor read its state. After a failed append the epoch is another one, and batches that
+    /// were decided on a state that never came to be are refused.
+    pub epoch: u64,
+    /// The events, in order.
+    pub events: Vec<NewEvent>,
+    /// The answer to the command that caused them.
+    pub receipt: Option<(CommandId, [u8; 16], Result<CommandResult, Rejection>)>,
+}
+
+/// A batch that is on stable storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed {
+    /// The first event's place; the head when the batch had none.
+    pub first: Seq,
+    /// The last event's place; the head when the batch had none.
+    pub last: Seq,
+}
+
+/// Who is told of events as soon as they are durable, on the writer's thread and before anyone else.
+pub trait Observer: Send {
+    /// These events are durable. They come in order, each once.
+    fn committed(&mut self, events: &[Event]);
+}
+
+impl<F: FnMut(&[Event]) + Send> Observer for F {
+    fn committed(&mut self, events: &[Event]) {
+        self(events);
+    }
+}
+
+/// Why the log could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The disk failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The writer's thread could not be started.
+    #[error("the log's writer could not be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A log that was opened.
+pub struct Opened {
+    /// Its handle.
+    pub journal: Journal,
+    /// Its writer; it ends once [`Journal::stop`] was called.
+    pub writer: JoinHandle<()>,
+    /// Events that were acknowledged once and are not there any more.
+    pub lost: Option<(Seq, Seq)>,
+}
+
+/// The log. Clones share it.
+#[derive(Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<Request>,
+}
+
+/// What the writer and the readers share.
+pub(super) struct Shared {
+    pub(super) volumes: Volumes,
+    pub(super) tail: RwLock<Tail>,
+    pub(super) head: watch::Sender<Seq>,
+    pub(super) epoch: AtomicU64,
+    pub(super) commits: AtomicU64,
+    pub(super) batches: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) degraded: Mutex<Option<StoreError>>,
+    pub(super) recent: Mutex<Recent>,
+}
+
+/// Ids of recent commands. An id that is not among them and younger than all that were forgotten is new.
+#[derive(Default)]
+pub(super) struct Recent {
+    ids: HashSet<CommandId>,
+    order: VecDeque<CommandId>,
+    forgotten_millis: Option<u64>,
+}
+
+impl Recent {
+    pub(super) fn add(&mut self, id: CommandId) {
+        if self.ids.insert(id) {
+            self.order.push_back(id);
+        }
+        if self.order.len() > limits::RECENT_COMMANDS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.ids.remove(&oldest);
+            self.forgotten_millis = self.forgotten_millis.max(oldest.unix_millis());
+        }
+    }
+
+    fn may_know(&self, id: CommandId) -> bool {
+        self.ids.contains(&id) || id.unix_millis() <= self.forgotten_millis
+    }
+}
+
+/// Counts since the log was opened.
+pub type Stats = LogStats;
+
+impl Journal {
+    /// Opens the log on this shelf, or begins one with this id. The observer is called for new events only.
+    ///
+    /// # Errors
+    /// The disk failed, or another process has the log.
+    pub fn open(
+        shelf: Arc<dyn Shelf>,
+        fresh: LogId,
+        observer: impl FnOnce(Seq) -> Box<dyn Observer>,
+    ) -> Result<Opened, OpenError> {
+        let volumes = Volumes::open(shelf, fresh)?;
+        let (first, newest) = volumes.newest();
+        let before = volumes.summaries().last().map(|summary| (summary.last, summary.hash));
+        let (head, hash) = last_chunk(&*newest)?.or(before).unwrap_or((first.previous(), super::chunk::GENESIS));
+        let acknowledged = Head::read(volumes.shelf())?;
+        let lost = acknowledged.filter(|known| known.seq > head).map(|known| (head.next(), known.seq));
+        if let Some((from, to)) = lost {
+            tracing::error!(%from, %to, "events that were acknowledged are not in the log any more");
+        }
+        let commands =
+            volumes.summaries().into_iter().filter_map(|summary| summary.commands.map(|(_, newest)| newest)).max();
+        let forgotten_millis = newest_command_millis(&*newest)?.max(commands);
+        let shared = Arc::new(Shared {
+            volumes,
+            tail: RwLock::default(),
+            head: watch::Sender::new(head),
+            epoch: AtomicU64::new(1),
+            commits: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            degraded: Mutex::new(None),
+            recent: Mutex::new(Recent { forgotten_millis, ..Recent::default() }),
+        });
+        let (requests, receiver) = mpsc::channel(limits::WRITER_QUEUE_BATCHES_MAX);
+        let writer = writer::start(shared.clone(), receiver, head, hash, observer(head)).map_err(OpenError::Thread)?;
+        Ok(Opened { journal: Journal { shared, requests }, writer, lost })
+    }
+
+    /// Which log this is.
+    pub fn id(&self) -> LogId {
+        self.shared.volumes.log()
+    }
+
+    /// The newest durable event.
+    pub fn head(&self) -> Seq {
+        *self.shared.head.borrow()
+    }
+
+    /// Tells of every new head.
+    pub fn heads(&self) -> watch::Receiver<Seq> {
+        self.shared.head.subscribe()
+    }
+
+    /// The epoch that batches must carry; it changes when an append fails.
+    pub fn epoch(&self) -> u64 {
+        self.shared.epoch.load(Ordering::Acquire)
+    }
+
+    /// Why appends fail, while they do.
+    pub fn degraded(&self) -> Option<StoreError> {
+        lock(&self.shared.degraded).clone()
+    }
+
+    /// Hands a batch to the writer. The receiver gets the answer once the batch is on stable storage, or was not stored.
+    ///
+    /// # Errors
+    /// `busy` when the queue is full, `too_large` when an event is over its bound, `shutting_down` when the log was stopped.
+    pub fn append(&self, batch: Batch) -> Result<oneshot::Receiver<Result<Committed, Rejection>>, Rejection> {
+        let records: Vec<Vec<u8>> = batch.events.iter().map(NewEvent::encode).collect();
+        if let Some(place) = records.iter().position(|record| record.len() > limits::EVENT_BYTES_MAX) {
+            let what = batch.events[place].body.name();
+            return Err(Rejection::too_large(what, records[place].len(), limits::EVENT_BYTES_MAX));
+        }
+        let bytes: usize = records.iter().map(|record| record.len() + 4).sum();
+        if bytes > limits::CHUNK_RECORD_BYTES_MAX || records.len() > limits::COMMIT_EVENTS_MAX {
+            return Err(Rejection::too_large("one command's events", bytes, limits::CHUNK_RECORD_BYTES_MAX));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Append { batch, records, reply })?;
+        Ok(answer)
+    }
+
+    /// Hands terminal bytes to the writer; the answer comes once they are on stable storage.
+    ///
+    /// # Errors
+    /// `busy` when the queue is full, `shutting_down` when the log was stopped.
+    pub fn store_output(
+        &self,
+        terminal: TerminalId,
+        offset: u64,
+        bytes: Vec<Bytes>,
+    ) -> Result<oneshot::Receiver<Result<Committed, Rejection>>, Rejection> {
+        let (reply, answer) = oneshot::channel();
+        self.request(Request::Output { terminal, offset, bytes, reply })?;
+        Ok(answer)
+    }
+
+    /// Stops the writer once everything handed to it before is stored.
+    pub fn stop(&self) -> oneshot::Receiver<()> {
+        let (reply, answer) = oneshot::channel();
+        if let Err(rejected) = self.requests.try_send(Request::Stop { reply }) {
+            // A full queue is being worked off: a thread waits for its turn so that the caller need not.
+            let (requests, request) = (self.requests.clone(), rejected.into_inner());
+            std::thread::spawn(move || drop(requests.blocking_send(request)));
+        }
+        answer
+    }
+
+    fn request(&self, request: Request) -> Result<(), Rejection> {
+        self.requests.try_send(request).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Rejection::new(Code::Busy, "the log's writer has a full queue"),
+            mpsc::error::TrySendError::Closed(_) => Rejection::new(Code::ShuttingDown, "the log is closed"),
+        })
+    }
+
+    /// False when the command is certainly new. Reads memory only.
+    pub fn may_know(&self, command: CommandId) -> bool {
+        lock(&self.shared.recent).may_know(command)
+    }
+
+    /// What was answered to this command, if it was ever done. Reads the disk.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn receipt(&self, command: CommandId) -> Result<Option<Receipt>, StoreError> {
+        let key = rows::receipt(command);
+        let volumes = &self.shared.volumes;
+        let millis = command.unix_millis();
+        let in_range = |range: Option<(u64, u64)>| {
+            range.zip(millis).is_some_and(|((oldest, newest), millis)| (oldest..=newest).contains(&millis))
+        };
+        let sealed = volumes.summaries().into_iter().rev().filter(|summary| in_range(summary.commands));
+        let firsts = [volumes.newest().0].into_iter().chain(sealed.map(|summary| summary.first));
+        for first in firsts {
+            if let Some(value) = volumes.read(first, |volume| volume.get(&key))? {
+                let receipt = Receipt::decode(&value);
+                return receipt
+                    .map(Some)
+                    .map_err(|error| StoreError::Failed(format!("the receipt of {command}: {error}")));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A page of events after this place, from memory; `None` when they are on disk only.
+    pub fn recent_page(&self, filter: Filter, after: Seq) -> Option<EventPage> {
+        let tail = self.shared.tail.read().unwrap_or_else(PoisonError::into_inner);
+        let chunks = tail.after(after, limits::PAGE_BYTES_MAX)?;
+        drop(tail);
+        let mut page = EventPage { to: after, ..EventPage::default() };
+        for chunk in chunks {
+            page.add(&chunk, filter, after);
+        }
+        Some(page)
+    }
+
+    /// A page of events after this place. Reads the disk.
+    ///
+    /// # Errors
+    /// The disk failed in a way that has no range.
+    pub fn page(&self, filter: Filter, after: Seq) -> Result<EventPage, StoreError> {
+        let head = self.head();
+        match filter {
+            Filter::All => self.shared.volumes.page_all(after, head, limits::PAGE_BYTES_MAX),
+            Filter::Session(session) => self.shared.volumes.page_session(session, after, head, limits::PAGE_BYTES_MAX),
+        }
+    }
+
+    /// All events of one session, for the actor that wakes up. Reads the disk.
+    ///
+    /// # Errors
+    /// The disk failed, or a part of the session's history is damaged: an actor must not decide on half a state.
+    pub fn history(&self, session: SessionId) -> Result<Vec<Event>, StoreError> {
+        let mut events = Vec::new();
+        let (mut after, head) = (Seq::ZERO, self.head());
+        while after < head {
+            let page = self.page(Filter::Session(session), after)?;
+            if let Some(gap) = page.gaps.first() {
+                return Err(StoreError::Failed(format!("events {} to {} cannot be read", gap.from, gap.to)));
+            }
+            after = page.to;
+            events.extend(page.events().map_err(|error| StoreError::Failed(error.to_string()))?);
+        }
+        Ok(events)
+    }
+
+    /// Up to this many stored bytes of a terminal from this offset on. Reads the disk.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn output(&self, terminal: TerminalId, from: u64, bytes_max: usize) -> Result<OutputPage, StoreError> {
+        self.shared.volumes.output(terminal, from, bytes_max)
+    }
+
+    /// How many bytes of a terminal are stored. Reads the disk.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn output_end(&self, terminal: TerminalId) -> Result<u64, StoreError> {
+        self.shared.volumes.output_end(terminal)
+    }
+
+    /// Counts and sizes. Reads the disk's directory.
+    pub fn stats(&self) -> LogStats {
+        let usage = self.shared.volumes.shelf().usage();
+        LogStats {
+            head: self.head(),
+            volumes: self.shared.volumes.firsts().len() as u64,
+            disk_bytes: usage.used,
+            free_bytes: usage.free,
+            commits: self.shared.commits.load(Ordering::Relaxed),
+            batches: self.shared.batches.load(Ordering::Relaxed),
+            degraded: self.degraded().map(|error| error.to_string()),
+        }
+    }
+
+    /// Commits and batches since the log was opened, and batches refused because the disk failed.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        let shared = &self.shared;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (count(&shared.commits), count(&shared.batches), count(&shared.refused))
+    }
+
+    pub(super) fn volumes(&self) -> &Volumes {
+        &self.shared.volumes
+    }
+}
+
+impl Shared {
+    /// Makes a durable chunk visible: the observer first, so that whoever is told of the new head finds it folded.
+    pub(super) fn publish(&self, chunk: Arc<Chunk>, observer: &mut dyn Observer, events: &[Event]) {
+        let last = chunk.last();
+        observer.committed(events);
+        self.tail.write().unwrap_or_else(PoisonError::into_inner).push(chunk);
+        self.head.send_replace(last);
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,403 @@
+//! Reading a page at a time: events in order, terminal bytes in order, and what lies between them and cannot be read.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ropewalk_protocol::codec::CodecError;
+use ropewalk_protocol::{Event, GapReason, Seq, SessionId, TerminalId};
+
+use super::chunk::Chunk;
+use super::rows::{self, Tag};
+use super::store::{StoreError, Volume};
+use super::volumes::Volumes;
+
+/// Which events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filter {
+    /// Every one.
+    All,
+    /// Those of one session.
+    Session(SessionId),
+}
+
+/// Neighbouring events of one chunk.
+#[derive(Debug, Clone)]
+pub struct Slice {
+    /// The chunk.
+    pub chunk: Arc<Chunk>,
+    /// The first one's place in it.
+    pub from: usize,
+    /// The place after the last one.
+    pub to: usize,
+}
+
+impl Slice {
+    /// The events' JSON objects, with commas between.
+    pub fn json(&self) -> Bytes {
+        self.chunk.json(self.from, self.to)
+    }
+
+    /// The events.
+    ///
+    /// # Errors
+    /// A payload does not decode.
+    pub fn events(&self) -> Result<Vec<Event>, CodecError> {
+        (self.from..self.to).map(|place| self.chunk.event(place)).collect()
+    }
+
+    /// Places and stored records.
+    pub fn records(&self) -> impl Iterator<Item = (Seq, &[u8])> {
+        (self.from..self.to).map(|place| (self.chunk.seq(place), self.chunk.record(place)))
+    }
+}
+
+/// A range that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// The first event that cannot be read.
+    pub from: Seq,
+    /// The last one.
+    pub to: Seq,
+    /// Why.
+    pub reason: GapReason,
+}
+
+/// A page of events.
+#[derive(Debug, Clone, Default)]
+pub struct EventPage {
+    /// What was found, in order of seq.
+    pub slices: Vec<Slice>,
+    /// What cannot be read, in order of seq; it lies between the slices or around them.
+    pub gaps: Vec<Gap>,
+    /// Everything up to here was looked at.
+    pub to: Seq,
+}
+
+impl EventPage {
+    /// The events of the page, in order.
+    ///
+    /// # Errors
+    /// A payload does not decode.
+    pub fn events(&self) -> Result<Vec<Event>, CodecError> {
+        let pages: Result<Vec<_>, _> = self.slices.iter().map(Slice::events).collect();
+        Ok(pages?.into_iter().flatten().collect())
+    }
+
+    /// Adds what a chunk has of the filter after this place.
+    pub(super) fn add(&mut self, chunk: &Arc<Chunk>, filter: Filter, after: Seq) {
+        let start = if after < chunk.first() {
+            0
+        } else {
+            usize::try_from(after.0 - chunk.first().0 + 1).unwrap_or(usize::MAX)
+        };
+        self.to = self.to.max(chunk.last());
+        match filter {
+            Filter::All if start < chunk.len() => {
+                self.slices.push(Slice { chunk: chunk.clone(), from: start, to: chunk.len() });
+            }
+            Filter::All => {}
+            Filter::Session(session) => {
+                let places = (start..chunk.len()).filter(|place| chunk.session(*place) == Some(session));
+                self.add_places(chunk, places);
+            }
+        }
+    }
+
+    fn add_places(&mut self, chunk: &Arc<Chunk>, places: impl Iterator<Item = usize>) {
+        let mut run: Option<(usize, usize)> = None;
+        for place in places {
+            run = match run {
+                Some((from, to)) if to == place => Some((from, place + 1)),
+                Some((from, to)) => {
+                    self.slices.push(Slice { chunk: chunk.clone(), from, to });
+                    Some((place, place + 1))
+                }
+                None => Some((place, place + 1)),
+            };
+        }
+        self.slices.extend(run.map(|(from, to)| Slice { chunk: chunk.clone(), from, to }));
+    }
+}
+
+impl Volumes {
+    /// A page of all events after this place, up to `head`.
+    pub(super) fn page_all(&self, after: Seq, head: Seq, bytes_max: usize) -> Result<EventPage, StoreError> {
+        let mut page = EventPage { to: after, ..EventPage::default() };
+        let mut volume = Some(self.holding(after.next()));
+        let mut bytes = 0;
+        while let Some(first) = volume {
+            let end = self.after(first).map_or(head, Seq::previous);
+            let chunks =
+                match self.read(first, |volume| chunks_after(volume, page.to, head, bytes_max.saturating_sub(bytes))) {
+                    Ok(chunks) => chunks,
+                    Err(error) => {
+                        tracing::error!(%first, %error, "a volume cannot be read");
+                        page.gap(end);
+                        Vec::new()
+                    }
+                };
+            let found_all =
+                chunks.iter().map(|(_, chunk)| chunk.as_ref().map_or(0, |chunk| chunk.bytes())).sum::<usize>() + bytes
+                    < bytes_max;
+            for (chunk_first, chunk) in chunks {
+                if chunk_first > page.to.next() {
+                    page.gap(chunk_first.previous());
+                }
+                if let Some(chunk) = chunk {
+                    bytes += chunk.bytes();
+                    let after = page.to;
+                    page.add(&chunk, Filter::All, after);
+                }
+            }
+            if !found_all {
+                break;
+            }
+            if page.to < end.min(head) {
+                page.gap(end.min(head));
+            }
+            volume = self.after(first).filter(|_| page.to < head);
+        }
+        Ok(page)
+    }
+
+    /// A page of a session's events after this place, up to `head`.
+    pub(super) fn page_session(
+        &self,
+        session: SessionId,
+        after: Seq,
+        head: Seq,
+        bytes_max: usize,
+    ) -> Result<EventPage, StoreError> {
+        let mut page = EventPage { to: after, ..EventPage::default() };
+        let mut bytes = 0;
+        for first in self.of_session(session)? {
+            if self.after(first).is_some_and(|next| next <= after.next()) {
+                continue;
+            }
+            let found = self
+                .read(first, |volume| session_chunks(volume, session, after, head, bytes_max.saturating_sub(bytes)));
+            let (found, complete) = match found {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::error!(%first, %error, "a volume cannot be read");
+                    page.gap(self.after(first).map_or(head, Seq::previous));
+                    continue;
+                }
+            };
+            for (chunk_first, chunk, places) in found {
+                let Some(chunk) = chunk else {
+                    page.gaps.push(Gap { from: chunk_first, to: chunk_first, reason: GapReason::Damaged });
+                    page.to = chunk_first;
+                    continue;
+                };
+                bytes += chunk.bytes();
+                let places = places
+                    .into_iter()
+                    .map(usize::from)
+                    .filter(|place| *place < chunk.len() && chunk.seq(*place) > after);
+                page.add_places(&chunk, places);
+                page.to = page.to.max(chunk.last());
+            }
+            if !complete {
+                return Ok(page);
+            }
+        }
+        page.to = head;
+        Ok(page)
+    }
+
+    /// Up to this many bytes of a terminal from this offset on, and where they begin: later than asked for after a gap.
+    pub(super) fn output(&self, terminal: TerminalId, from: u64, bytes_max: usize) -> Result<OutputPage, StoreError> {
+        let mut page = OutputPage { offset: from, bytes: Vec::new(), damaged: false };
+        let volumes = self.of_terminal(terminal)?;
+        // Newest first: most attaches want the end.
+        let mut start = volumes.len() - 1;
+        while start > 0 && !self.read(volumes[start], |volume| covers(volume, terminal, from))? {
+            start -= 1;
+        }
+        for first in &volumes[start..] {
+            let left = bytes_max - page.bytes.len();
+            if left == 0 {
+                break;
+            }
+            let at = page.offset + page.bytes.len() as u64;
+            let rows = self.read(*first, |volume| output_rows(volume, terminal, at, left))?;
+            for (offset, bytes) in rows {
+                if !page.extend(offset, bytes) {
+                    return Ok(page);
+                }
+            }
+        }
+        page.bytes.truncate(bytes_max);
+        Ok(page)
+    }
+
+    /// How many bytes of a terminal are stored: the offset after the last one.
+    pub(super) fn output_end(&self, terminal: TerminalId) -> Result<u64, StoreError> {
+        for first in self.of_terminal(terminal)?.into_iter().rev() {
+            let (from, to) = (rows::output(terminal, 0), rows::end_named(Tag::Output, terminal.as_bytes()));
+            let last = self.read(first, |volume| volume.last(&from, &to))?;
+            if let Some((key, value)) = last {
+                let offset = rows::trailing_number(&key).unwrap_or_default();
+                let length =
+                    rows::decode_output(&value).map_or_else(|| stored_length(&value), |bytes| bytes.len() as u64);
+                return Ok(offset + length);
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// What the row itself says of its length, for a row whose bytes are damaged.
+fn stored_length(value: &[u8]) -> u64 {
+    value.get(5..9).and_then(|length| length.try_into().ok()).map_or(0, |length| u64::from(u32::from_le_bytes(length)))
+}
+
+/// A page of a terminal's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputPage {
+    /// The offset of the first byte.
+    pub offset: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// What lies between the offset asked for and `offset` cannot be read.
+    pub damaged: bool,
+}
+
+impl OutputPage {
+    /// Adds a row; false when it does not join on and the page has something already.
+    fn extend(&mut self, offset: u64, bytes: Option<Vec<u8>>) -> bool {
+        let Some(bytes) = bytes else {
+            return self.bytes.is_empty();
+        };
+        let end = self.offset + self.bytes.len() as u64;
+        if offset > end {
+            if !self.bytes.is_empty() {
+                return false;
+            }
+            self.damaged = true;
+            self.offset = offset;
+        }
+        let end = self.offset + self.bytes.len() as u64;
+        let skip = usize::try_from(end - offset).unwrap_or(usize::MAX);
+        if skip < bytes.len() {
+            self.bytes.extend_from_slice(&bytes[skip..]);
+        }
+        true
+    }
+}
+
+type FoundChunk = (Seq, Option<Arc<Chunk>>);
+
+/// Chunks that hold what lies after this place; a damaged one is `None`.
+fn chunks_after(volume: &dyn Volume, after: Seq, head: Seq, bytes_max: usize) -> Result<Vec<FoundChunk>, StoreError> {
+    let wanted = rows::events(after.next());
+    let before = volume.last(&[Tag::Events as u8], &rows::events(Seq(after.0.saturating_add(2))))?;
+    let from = before.map_or(wanted, |(key, _)| key);
+    let mut chunks: Vec<FoundChunk> = Vec::new();
+    let mut bytes = 0;
+    volume.scan(&from, &rows::end(Tag::Events), &mut |key, value| {
+        let first = Seq(rows::trailing_number(key).unwrap_or_default());
+        if first > head || bytes >= bytes_max {
+            return ControlFlow::Break(());
+        }
+        let chunk = Chunk::read(first, value)
+            .inspect_err(|error| tracing::error!(%first, %error, "a chunk is damaged"))
+            .ok()
+            .map(Arc::new);
+        if chunk.as_ref().is_none_or(|chunk| chunk.last() > after) {
+            bytes += chunk.as_ref().map_or(0, |chunk| chunk.bytes());
+            chunks.push((first, chunk));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(chunks)
+}
+
+type SessionChunk = (Seq, Option<Arc<Chunk>>, Vec<u16>);
+
+fn session_chunks(
+    volume: &dyn Volume,
+    session: SessionId,
+    after: Seq,
+    head: Seq,
+    bytes_max: usize,
+) -> Result<(Vec<SessionChunk>, bool), StoreError> {
+    let start = rows::streams(session, Seq::ZERO);
+    let before = volume.last(&start, &rows::streams(session, Seq(after.0.saturating_add(2))))?;
+    let from = before.map_or(start, |(key, _)| key);
+    let mut wanted = Vec::new();
+    let mut complete = true;
+    volume.scan(&from, &rows::end_named(Tag::Streams, session.as_bytes()), &mut |key, value| {
+        let first = Seq(rows::trailing_number(key).unwrap_or_default());
+        if first > head {
+            return ControlFlow::Break(());
+        }
+        // One event of a chunk may be all that counts, so places are bounded as well as bytes.
+        if wanted.len() * 64 >= bytes_max {
+            complete = false;
+            return ControlFlow::Break(());
+        }
+        wanted.push((first, rows::decode_places(value)));
+        ControlFlow::Continue(())
+    })?;
+    let mut found = Vec::new();
+    let mut bytes = 0;
+    for (first, places) in wanted {
+        if bytes >= bytes_max {
+            complete = false;
+            break;
+        }
+        let value = volume.get(&rows::events(first))?;
+        let chunk = value.and_then(|value| Chunk::read(first, &value).ok()).map(Arc::new);
+        bytes += chunk.as_ref().map_or(0, |chunk| chunk.bytes());
+        found.push((first, chunk, places));
+    }
+    Ok((found, complete))
+}
+
+/// Whether this volume has a row of the terminal at or before this offset.
+fn covers(volume: &dyn Volume, terminal: TerminalId, offset: u64) -> Result<bool, StoreError> {
+    let to = rows::output(terminal, offset.saturating_add(1));
+    Ok(volume.last(&rows::output(terminal, 0), &to)?.is_some())
+}
+
+fn output_rows(
+    volume: &dyn Volume,
+    terminal: TerminalId,
+    at: u64,
+    bytes_max: usize,
+) -> Result<Vec<(u64, Option<Vec<u8>>)>, StoreError> {
+    let before = volume.last(&rows::output(terminal, 0), &rows::output(terminal, at.saturating_add(1)))?;
+    let from = before.map_or_else(|| rows::output(terminal, at), |(key, _)| key);
+    let mut found = Vec::new();
+    let mut bytes = 0;
+    volume.scan(&from, &rows::end_named(Tag::Output, terminal.as_bytes()), &mut |key, value| {
+        if bytes >= bytes_max {
+            return ControlFlow::Break(());
+        }
+        let offset = rows::trailing_number(key).unwrap_or_default();
+        let row = rows::decode_output(value);
+        let useful = row.as_ref().map_or(0, |row| (offset + row.len() as u64).saturating_sub(at.max(offset)));
+        if row.is_none() {
+            tracing::error!(%terminal, offset, "stored output is damaged");
+        }
+        if useful > 0 || row.is_none() {
+            bytes += usize::try_from(useful).unwrap_or(usize::MAX);
+            found.push((offset, row));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}
+
+impl EventPage {
+    fn gap(&mut self, to: Seq) {
+        let from = self.to.next();
+        if from <= to {
+            self.gaps.push(Gap { from, to, reason: GapReason::Damaged });
+            self.to = to;
+        }
+    }
+}

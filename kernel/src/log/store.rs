@@ -1,0 +1,142 @@
+//! What the log needs of a disk: a shelf of volumes, each an ordered map whose commits are atomic and durable.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use ropewalk_protocol::{Code, Rejection, Seq};
+
+/// A key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// Why the disk did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// There is no room.
+    #[error("no space left: {0}")]
+    Full(String),
+    /// Another process has it.
+    #[error("another process has the log open: {0}")]
+    Locked(String),
+    /// The volume was closed to be sealed; it is there again when opened anew.
+    #[error("the volume is closed")]
+    Closed,
+    /// A value is over the bound.
+    #[error("a value of {bytes} bytes is over the bound of a stored value")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// Anything else.
+    #[error("the disk failed: {0}")]
+    Failed(String),
+}
+
+impl From<StoreError> for Rejection {
+    fn from(error: StoreError) -> Self {
+        let code = match &error {
+            StoreError::Full(_) => Code::StorageFull,
+            StoreError::TooLarge { .. } => Code::TooLarge,
+            StoreError::Locked(_) | StoreError::Closed | StoreError::Failed(_) => Code::StorageFailed,
+        };
+        Rejection::new(code, error.to_string())
+    }
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full(error.to_string()),
+            _ => StoreError::Failed(error.to_string()),
+        }
+    }
+}
+
+/// What a scan calls for each row, until it says stop.
+pub type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
+
+/// An ordered map. Reads may come from any thread while one thread commits.
+pub trait Volume: Send + Sync {
+    /// Writes all rows or none; on success they are on stable storage.
+    ///
+    /// # Errors
+    /// After an error nothing is known of these rows until the volume is opened again.
+    fn commit(&self, rows: &[Row]) -> Result<(), StoreError>;
+
+    /// The value under this key.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Visits the rows with `from <= key < to`, in order.
+    ///
+    /// # Errors
+    /// The disk failed; rows visited before are good.
+    fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError>;
+
+    /// The last row with `from <= key < to`.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Row>, StoreError>;
+
+    /// Closes it for good: reads through this handle answer `Closed`. What is slow about sealing happens here.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn seal(&self) -> Result<(), StoreError>;
+}
+
+/// Bytes used and free.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes the shelf takes.
+    pub used: u64,
+    /// Bytes free on its disk.
+    pub free: u64,
+}
+
+/// A row of volumes, each named by its first seq, and one disposable index beside them.
+pub trait Shelf: Send + Sync + 'static {
+    /// The volumes there are, oldest first.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn volumes(&self) -> Result<Vec<Seq>, StoreError>;
+
+    /// Makes a volume that is not there yet.
+    ///
+    /// # Errors
+    /// The disk failed or is full.
+    fn create(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError>;
+
+    /// Opens a volume.
+    ///
+    /// # Errors
+    /// It is not there, or damaged, or the disk failed.
+    fn open(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError>;
+
+    /// Opens the index, anew if it cannot be read: it can always be rebuilt from the volumes.
+    ///
+    /// # Errors
+    /// The disk failed or is full.
+    fn index(&self) -> Result<Arc<dyn Volume>, StoreError>;
+
+    /// Keeps a small value in one of two slots, outside all volumes: it survives the process, maybe not the machine.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn write_head(&self, slot: usize, value: &[u8]) -> Result<(), StoreError>;
+
+    /// The two slots, as they are.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn read_head(&self) -> Result<[Vec<u8>; 2], StoreError>;
+
+    /// How much there is and how much fits.
+    fn usage(&self) -> Usage;
+
+    /// Gives up the space kept for bad days, or takes it again. Called when the disk is full, and when it is not any more.
+    fn ballast(&self, keep: bool);
+}

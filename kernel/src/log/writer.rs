@@ -1,0 +1,332 @@
+//! The one thread that writes: it commits whatever waits as one group, then publishes, then answers.
+//!
+//! There is no timer: the first batch commits at once, and what arrives meanwhile is the next group.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ropewalk_protocol::record::{NewEvent, Receipt};
+use ropewalk_protocol::{Code, Event, Rejection, Seq, SessionId, TerminalId, limits};
+use tokio::sync::{mpsc, oneshot};
+
+use super::chunk::Chunk;
+use super::head::Head;
+use super::journal::{Batch, Committed, Observer, Shared, lock};
+use super::rows;
+use super::store::{Row, StoreError};
+use super::volumes::last_chunk;
+
+pub(super) type Reply = oneshot::Sender<Result<Committed, Rejection>>;
+
+/// What the writer is asked to do.
+pub(super) enum Request {
+    /// The events and their stored records.
+    Append { batch: Batch, records: Vec<Vec<u8>>, reply: Reply },
+    Output { terminal: TerminalId, offset: u64, bytes: Vec<Bytes>, reply: Reply },
+    Stop { reply: oneshot::Sender<()> },
+}
+
+/// How long a full disk is left alone before the log is opened again.
+const REOPEN_PAUSE: Duration = Duration::from_millis(200);
+
+pub(super) fn start(
+    shared: Arc<Shared>,
+    requests: mpsc::Receiver<Request>,
+    head: Seq,
+    hash: [u8; 32],
+    observer: Box<dyn Observer>,
+) -> io::Result<JoinHandle<()>> {
+    let volume_bytes = 0;
+    let writer = Writer { shared, head, hash, observer, turn: 0, volume_bytes, degraded: None };
+    thread::Builder::new().name("log-writer".to_owned()).spawn(move || writer.run(requests))
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    head: Seq,
+    hash: [u8; 32],
+    observer: Box<dyn Observer>,
+    /// Which slot HEAD is written to next.
+    turn: u64,
+    /// Bytes written to the newest volume since it was opened.
+    volume_bytes: usize,
+    /// Since when the volume is not trusted.
+    degraded: Option<Instant>,
+}
+
+/// What is committed together.
+#[derive(Default)]
+struct Group {
+    events: Vec<NewEvent>,
+    records: Vec<Vec<u8>>,
+    record_bytes: usize,
+    /// Where each batch's events end in `events`.
+    batches: Vec<(Batch, usize, Reply)>,
+    output: Vec<(TerminalId, u64, Vec<Bytes>, Reply)>,
+    output_bytes: usize,
+}
+
+impl Group {
+    fn is_full(&self) -> bool {
+        self.events.len() >= limits::COMMIT_EVENTS_MAX
+            || self.batches.len() >= limits::COMMIT_EVENTS_MAX
+            || self.record_bytes >= limits::CHUNK_RECORD_BYTES_MAX
+            || self.output_bytes >= limits::COMMIT_OUTPUT_BYTES_MAX
+    }
+
+    fn is_empty(&self) -> bool {
+        self.batches.is_empty() && self.output.is_empty()
+    }
+
+    fn has_room_for(&self, request: &Request) -> bool {
+        match request {
+            Request::Append { records, .. } => {
+                self.batches.is_empty()
+                    || (self.records.len() + records.len() <= limits::COMMIT_EVENTS_MAX
+                        && self.record_bytes + stored_bytes(records) <= limits::CHUNK_RECORD_BYTES_MAX)
+            }
+            Request::Output { .. } => true,
+            Request::Stop { .. } => false,
+        }
+    }
+
+    fn add(&mut self, request: Request) {
+        match request {
+            Request::Append { mut batch, mut records, reply } => {
+                self.record_bytes += stored_bytes(&records);
+                self.records.append(&mut records);
+                self.events.append(&mut batch.events);
+                self.batches.push((batch, self.events.len(), reply));
+            }
+            Request::Output { terminal, offset, bytes, reply } => {
+                self.output_bytes += bytes.iter().map(Bytes::len).sum::<usize>();
+                self.output.push((terminal, offset, bytes, reply));
+            }
+            Request::Stop { .. } => {}
+        }
+    }
+
+    fn refuse(self, rejection: &Rejection) {
+        let replies = self.batches.into_iter().map(|(_, _, reply)| reply);
+        for reply in replies.chain(self.output.into_iter().map(|(_, _, _, reply)| reply)) {
+            drop(reply.send(Err(rejection.clone())));
+        }
+    }
+}
+
+/// What records take in a chunk, with their lengths.
+fn stored_bytes(records: &[Vec<u8>]) -> usize {
+    records.iter().map(|record| record.len() + 4).sum()
+}
+
+impl Writer {
+    fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+        let mut left_over = None;
+        while let Some(request) = left_over.take().or_else(|| requests.blocking_recv()) {
+            let request = match request {
+                Request::Stop { reply } => {
+                    let _ = reply.send(());
+                    return;
+                }
+                other => other,
+            };
+            let mut group = Group::default();
+            self.admit(&mut group, request);
+            while !group.is_full() {
+                let Ok(request) = requests.try_recv() else {
+                    break;
+                };
+                if !group.has_room_for(&request) {
+                    left_over = Some(request);
+                    break;
+                }
+                self.admit(&mut group, request);
+            }
+            if !group.is_empty() {
+                self.commit(group);
+            }
+        }
+    }
+
+    /// Refuses what was decided on a state that never came to be.
+    fn admit(&self, group: &mut Group, request: Request) {
+        match request {
+            Request::Append { batch, reply, .. } if batch.epoch != self.shared.epoch.load(Ordering::Acquire) => {
+                let rejection = Rejection::new(Code::StorageFailed, "an append before this one failed").at(self.head);
+                drop(reply.send(Err(rejection)));
+            }
+            other => group.add(other),
+        }
+    }
+
+    fn commit(&mut self, group: Group) {
+        if let Err(error) = self.recover() {
+            return self.fail(group, error);
+        }
+        let (chunk, rows) = self.rows(&group);
+        let (_, volume) = self.shared.volumes.newest();
+        if let Err(error) = volume.commit(&rows) {
+            self.degraded = Some(Instant::now());
+            return self.fail(group, error);
+        }
+        self.volume_bytes += rows.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        self.shared.batches.fetch_add(group.batches.len() as u64, Ordering::Relaxed);
+        self.finish(group, chunk);
+        if self.volume_bytes >= limits::VOLUME_BYTES_MAX {
+            self.rotate();
+        }
+    }
+
+    /// The rows of a commit: the chunk, its stream index, its receipts and its terminal bytes.
+    fn rows(&self, group: &Group) -> (Option<Chunk>, Vec<Row>) {
+        let mut rows: Vec<Row> = Vec::with_capacity(group.batches.len() + group.output.len() + 4);
+        let first = self.head.next();
+        let chunk = (!group.events.is_empty()).then(|| {
+            let (chunk, value) = Chunk::build(first, self.hash, &group.events, &group.records);
+            rows.push((rows::events(first), value));
+            let mut places: BTreeMap<SessionId, Vec<u16>> = BTreeMap::new();
+            for place in 0..chunk.len() {
+                if let Some(session) = chunk.session(place) {
+                    places.entry(session).or_default().push(u16::try_from(place).expect("a commit is bounded"));
+                }
+            }
+            let streams = places.into_iter();
+            rows.extend(streams.map(|(session, places)| (rows::streams(session, first), rows::encode_places(&places))));
+            chunk
+        });
+        let mut begin = 0;
+        for (batch, end, _) in &group.batches {
+            if let Some((command, digest, outcome)) = &batch.receipt {
+                let seq = if *end > begin { Seq(self.head.0 + *end as u64) } else { self.head };
+                let receipt = Receipt { digest: *digest, seq, outcome: outcome.clone() };
+                rows.push((rows::receipt(*command), receipt.encode()));
+            }
+            begin = *end;
+        }
+        for (terminal, offset, bytes, _) in &group.output {
+            output_rows(*terminal, *offset, bytes, &mut rows);
+        }
+        (chunk, rows)
+    }
+
+    /// The group is durable: HEAD, then what readers see, then the answers.
+    fn finish(&mut self, group: Group, chunk: Option<Chunk>) {
+        let before = self.head;
+        let Group { events, batches, output, .. } = group;
+        {
+            let mut recent = lock(&self.shared.recent);
+            batches.iter().filter_map(|(batch, _, _)| batch.receipt.as_ref()).for_each(|(id, _, _)| recent.add(*id));
+        }
+        if let Some(chunk) = chunk {
+            (self.head, self.hash) = (chunk.last(), chunk.hash);
+            self.turn += 1;
+            if let Err(error) = (Head { seq: self.head, hash: self.hash }).write(self.shared.volumes.shelf(), self.turn)
+            {
+                tracing::warn!(%error, "HEAD could not be written");
+            }
+            let first = chunk.first().0;
+            let events: Vec<Event> =
+                events.into_iter().zip(first..).map(|(event, seq)| event.at_seq(Seq(seq))).collect();
+            self.shared.publish(Arc::new(chunk), &mut *self.observer, &events);
+        }
+        let mut begin = 0;
+        for (_, end, reply) in batches {
+            let committed = if end > begin {
+                Committed { first: Seq(before.0 + begin as u64 + 1), last: Seq(before.0 + end as u64) }
+            } else {
+                Committed { first: before, last: before }
+            };
+            begin = end;
+            drop(reply.send(Ok(committed)));
+        }
+        for (_, _, _, reply) in output {
+            drop(reply.send(Ok(Committed { first: self.head, last: self.head })));
+        }
+    }
+
+    fn fail(&mut self, group: Group, error: StoreError) {
+        self.shared.epoch.fetch_add(1, Ordering::AcqRel);
+        self.shared.refused.fetch_add((group.batches.len() + group.output.len()) as u64, Ordering::Relaxed);
+        let mut degraded = lock(&self.shared.degraded);
+        if degraded.is_none() {
+            tracing::error!(%error, "appends fail; reads go on");
+        }
+        *degraded = Some(error.clone());
+        drop(degraded);
+        group.refuse(&Rejection::from(error).at(self.head));
+    }
+
+    /// After a failed commit: opens the volume again and finds out what became of that commit.
+    fn recover(&mut self) -> Result<(), StoreError> {
+        let Some(since) = self.degraded else {
+            return Ok(());
+        };
+        let reason = lock(&self.shared.degraded).clone();
+        let full = matches!(reason, Some(StoreError::Full(_)));
+        let shelf = self.shared.volumes.shelf();
+        if since.elapsed() < REOPEN_PAUSE || (full && shelf.usage().free < limits::BALLAST_BYTES) {
+            return Err(reason.unwrap_or_else(|| StoreError::Failed("a commit failed a moment ago".to_owned())));
+        }
+        self.degraded = Some(Instant::now());
+        shelf.ballast(false);
+        self.shared.volumes.reopen_newest()?;
+        shelf.ballast(true);
+        let (_, volume) = self.shared.volumes.newest();
+        if let Some((last, _)) = last_chunk(&*volume)?.filter(|(last, _)| *last > self.head) {
+            self.adopt(last)?;
+        }
+        self.degraded = None;
+        *lock(&self.shared.degraded) = None;
+        tracing::info!("appends succeed again");
+        Ok(())
+    }
+
+    /// A commit that was answered with an error reached the disk all the same: it happened, so it is shown.
+    fn adopt(&mut self, last: Seq) -> Result<(), StoreError> {
+        let page = self.shared.volumes.page_all(self.head, last, usize::MAX)?;
+        for slice in page.slices {
+            let events = slice.events().map_err(|error| StoreError::Failed(error.to_string()))?;
+            (self.head, self.hash) = (slice.chunk.last(), slice.chunk.hash);
+            self.shared.publish(slice.chunk, &mut *self.observer, &events);
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self) {
+        match self.shared.volumes.rotate(self.head, self.hash) {
+            Ok(()) => self.volume_bytes = 0,
+            Err(error) => {
+                // The volume stays the newest one and grows until a new one can be made.
+                tracing::warn!(%error, "no new volume could be begun");
+                self.volume_bytes /= 2;
+            }
+        }
+    }
+}
+
+/// Cuts terminal bytes into rows.
+fn output_rows(terminal: TerminalId, offset: u64, bytes: &[Bytes], rows: &mut Vec<Row>) {
+    let mut row = Vec::with_capacity(limits::OUTPUT_ROW_BYTES_MAX);
+    let mut begin = offset;
+    for mut rest in bytes.iter().map(|piece| &piece[..]) {
+        while !rest.is_empty() {
+            let take = rest.len().min(limits::OUTPUT_ROW_BYTES_MAX - row.len());
+            row.extend_from_slice(&rest[..take]);
+            rest = &rest[take..];
+            if row.len() == limits::OUTPUT_ROW_BYTES_MAX {
+                rows.push((rows::output(terminal, begin), rows::encode_output(&row)));
+                begin += row.len() as u64;
+                row.clear();
+            }
+        }
+    }
+    if !row.is_empty() {
+        rows.push((rows::output(terminal, begin), rows::encode_output(&row)));
+    }
+}

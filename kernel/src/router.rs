@@ -1,0 +1,138 @@
+//! The router: admits a command once, finds who owns it, and answers; a repeat gets the first answer.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ropewalk_protocol::record::command_digest;
+use ropewalk_protocol::{Code, Command, CommandId, CommandResult, Rejection, Seq, Timestamp};
+use tokio::sync::oneshot;
+
+use crate::clock::Clock;
+use crate::log::Journal;
+
+/// What a command led to: the head once it was done, and what it made.
+pub type Answer = Result<(Seq, CommandResult), Rejection>;
+
+/// A command on its way to the actor that owns it.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// The command's id.
+    pub id: CommandId,
+    /// What tells it from another command with the same id.
+    pub digest: [u8; 16],
+    /// The command.
+    pub command: Command,
+    /// The name the client gave itself.
+    pub client: String,
+    /// When it was admitted.
+    pub now: Timestamp,
+}
+
+/// Whoever finds the owner of a command and lets it decide. The receipt is the owner's to commit.
+pub trait Owners: Send + Sync + 'static {
+    /// Carries a command out.
+    fn deliver(&self, envelope: Envelope) -> impl Future<Output = Answer> + Send;
+}
+
+/// Admits commands. Clones share it.
+pub struct Router<O> {
+    shared: Arc<Shared<O>>,
+}
+
+struct Shared<O> {
+    journal: Journal,
+    owners: O,
+    clock: Arc<dyn Clock>,
+    in_flight: Mutex<HashMap<CommandId, InFlight>>,
+}
+
+/// A command that is being carried out, and who waits for its answer beside the first one.
+struct InFlight {
+    digest: [u8; 16],
+    waiting: Vec<oneshot::Sender<Answer>>,
+}
+
+impl<O> Clone for Router<O> {
+    fn clone(&self) -> Self {
+        Self { shared: self.shared.clone() }
+    }
+}
+
+impl<O: Owners> Router<O> {
+    /// A router over this log and these owners.
+    pub fn new(journal: Journal, owners: O, clock: Arc<dyn Clock>) -> Self {
+        let in_flight = Mutex::default();
+        Self { shared: Arc::new(Shared { journal, owners, clock, in_flight }) }
+    }
+
+    /// Carries a command out once, however often and from wherever it is sent. A command that was admitted is carried out
+    /// to its end even when nobody waits for the answer any more.
+    ///
+    /// # Errors
+    /// What is wrong with the command, or why it could not be done.
+    pub async fn submit(&self, id: CommandId, command: Command, client: String) -> Answer {
+        command.check()?;
+        if id.unix_millis().is_none() {
+            return Err(Rejection::invalid(format!("command id {id} is not a UUID v7"))
+                .hint("Mint command ids as UUID v7: their time says where the receipt can be."));
+        }
+        let digest = command_digest(&command);
+        let (reply, answer) = oneshot::channel();
+        if self.join(id, digest, reply)? {
+            let now = self.shared.clock.now();
+            let shared = self.shared.clone();
+            tokio::spawn(async move {
+                let answer = shared.carry_out(Envelope { id, digest, command, client, now }).await;
+                shared.settle(id, &answer);
+            });
+        }
+        answer.await.unwrap_or_else(|_| {
+            Err(Rejection::new(Code::ShuttingDown, "the daemon stops; the command may be repeated"))
+        })
+    }
+
+    /// Waits with those who sent the same command; true for the first one.
+    fn join(&self, id: CommandId, digest: [u8; 16], reply: oneshot::Sender<Answer>) -> Result<bool, Rejection> {
+        let mut in_flight = self.shared.lock();
+        match in_flight.get_mut(&id) {
+            Some(same) if same.digest == digest => {
+                same.waiting.push(reply);
+                Ok(false)
+            }
+            Some(_) => Err(Rejection::conflict(id, self.shared.journal.head())),
+            None => {
+                in_flight.insert(id, InFlight { digest, waiting: vec![reply] });
+                Ok(true)
+            }
+        }
+    }
+}
+
+impl<O: Owners> Shared<O> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CommandId, InFlight>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn carry_out(&self, envelope: Envelope) -> Answer {
+        if self.journal.may_know(envelope.id) {
+            let (journal, id) = (self.journal.clone(), envelope.id);
+            let read = tokio::task::spawn_blocking(move || journal.receipt(id)).await;
+            let read = read.map_err(|error| Rejection::new(Code::Internal, format!("reading a receipt: {error}")))?;
+            if let Some(receipt) = read? {
+                if receipt.digest != envelope.digest {
+                    return Err(Rejection::conflict(envelope.id, receipt.seq));
+                }
+                return receipt.outcome.map(|result| (receipt.seq, result));
+            }
+        }
+        self.owners.deliver(envelope).await
+    }
+
+    fn settle(&self, id: CommandId, answer: &Answer) {
+        let done = self.lock().remove(&id);
+        for waiting in done.into_iter().flat_map(|done| done.waiting) {
+            drop(waiting.send(answer.clone()));
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The timeline: a session's history in sentences. It keeps no state: an entry is a function of its event.
+
+use ropewalk_protocol::{Event, EventBody, TimelineEntry};
+
+/// The line an event stands for.
+pub fn entry(event: &Event) -> TimelineEntry {
+    TimelineEntry { seq: event.seq, at: event.at, text: sentence(&event.body) }
+}
+
+fn sentence(body: &EventBody) -> String {
+    match body {
+        EventBody::SessionCreated(created) => match &created.name {
+            Some(name) => format!("session {name} created"),
+            None => "session created".to_owned(),
+        },
+        EventBody::AgentAdded(added) => format!("{} is to run in {} at {}", added.argv.join(" "), added.directory, added.size),
+        EventBody::SessionRenamed(renamed) => format!("renamed to {}", renamed.name),
+        EventBody::SessionAnnotated(annotated) => annotated.text.clone(),
+        EventBody::SessionEndRequested(_) => "asked to end".to_owned(),
+        EventBody::SessionEnded(ended) => format!("ended: {}", ended.reason),
+        EventBody::SessionDeleted(_) => "deleted".to_owned(),
+        EventBody::RunStarted(started) => format!("program started as process {}", started.pid),
+        EventBody::RunFailed(failed) => format!("program could not be started: {}", failed.reason),
+        EventBody::RunEnded(ended) => format!("program {}", ended.outcome),
+        EventBody::TerminalResized(resized) => format!("terminal resized to {} at byte {}", resized.size, resized.offset),
+        EventBody::TerminalClosed(closed) => format!("terminal closed after {} bytes", closed.offset),
+        EventBody::DaemonStarted(started) => format!("daemon {} started as process {}", started.build, started.pid),
+        EventBody::DaemonStopped(stopped) => format!("daemon stopped: {}", stopped.reason),
+        EventBody::StorageDegraded(degraded) => format!("appends fail: {}", degraded.reason),
+        EventBody::StorageRestored(restored) => format!("appends succeed again; {} were refused", restored.refused),
+        EventBody::Unknown(unknown) => unknown.name.clone(),
+    }
+}
