@@ -1,1 +1,24 @@
-//! tbd
+//! The write lane's deciders: session, agent and terminal actors.
+//!
+//! Each is a pure core (`state.rs`: decide, apply, react) that a thin shell drives ([`host`]). The shell owns the mailbox,
+//! appends what the core decided and, once that is durable, does what follows from it ([`hands`]). Terminal bytes do not pass
+//! through mailboxes: they have a lane of their own ([`lanes`]), so bulk never stands before a command.
+
+mod agent;
+mod core;
+mod directory;
+mod hands;
+mod holder;
+mod host;
+mod lanes;
+mod names;
+mod recovery;
+mod session;
+mod terminal;
+
+pub use directory::Directory;
+pub use hands::{Hands, HolderLine};
+pub use holder::{HolderError, Launch, Link, Welcome as HolderWelcome};
+pub use lanes::{InputDone, Lane, LaneRead, Lanes, OutputSink, Presence};
+pub use names::Names;
+pub use recovery::{OpenRun, recover};

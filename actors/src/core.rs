@@ -1,0 +1,146 @@
+//! What every core is: three pure functions, and the one shell's view of them.
+
+use ropewalk_protocol::{
+    AgentId, CommandResult, EventBody, Program, Rejection, RunId, RunOutcome, SessionId, Size, Stream, TerminalId,
+};
+
+use crate::agent::AgentCore;
+use crate::session::SessionCore;
+use crate::terminal::TerminalCore;
+
+/// Something an actor is asked or told. Ids and times in it were minted at the edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// A client asks for a session.
+    Create { name: Option<String>, workspace: Option<String>, launch: Option<Launch> },
+    /// A client asks for another name.
+    Rename { name: String },
+    /// A client writes a remark.
+    Annotate { text: String },
+    /// A client asks for the end.
+    End,
+    /// A client asks for the session to be taken out of every list.
+    Delete,
+    /// A part of the session settled: look whether anything still runs.
+    Settled,
+    /// The agent's process runs.
+    Started { run: RunId, pid: u32, start_ticks: u64 },
+    /// The agent's process could not be started.
+    SpawnFailed { run: RunId, reason: String },
+    /// The agent's process is gone.
+    Gone { run: RunId, outcome: RunOutcome, offset: u64 },
+    /// The terminal has another size.
+    Resized { size: Size, offset: u64 },
+    /// The terminal's bytes are complete.
+    Closed { offset: u64 },
+}
+
+/// A program to run, with the ids minted for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Launch {
+    pub(crate) agent: AgentId,
+    pub(crate) run: RunId,
+    pub(crate) terminal: TerminalId,
+    pub(crate) program: Program,
+    pub(crate) size: Size,
+}
+
+/// What a core decided: events in its own stream, and the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decision {
+    pub(crate) events: Vec<EventBody>,
+    pub(crate) result: CommandResult,
+}
+
+impl Decision {
+    /// These events, and nothing more to say.
+    pub(crate) fn done(events: Vec<EventBody>) -> Self {
+        Self { events, result: CommandResult::Done {} }
+    }
+
+    /// It is so already.
+    pub(crate) fn nothing() -> Self {
+        Self::done(Vec::new())
+    }
+}
+
+/// Work that follows from an event, once it is durable. Never on replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Start the agent's process.
+    Spawn {
+        session: SessionId,
+        agent: AgentId,
+        run: RunId,
+        terminal: TerminalId,
+        argv: Vec<String>,
+        directory: String,
+        size: Size,
+    },
+    /// Ask these runs to stop, then make them.
+    Stop { runs: Vec<RunId> },
+    /// Tell the session that one of its agents settled, by this event.
+    TellSession { session: SessionId, event: EventBody },
+    /// The end of this run is durable.
+    RunSettled { run: RunId },
+    /// The end of this terminal is durable.
+    TerminalSettled { terminal: TerminalId },
+    /// Nothing of this session is of use any more but its history.
+    Delete { session: SessionId },
+}
+
+/// A pure decider: no clock, no randomness, no IO.
+pub(crate) trait Core {
+    /// All rules: what is to happen, given what happened.
+    fn decide(&self, input: &Input) -> Result<Decision, Rejection>;
+    /// Takes in what happened, in its own stream or in a part's. Cannot fail and asks no why.
+    fn apply(&mut self, stream: Stream, body: &EventBody);
+    /// What is to be done because this happened.
+    fn react(&self, body: &EventBody) -> Vec<Effect>;
+}
+
+/// The core of whichever actor owns a stream.
+#[derive(Debug)]
+pub(crate) enum AnyCore {
+    Session(SessionCore),
+    Agent(AgentCore),
+    Terminal(TerminalCore),
+}
+
+impl AnyCore {
+    /// The core that owns this stream, before anything happened; `None` for the machine's stream.
+    pub(crate) fn new(stream: Stream) -> Option<Self> {
+        Some(match stream {
+            Stream::Machine => return None,
+            Stream::Session(session) => AnyCore::Session(SessionCore::new(session)),
+            Stream::Agent(session, agent) => AnyCore::Agent(AgentCore::new(session, agent)),
+            Stream::Terminal(session, terminal) => AnyCore::Terminal(TerminalCore::new(session, terminal)),
+        })
+    }
+}
+
+impl Core for AnyCore {
+    fn decide(&self, input: &Input) -> Result<Decision, Rejection> {
+        match self {
+            AnyCore::Session(core) => core.decide(input),
+            AnyCore::Agent(core) => core.decide(input),
+            AnyCore::Terminal(core) => core.decide(input),
+        }
+    }
+
+    fn apply(&mut self, stream: Stream, body: &EventBody) {
+        match self {
+            AnyCore::Session(core) => core.apply(stream, body),
+            AnyCore::Agent(core) => core.apply(stream, body),
+            AnyCore::Terminal(core) => core.apply(stream, body),
+        }
+    }
+
+    fn react(&self, body: &EventBody) -> Vec<Effect> {
+        match self {
+            AnyCore::Session(core) => core.react(body),
+            AnyCore::Agent(core) => core.react(body),
+            AnyCore::Terminal(core) => core.react(body),
+        }
+    }
+}

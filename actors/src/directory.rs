@@ -1,0 +1,342 @@
+//! The directory: finds an actor by the stream it owns, wakes it from the log when it sleeps, puts it to sleep when idle.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use actix::prelude::SendError;
+use actix::{Actor, Addr, ArbiterHandle};
+use ropewalk_kernel::clock::Clock;
+use ropewalk_kernel::ids::Ids;
+use ropewalk_kernel::log::{Batch, Journal};
+use ropewalk_kernel::{Answer, Envelope, Owners};
+use ropewalk_protocol::{Code, Command, EventBody, Program, Rejection, SessionId, Size, Stream, Timestamp, limits};
+use tokio::sync::oneshot;
+
+use crate::core::{AnyCore, Core, Input, Launch};
+use crate::hands::Hands;
+use crate::host::{Commanded, Deliver, Host, Sleep};
+use crate::names::Names;
+
+/// How long a fact waits before it is reported again.
+const REPORT_PAUSE: Duration = Duration::from_millis(250);
+
+/// Every actor there is. Clones share it.
+#[derive(Clone)]
+pub struct Directory(Arc<Inner>);
+
+struct Inner {
+    journal: Journal,
+    hands: Hands,
+    names: Names,
+    ids: Arc<dyn Ids>,
+    clock: Arc<dyn Clock>,
+    /// The thread that actors live on.
+    arbiter: ArbiterHandle,
+    actors: Mutex<Actors>,
+}
+
+#[derive(Default)]
+struct Actors {
+    entries: HashMap<Stream, Entry>,
+    /// The task that puts idle actors to sleep runs.
+    sweeping: bool,
+}
+
+enum Entry {
+    /// Its history is being read.
+    Waking(Vec<Deliver>),
+    Awake {
+        address: Addr<Host>,
+        used: Instant,
+    },
+    /// It answers what it was sent before, then stops.
+    Leaving(Vec<Deliver>),
+}
+
+impl Directory {
+    /// A directory of actors that live on this thread.
+    pub fn new(
+        journal: Journal,
+        hands: Hands,
+        names: Names,
+        ids: Arc<dyn Ids>,
+        clock: Arc<dyn Clock>,
+        arbiter: ArbiterHandle,
+    ) -> Self {
+        let actors = Mutex::default();
+        let directory = Self(Arc::new(Inner { journal, hands: hands.clone(), names, ids, clock, arbiter, actors }));
+        hands.connect(directory.clone());
+        directory
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Actors> {
+        self.0.actors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many actors are awake.
+    pub fn awake(&self) -> usize {
+        self.lock().entries.len()
+    }
+
+    /// Reports a fact to the actor that owns a stream, with the part's event that it follows from, if one does. A fact is
+    /// not lost to a full mailbox or a full disk: it is reported until it is taken.
+    pub(crate) fn report(&self, stream: Stream, observed: Option<(Stream, EventBody)>, input: Input) {
+        let directory = self.clone();
+        let now = self.0.clock.now();
+        tokio::spawn(async move {
+            loop {
+                let (reply, answer) = oneshot::channel();
+                let fact = Deliver::fact(input.clone(), now);
+                directory.send(stream, Deliver { observed: observed.clone(), reply: Some(reply), ..fact });
+                match answer.await {
+                    Ok(Err(rejection)) if rejection.code == Code::ShuttingDown => return,
+                    Ok(Err(rejection)) if rejection.retryable() => tokio::time::sleep(REPORT_PAUSE).await,
+                    Ok(Err(rejection)) => return tracing::error!(%stream, %rejection, ?input, "a fact was refused"),
+                    Ok(Ok(_)) => return,
+                    // The actor was put to sleep with the fact in its mailbox.
+                    Err(_) => tokio::time::sleep(REPORT_PAUSE).await,
+                }
+            }
+        });
+    }
+
+    /// Reports a fact and waits until what follows from it is durable.
+    pub(crate) async fn ask(&self, stream: Stream, input: Input, command: Option<Commanded>, now: Timestamp) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        self.send(stream, Deliver { command, reply: Some(reply), ..Deliver::fact(input, now) });
+        answer.await.unwrap_or_else(|_| Err(Rejection::new(Code::ShuttingDown, "the daemon stops")))
+    }
+
+    fn send(&self, stream: Stream, message: Deliver) {
+        let mut actors = self.lock();
+        match actors.entries.get_mut(&stream) {
+            Some(Entry::Waking(queue) | Entry::Leaving(queue)) if queue.len() < limits::MAILBOX_COMMANDS_MAX => {
+                queue.push(message);
+            }
+            Some(Entry::Waking(_) | Entry::Leaving(_)) => {
+                drop(actors);
+                message.refuse(Rejection::new(Code::Busy, format!("{stream} has a full mailbox")));
+            }
+            Some(Entry::Awake { address, used }) => {
+                *used = Instant::now();
+                if let Err(SendError::Full(message) | SendError::Closed(message)) = address.try_send(message) {
+                    drop(actors);
+                    message.refuse(Rejection::new(Code::Busy, format!("{stream} has a full mailbox")));
+                }
+            }
+            None => {
+                actors.entries.insert(stream, Entry::Waking(vec![message]));
+                drop(actors);
+                self.wake(stream);
+            }
+        }
+    }
+
+    /// Reads an actor's history off the actors' thread, then starts it.
+    fn wake(&self, stream: Stream) {
+        let directory = self.clone();
+        tokio::spawn(async move {
+            // The epoch first: a failed append while the history is read makes the state too old to append with.
+            let epoch = directory.0.journal.epoch();
+            let journal = directory.0.journal.clone();
+            let read = tokio::task::spawn_blocking(move || {
+                let mut core = AnyCore::new(stream).ok_or_else(|| Rejection::not_found("actor for the machine"))?;
+                let session = stream.session().ok_or_else(|| Rejection::not_found("actor for the machine"))?;
+                for event in journal.history(session)? {
+                    core.apply(event.stream, &event.body);
+                }
+                Ok::<_, Rejection>(core)
+            });
+            let core = read.await.unwrap_or_else(|error| Err(Rejection::new(Code::Internal, error.to_string())));
+            match core {
+                Ok(core) => directory.start(stream, core, epoch),
+                Err(rejection) => {
+                    tracing::error!(%stream, %rejection, "an actor could not be woken");
+                    let entry = directory.lock().entries.remove(&stream);
+                    if let Some(Entry::Waking(queue)) = entry {
+                        queue.into_iter().for_each(|message| message.refuse(rejection.clone()));
+                    }
+                }
+            }
+        });
+    }
+
+    fn start(&self, stream: Stream, core: AnyCore, epoch: u64) {
+        let Inner { journal, hands, arbiter, .. } = &*self.0;
+        let host = Host::new(stream, core, epoch, journal.clone(), hands.clone(), self.clone());
+        let address = Host::start_in_arbiter(arbiter, move |_| host);
+        let mut actors = self.lock();
+        let awake = Entry::Awake { address: address.clone(), used: Instant::now() };
+        if let Some(Entry::Waking(queue)) = actors.entries.insert(stream, awake) {
+            // The queue is as long as a mailbox at most, and nothing else was sent yet.
+            queue.into_iter().for_each(|message| deliver_first(&address, message));
+        }
+        let sweep = !std::mem::replace(&mut actors.sweeping, true);
+        drop(actors);
+        if sweep {
+            self.sweep();
+        }
+    }
+
+    /// Looks for idle actors while any is awake; ends when none is, so that an idle daemon has no timer.
+    fn sweep(&self) {
+        let directory = self.clone();
+        let idle = Duration::from_millis(limits::ACTOR_IDLE_MILLIS_MAX);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(idle / 2).await;
+                let mut actors = directory.lock();
+                actors.put_to_sleep(idle);
+                if actors.entries.is_empty() {
+                    actors.sweeping = false;
+                    return;
+                }
+            }
+        });
+    }
+
+    /// The session is deleted: its names are free.
+    pub(crate) fn free_names(&self, session: SessionId) {
+        self.0.names.free_all(session);
+    }
+
+    /// The actor's state never came to be: it answers nothing more.
+    pub(crate) fn discard(&self, stream: Stream) {
+        if let Some(entry @ Entry::Awake { .. }) = self.lock().entries.get_mut(&stream) {
+            *entry = Entry::Leaving(Vec::new());
+        }
+    }
+
+    /// The actor is gone; whoever asked for it meanwhile wakes it again.
+    pub(crate) fn left(&self, stream: Stream) {
+        let mut actors = self.lock();
+        let Some(Entry::Leaving(queue)) = actors.entries.remove(&stream) else {
+            return;
+        };
+        if queue.is_empty() {
+            return;
+        }
+        actors.entries.insert(stream, Entry::Waking(queue));
+        drop(actors);
+        self.wake(stream);
+    }
+
+    async fn create(&self, envelope: Envelope) -> Answer {
+        let Envelope { id, digest, command, client, now } = envelope;
+        let Command::SessionCreate { name, workspace, program, size } = command else {
+            return Err(Rejection::new(Code::Internal, "only session.create makes a session"));
+        };
+        check_directories(workspace.as_ref(), program.as_ref()).await?;
+        let ids = &self.0.ids;
+        let session = SessionId::from(ids.mint(now));
+        let commanded = Commanded { id, digest, client };
+        if let Some(name) = &name
+            && let Err(rejection) = self.0.names.reserve(name, session)
+        {
+            return self.refuse_for_good(commanded, rejection).await;
+        }
+        let launch = program.map(|mut program| {
+            let run = ids.mint(now).into();
+            let environment = std::mem::take(&mut program.environment);
+            self.0.hands.keep_environment(run, environment);
+            let (agent, terminal) = (ids.mint(now).into(), ids.mint(now).into());
+            Launch { agent, run, terminal, program, size: size.unwrap_or(Size::DEFAULT) }
+        });
+        let run = launch.as_ref().map(|launch| launch.run);
+        let input = Input::Create { name, workspace, launch };
+        let answer = self.ask(Stream::Session(session), input, Some(commanded), now).await;
+        if answer.is_err() {
+            self.0.names.free_all(session);
+            run.map(|run| self.0.hands.forget_environment(run));
+        }
+        answer
+    }
+
+    /// A refusal that no actor decided, remembered all the same.
+    async fn refuse_for_good(&self, command: Commanded, rejection: Rejection) -> Answer {
+        let receipt = Some((command.id, command.digest, Err(rejection.clone())));
+        let batch = Batch { epoch: self.0.journal.epoch(), events: Vec::new(), receipt };
+        let stored = self.0.journal.append(batch)?.await;
+        stored.map_err(|_| Rejection::new(Code::ShuttingDown, "the log is closed"))??;
+        Err(rejection)
+    }
+
+    async fn rename(&self, session: SessionId, name: String, command: Commanded, now: Timestamp) -> Answer {
+        let new = match self.0.names.reserve(&name, session) {
+            Ok(new) => new,
+            Err(rejection) => return self.refuse_for_good(command, rejection).await,
+        };
+        let answer = self.ask(Stream::Session(session), Input::Rename { name: name.clone() }, Some(command), now).await;
+        match &answer {
+            Ok(_) => self.0.names.keep_only(&name, session),
+            Err(_) if new => self.0.names.free(&name, session),
+            Err(_) => {}
+        }
+        answer
+    }
+}
+
+impl Owners for Directory {
+    async fn deliver(&self, envelope: Envelope) -> Answer {
+        let Envelope { id, digest, ref client, now, .. } = envelope;
+        let commanded = Commanded { id, digest, client: client.clone() };
+        let (session, input) = match envelope.command {
+            Command::SessionCreate { .. } => return self.create(envelope).await,
+            Command::SessionRename { session, name } => return self.rename(session, name, commanded, now).await,
+            Command::TerminalResize { session, terminal, size } => {
+                // The holder says at which byte the size changed; only then is there something to record.
+                let offset = self.0.hands.resize(terminal, size).await?;
+                let stream = Stream::Terminal(session, terminal);
+                return self.ask(stream, Input::Resized { size, offset }, Some(commanded), now).await;
+            }
+            Command::SessionAnnotate { session, text } => (session, Input::Annotate { text }),
+            Command::SessionEnd { session } => (session, Input::End),
+            Command::SessionDelete { session } => (session, Input::Delete),
+        };
+        self.ask(Stream::Session(session), input, Some(commanded), now).await
+    }
+}
+
+fn deliver_first(address: &Addr<Host>, message: Deliver) {
+    if let Err(SendError::Full(message) | SendError::Closed(message)) = address.try_send(message) {
+        message.refuse(Rejection::new(Code::Busy, "the actor has a full mailbox"));
+    }
+}
+
+impl Actors {
+    /// Sends those away that were not used for a while, or were used longest ago when too many are awake.
+    fn put_to_sleep(&mut self, idle: Duration) {
+        let now = Instant::now();
+        let mut awake: Vec<(Instant, Stream)> = self
+            .entries
+            .iter()
+            .filter_map(|(stream, entry)| match entry {
+                Entry::Awake { used, .. } => Some((*used, *stream)),
+                Entry::Waking(_) | Entry::Leaving(_) => None,
+            })
+            .collect();
+        awake.sort_unstable();
+        let surplus = awake.len().saturating_sub(limits::ACTORS_AWAKE_MAX);
+        for (place, (used, stream)) in awake.into_iter().enumerate() {
+            if place >= surplus && now.duration_since(used) < idle {
+                break;
+            }
+            // The mailbox is in order: everything sent before is answered before it sleeps.
+            if let Some(Entry::Awake { address, .. }) = self.entries.get(&stream)
+                && address.try_send(Sleep).is_ok()
+            {
+                self.entries.insert(stream, Entry::Leaving(Vec::new()));
+            }
+        }
+    }
+}
+
+async fn check_directories(workspace: Option<&String>, program: Option<&Program>) -> Result<(), Rejection> {
+    for directory in workspace.into_iter().chain(program.map(|program| &program.directory)) {
+        if !tokio::fs::metadata(directory).await.is_ok_and(|metadata| metadata.is_dir()) {
+            return Err(Rejection::new(Code::WorkspaceMissing, format!("{directory} is not a directory")));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,398 @@
+//! The hands: what follows from a durable event is done here, and what comes of it is reported back as a fact.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use ropewalk_kernel::log::Journal;
+use ropewalk_protocol::holder::{Ends, Exit, FromHolder, HeldRun, Spawn};
+use ropewalk_protocol::{
+    AgentId, ClientId, Code, Program, Rejection, RunId, RunOutcome, SessionId, Size, Stream, TerminalId, limits,
+};
+use tokio::sync::watch;
+
+use crate::core::{Effect, Input};
+use crate::directory::Directory;
+use crate::holder::{HolderError, Incoming, Link, Welcome, reconnect_pause};
+use crate::lanes::{InputDone, Lanes, OutputSink, Presence};
+
+const SIGHUP: i32 = 1;
+const SIGKILL: i32 = 9;
+const SIGTERM: i32 = 15;
+
+/// Where a run belongs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) session: SessionId,
+    pub(crate) agent: AgentId,
+    pub(crate) terminal: TerminalId,
+    /// The end of the run is durable.
+    pub(crate) run_settled: bool,
+    /// The end of the terminal is durable.
+    pub(crate) terminal_settled: bool,
+}
+
+/// What actors can do to the world. Clones share it.
+#[derive(Clone)]
+pub struct Hands(Arc<Inner>);
+
+struct Inner {
+    link: Link,
+    lanes: Lanes,
+    directory: Arc<OnceLock<Directory>>,
+    places: Mutex<HashMap<RunId, Place>>,
+    /// How many runs are not settled; moves whenever one is.
+    unsettled: watch::Sender<usize>,
+    /// Environments of programs about to be started. They are never stored: they may hold secrets.
+    environments: Mutex<HashMap<RunId, BTreeMap<String, String>>>,
+}
+
+impl Hands {
+    /// Hands that reach the holder over this line.
+    pub fn new(journal: Journal, link: Link, sink: Arc<dyn OutputSink>) -> Self {
+        let directory: Arc<OnceLock<Directory>> = Arc::default();
+        let (to_holder, to_directory) = (link.clone(), directory.clone());
+        let lanes = Lanes::new(
+            journal,
+            sink,
+            move |terminal, offset| {
+                if let Err(rejection) = to_holder.durable(terminal, offset) {
+                    // The next store, or the next line, says it again.
+                    tracing::debug!(%rejection, "the holder was not told what is durable");
+                }
+            },
+            move |lane, offset| {
+                if let Some(directory) = to_directory.get() {
+                    let stream = Stream::Terminal(lane.session(), lane.id());
+                    directory.report(stream, None, Input::Closed { offset });
+                }
+            },
+        );
+        let unsettled = watch::Sender::new(0);
+        let (places, environments) = (Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { link, lanes, directory, places, unsettled, environments }))
+    }
+
+    pub(crate) fn connect(&self, directory: Directory) {
+        drop(self.0.directory.set(directory));
+    }
+
+    fn directory(&self) -> &Directory {
+        self.0.directory.get().expect("the directory connects its hands when it is made")
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<RunId, Place>> {
+        self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The terminals' lanes.
+    pub fn lanes(&self) -> &Lanes {
+        &self.0.lanes
+    }
+
+    /// The line to the holder.
+    pub fn link(&self) -> &Link {
+        &self.0.link
+    }
+
+    pub(crate) fn keep_environment(&self, run: RunId, environment: BTreeMap<String, String>) {
+        self.0.environments.lock().unwrap_or_else(PoisonError::into_inner).insert(run, environment);
+    }
+
+    pub(crate) fn forget_environment(&self, run: RunId) -> Option<BTreeMap<String, String>> {
+        self.0.environments.lock().unwrap_or_else(PoisonError::into_inner).remove(&run)
+    }
+
+    /// Does what follows from events of this stream that are durable now.
+    pub(crate) fn carry_out(&self, stream: Stream, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Spawn { session, agent, run, terminal, argv, directory, size } => {
+                    let environment = self.forget_environment(run).unwrap_or_default();
+                    let program = Program { argv, directory, environment };
+                    let place = Place { session, agent, terminal, run_settled: false, terminal_settled: false };
+                    self.spawn(run, place, program, size);
+                }
+                Effect::Stop { runs } => runs.into_iter().for_each(|run| self.stop(run)),
+                Effect::TellSession { session, event } => {
+                    let observed = Some((stream, event));
+                    self.directory().report(Stream::Session(session), observed, Input::Settled);
+                }
+                Effect::RunSettled { run } => {
+                    // What the program left behind goes with it: a session owns everything it started.
+                    self.stop(run);
+                    self.settle(|of, place| place.run_settled |= of == run);
+                }
+                Effect::TerminalSettled { terminal } => {
+                    self.0.lanes.close(terminal);
+                    self.settle(|_, place| place.terminal_settled |= place.terminal == terminal);
+                }
+                Effect::Delete { session } => self.directory().free_names(session),
+            }
+        }
+    }
+
+    fn settle(&self, mut mark: impl FnMut(RunId, &mut Place)) {
+        let mut places = self.places();
+        let mut settled = Vec::new();
+        for (run, place) in places.iter_mut() {
+            mark(*run, place);
+            if place.run_settled && place.terminal_settled {
+                settled.push(*run);
+            }
+        }
+        for run in settled {
+            places.remove(&run);
+            if let Err(rejection) = self.0.link.forget(run) {
+                // The holder tells of the run again on the next line, and is told then.
+                tracing::debug!(%rejection, "the holder was not told to forget a run");
+            }
+        }
+        self.0.unsettled.send_replace(places.len());
+    }
+
+    pub(crate) fn hold(&self, run: RunId, place: Place) {
+        let mut places = self.places();
+        places.insert(run, place);
+        self.0.unsettled.send_replace(places.len());
+    }
+
+    fn spawn(&self, run: RunId, place: Place, program: Program, size: Size) {
+        self.hold(run, place);
+        self.0.lanes.open(place.terminal, place.session, 0, size);
+        let hands = self.clone();
+        tokio::spawn(async move {
+            let Place { session, agent, terminal, .. } = place;
+            let spawn = Spawn { run, session, stream: terminal, program, ends: Ends::Terminal(size) };
+            let outcome = hands.0.link.spawn(spawn).await;
+            let agent = Stream::Agent(session, agent);
+            let reason = match outcome {
+                Ok(Ok(held)) => {
+                    let started = Input::Started { run, pid: held.pid, start_ticks: held.start_ticks };
+                    hands.directory().report(agent, None, started);
+                    match hands.0.link.follow(terminal, 0) {
+                        Ok(()) => return,
+                        // The line broke: the next one follows again.
+                        Err(rejection) => return tracing::warn!(%rejection, "a new terminal is not followed yet"),
+                    }
+                }
+                Ok(Err(reason)) => reason,
+                // Whether it was started is known when the line is up again: see `welcome`.
+                Err(rejection) if rejection.code == Code::HolderUnavailable => return,
+                Err(rejection) => rejection.to_string(),
+            };
+            hands.directory().report(agent, None, Input::SpawnFailed { run, reason });
+            hands.0.lanes.complete(terminal, 0);
+        });
+    }
+
+    /// Asks everything a run started to stop, then makes it.
+    pub(crate) fn stop(&self, run: RunId) {
+        let hands = self.clone();
+        tokio::spawn(async move {
+            let grace = Duration::from_millis(limits::END_GRACE_MILLIS);
+            for signal in [SIGHUP, SIGTERM, SIGKILL] {
+                // SIGCONT first would wake a stopped program; SIGHUP followed by the kernel's own does that for a terminal.
+                if let Err(rejection) = hands.0.link.signal(run, signal) {
+                    tracing::warn!(%rejection, "a signal could not be sent");
+                }
+                let mut unsettled = hands.0.unsettled.subscribe();
+                let gone = unsettled.wait_for(|_| !hands.places().contains_key(&run));
+                if tokio::time::timeout(grace, gone).await.is_ok() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Changes a terminal's size; the answer is the offset it holds from.
+    pub(crate) async fn resize(&self, terminal: TerminalId, size: Size) -> Result<u64, Rejection> {
+        if self.0.lanes.get(terminal).is_none() {
+            return Err(Rejection::new(Code::AlreadyEnded, format!("terminal {terminal} is closed, or never was")));
+        }
+        self.0.link.resize(terminal, size).await
+    }
+
+    /// Takes part in a terminal: its size follows whoever used it last.
+    pub fn attend(&self, terminal: TerminalId, size: Option<Size>) -> Option<Presence> {
+        let lane = self.0.lanes.get(terminal)?;
+        let hands = self.clone();
+        let resize = Arc::new(move |terminal, size| hands.resize_for_viewer(terminal, size));
+        Some(Presence::new(lane, size, resize))
+    }
+
+    fn resize_for_viewer(&self, terminal: TerminalId, size: Size) {
+        let hands = self.clone();
+        tokio::spawn(async move {
+            let Some(lane) = hands.0.lanes.get(terminal) else {
+                return;
+            };
+            match hands.0.link.resize(terminal, size).await {
+                Ok(offset) => {
+                    let stream = Stream::Terminal(lane.session(), terminal);
+                    hands.directory().report(stream, None, Input::Resized { size, offset });
+                }
+                Err(rejection) => tracing::warn!(%rejection, %terminal, "the size did not change"),
+            }
+        });
+    }
+
+    /// Hands input to the holder, in the order of the calls; the future ends once the holder has written it.
+    ///
+    /// # Errors
+    /// `input_refused`, `holder_unavailable` or `busy`.
+    pub fn input(
+        &self,
+        terminal: TerminalId,
+        client: ClientId,
+        id: u64,
+        bytes: Vec<u8>,
+    ) -> Result<impl Future<Output = InputDone> + Send + use<>, Rejection> {
+        let written = self.0.lanes.expect_written(terminal, client, id)?;
+        self.0.link.input(terminal, client, id, bytes)?;
+        let broke = || Err(Rejection::new(Code::HolderUnavailable, "the line to the holder broke"));
+        Ok(async move { written.await.unwrap_or_else(|_| broke()) })
+    }
+
+    /// Connects to the holder, starting it if need be; [`Hands::keep_connected`] goes on from there.
+    ///
+    /// # Errors
+    /// There is no holder and none can be started.
+    pub async fn reach_holder(&self) -> Result<(Welcome, HolderLine), HolderError> {
+        let (welcome, incoming) = self.0.link.connect().await?;
+        Ok((welcome, HolderLine(incoming)))
+    }
+
+    /// Listens to the holder for as long as the daemon runs, and makes the line again when it breaks.
+    pub async fn keep_connected(self, line: HolderLine) {
+        let mut line = Some(line.0);
+        let mut failures = 0;
+        loop {
+            if let Some(incoming) = line.take() {
+                failures = 0;
+                let error = self.listen(incoming).await;
+                tracing::warn!(%error, "the line to the holder broke");
+                self.0.link.disconnected();
+            }
+            match self.0.link.connect().await {
+                Ok((welcome, incoming)) => {
+                    self.welcome(&welcome);
+                    line = Some(incoming);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "no line to the holder");
+                    tokio::time::sleep(reconnect_pause(failures)).await;
+                    failures += 1;
+                }
+            }
+        }
+    }
+
+    async fn listen(&self, mut incoming: Incoming) -> std::io::Error {
+        loop {
+            self.0.lanes.room().await;
+            match incoming.next().await {
+                Ok(frame) => self.hear(frame),
+                Err(error) => return error,
+            }
+        }
+    }
+
+    fn hear(&self, frame: FromHolder) {
+        match frame {
+            FromHolder::Output { stream, offset, bytes } => self.0.lanes.output(stream, offset, bytes),
+            FromHolder::End { stream, offset } => self.0.lanes.complete(stream, offset),
+            FromHolder::Written { stream, client, id } => self.0.lanes.written(stream, client, id, &Ok(())),
+            FromHolder::InputRefused { stream, client, id, reason } => {
+                let refused = Err(Rejection::new(Code::InputRefused, reason));
+                self.0.lanes.written(stream, client, id, &refused);
+            }
+            FromHolder::Resized { stream, size, offset } => {
+                self.0.lanes.resized(stream, size, offset);
+                self.0.link.resized(stream, offset);
+            }
+            FromHolder::Spawned(held) => self.0.link.spawned(held.run, Ok(held)),
+            FromHolder::SpawnFailed { run, reason } => self.0.link.spawned(run, Err(reason)),
+            FromHolder::Exited { run, exit, offset } => self.gone(run, outcome(exit), offset),
+            FromHolder::Welcome { .. } => tracing::warn!("the holder said welcome twice"),
+        }
+    }
+
+    pub(crate) fn gone(&self, run: RunId, outcome: RunOutcome, offset: u64) {
+        let place = self.places().get(&run).copied();
+        if let Some(place) = place {
+            let stream = Stream::Agent(place.session, place.agent);
+            self.directory().report(stream, None, Input::Gone { run, outcome, offset });
+        }
+    }
+
+    /// A new line, maybe to a new holder: what it holds goes on, what it does not hold is gone.
+    pub(crate) fn welcome(&self, welcome: &Welcome) {
+        let held: HashMap<RunId, &HeldRun> = welcome.runs.iter().map(|held| (held.run, held)).collect();
+        let places: Vec<(RunId, Place)> = self.places().iter().map(|(run, place)| (*run, *place)).collect();
+        for (run, place) in places {
+            match held.get(&run) {
+                Some(held) => self.adopt(held, place),
+                None => self.lose(run, place, "the process that held its terminal died"),
+            }
+        }
+        for held in welcome.runs.iter().filter(|held| !self.places().contains_key(&held.run)) {
+            tracing::info!(run = ?held.run, "a run whose end is durable is forgotten");
+            if let Err(rejection) = self.0.link.forget(held.run) {
+                tracing::warn!(%rejection, "the holder was not told to forget a run");
+            }
+        }
+    }
+
+    /// The holder has this run: its bytes are followed from where they are stored.
+    pub(crate) fn adopt(&self, held: &HeldRun, place: Place) {
+        let agent = Stream::Agent(place.session, place.agent);
+        let started = Input::Started { run: held.run, pid: held.pid, start_ticks: held.start_ticks };
+        self.directory().report(agent, None, started);
+        let Some(lane) = self.0.lanes.get(place.terminal) else {
+            return;
+        };
+        if let Some(size) = held.size.filter(|size| *size != lane.size()) {
+            // The daemon died between asking for this size and recording it.
+            self.0.lanes.resized(place.terminal, size, held.end);
+            let stream = Stream::Terminal(place.session, place.terminal);
+            self.directory().report(stream, None, Input::Resized { size, offset: held.end });
+        }
+        if let Err(rejection) = self.0.link.follow(place.terminal, lane.end()) {
+            tracing::warn!(%rejection, "a terminal is not followed yet");
+        }
+    }
+
+    /// Nobody holds this run: it ended unseen.
+    pub(crate) fn lose(&self, run: RunId, place: Place, reason: &str) {
+        let end = self.0.lanes.get(place.terminal).map_or(0, |lane| lane.end());
+        if !place.run_settled {
+            self.gone(run, RunOutcome::Interrupted { reason: reason.to_owned() }, end);
+        }
+        self.0.lanes.complete(place.terminal, end);
+    }
+
+    /// Ends everything and the holder, and waits until that is durable.
+    pub async fn end_everything(&self) {
+        let runs: Vec<RunId> = self.places().keys().copied().collect();
+        runs.into_iter().for_each(|run| self.stop(run));
+        let mut unsettled = self.0.unsettled.subscribe();
+        let deadline = Duration::from_millis(limits::END_GRACE_MILLIS * 4);
+        if tokio::time::timeout(deadline, unsettled.wait_for(|left| *left == 0)).await.is_err() {
+            tracing::warn!("some programs did not end in time; the holder kills them");
+        }
+        if let Err(rejection) = self.0.link.shut_down() {
+            tracing::warn!(%rejection, "the holder was not told to leave");
+        }
+    }
+}
+
+/// A line to the holder that was just made.
+pub struct HolderLine(Incoming);
+
+fn outcome(exit: Exit) -> RunOutcome {
+    match exit {
+        Exit::Code(code) => RunOutcome::Exited { code },
+        Exit::Signal(signal) => RunOutcome::Signaled { signal },
+    }
+}

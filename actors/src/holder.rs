@@ -1,0 +1,230 @@
+//! The daemon's end of the line to the holder: frames over a Unix socket, answered by run or by terminal.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ropewalk_protocol::holder::{FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToHolder};
+use ropewalk_protocol::{ClientId, Code, Rejection, RunId, Size, TerminalId, codec, limits};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::{mpsc, oneshot};
+
+/// Frames that wait to be written to the holder. Each is an answer to somebody who waits, or an acknowledgement.
+const OUTGOING_FRAMES_MAX: usize = 4096;
+/// Frames written with one call.
+const WRITE_TOGETHER_BYTES: usize = 64 * 1024;
+
+/// Why there is no line to the holder.
+#[derive(Debug, thiserror::Error)]
+pub enum HolderError {
+    /// It cannot be started or reached.
+    #[error("the holder cannot be reached at {path}: {source}")]
+    Unreachable {
+        /// Its socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It speaks another version.
+    #[error("the holder speaks version {theirs} of its protocol, this daemon {HOLDER_PROTOCOL}")]
+    Version {
+        /// The version it speaks.
+        theirs: u16,
+    },
+    /// It said something else than welcome.
+    #[error("the holder did not say welcome")]
+    NoWelcome,
+}
+
+/// What the holder holds.
+#[derive(Debug, Clone)]
+pub struct Welcome {
+    /// Its process id.
+    pub pid: u32,
+    /// Its runs.
+    pub runs: Vec<HeldRun>,
+}
+
+/// Starts a holder; ready once it listens.
+pub type Launch = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = io::Result<()>> + Send>> + Send + Sync>;
+
+/// The line. Clones share it.
+#[derive(Clone)]
+pub struct Link(Arc<Inner>);
+
+struct Inner {
+    socket: PathBuf,
+    launch: Launch,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    pid: Option<u32>,
+    outgoing: Option<mpsc::Sender<ToHolder>>,
+    spawns: HashMap<RunId, oneshot::Sender<Result<HeldRun, String>>>,
+    resizes: HashMap<TerminalId, VecDeque<oneshot::Sender<u64>>>,
+}
+
+/// The reading end of a line that was just made.
+pub(crate) struct Incoming(BufReader<OwnedReadHalf>);
+
+impl Link {
+    /// A line to the holder behind this socket; not connected yet.
+    pub fn new(socket: PathBuf, launch: Launch) -> Self {
+        Self(Arc::new(Inner { socket, launch, state: Mutex::default() }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The holder's process id, while the line is up.
+    pub fn pid(&self) -> Option<u32> {
+        self.lock().pid
+    }
+
+    /// Connects, starting the holder if none listens.
+    pub(crate) async fn connect(&self) -> Result<(Welcome, Incoming), HolderError> {
+        let unreachable = |source| HolderError::Unreachable { path: self.0.socket.clone(), source };
+        let stream = match UnixStream::connect(&self.0.socket).await {
+            Ok(stream) => stream,
+            Err(_) => {
+                (self.0.launch)().await.map_err(unreachable)?;
+                UnixStream::connect(&self.0.socket).await.map_err(unreachable)?
+            }
+        };
+        let (read, mut write) = stream.into_split();
+        write.write_all(&frame(&ToHolder::Hello { protocol: HOLDER_PROTOCOL })).await.map_err(unreachable)?;
+        let mut incoming = Incoming(BufReader::with_capacity(WRITE_TOGETHER_BYTES, read));
+        let FromHolder::Welcome { protocol, pid, runs } = incoming.next().await.map_err(unreachable)? else {
+            return Err(HolderError::NoWelcome);
+        };
+        if protocol != HOLDER_PROTOCOL {
+            return Err(HolderError::Version { theirs: protocol });
+        }
+        let (outgoing, frames) = mpsc::channel(OUTGOING_FRAMES_MAX);
+        tokio::spawn(write_frames(write, frames));
+        *self.lock() = State { pid: Some(pid), outgoing: Some(outgoing), ..State::default() };
+        Ok((Welcome { pid, runs }, incoming))
+    }
+
+    /// The line is down: whoever waits for an answer gets none.
+    pub(crate) fn disconnected(&self) {
+        *self.lock() = State::default();
+    }
+
+    fn send(&self, message: ToHolder) -> Result<(), Rejection> {
+        let outgoing = self.lock().outgoing.clone().ok_or_else(unavailable)?;
+        outgoing.try_send(message).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Rejection::new(Code::Busy, "the line to the holder is full"),
+            mpsc::error::TrySendError::Closed(_) => unavailable(),
+        })
+    }
+
+    /// Starts a process, once for each run.
+    pub(crate) async fn spawn(&self, spawn: Spawn) -> Result<Result<HeldRun, String>, Rejection> {
+        let (reply, answer) = oneshot::channel();
+        self.lock().spawns.insert(spawn.run, reply);
+        self.send(ToHolder::Spawn(spawn))?;
+        answer.await.map_err(|_| unavailable())
+    }
+
+    /// Changes a terminal's size; the answer is the offset it holds from.
+    pub(crate) async fn resize(&self, stream: TerminalId, size: Size) -> Result<u64, Rejection> {
+        let (reply, answer) = oneshot::channel();
+        self.lock().resizes.entry(stream).or_default().push_back(reply);
+        self.send(ToHolder::Resize { stream, size })?;
+        answer.await.map_err(|_| unavailable())
+    }
+
+    /// Asks for a stream's bytes from this offset on.
+    pub(crate) fn follow(&self, stream: TerminalId, from: u64) -> Result<(), Rejection> {
+        self.send(ToHolder::Follow { stream, from })
+    }
+
+    /// Bytes before this offset are on stable storage.
+    pub(crate) fn durable(&self, stream: TerminalId, offset: u64) -> Result<(), Rejection> {
+        self.send(ToHolder::Durable { stream, offset })
+    }
+
+    /// Writes to a process.
+    pub(crate) fn input(&self, stream: TerminalId, client: ClientId, id: u64, bytes: Vec<u8>) -> Result<(), Rejection> {
+        self.send(ToHolder::Input { stream, client, id, bytes })
+    }
+
+    /// Sends a signal to everything a run started.
+    pub(crate) fn signal(&self, run: RunId, signal: i32) -> Result<(), Rejection> {
+        self.send(ToHolder::Signal { run, signal })
+    }
+
+    /// The end of a run is durable.
+    pub(crate) fn forget(&self, run: RunId) -> Result<(), Rejection> {
+        self.send(ToHolder::Forget { run })
+    }
+
+    /// Ends everything the holder holds, and the holder.
+    pub(crate) fn shut_down(&self) -> Result<(), Rejection> {
+        self.send(ToHolder::Shutdown)
+    }
+
+    pub(crate) fn spawned(&self, run: RunId, outcome: Result<HeldRun, String>) {
+        let waiting = self.lock().spawns.remove(&run);
+        waiting.map(|waiting| waiting.send(outcome));
+    }
+
+    pub(crate) fn resized(&self, stream: TerminalId, offset: u64) {
+        let waiting = self.lock().resizes.get_mut(&stream).and_then(VecDeque::pop_front);
+        waiting.map(|waiting| waiting.send(offset));
+    }
+}
+
+fn unavailable() -> Rejection {
+    Rejection::new(Code::HolderUnavailable, "the process that holds the terminals does not answer")
+}
+
+impl Incoming {
+    /// The next frame.
+    pub(crate) async fn next(&mut self) -> io::Result<FromHolder> {
+        let length = self.0.read_u32_le().await? as usize;
+        if length > limits::CODEC_BYTES_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {length} bytes")));
+        }
+        let mut bytes = vec![0; length];
+        self.0.read_exact(&mut bytes).await?;
+        codec::decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    }
+}
+
+fn frame(message: &ToHolder) -> Vec<u8> {
+    let mut bytes = vec![0; 4];
+    codec::encode_into(message, &mut bytes);
+    let length = u32::try_from(bytes.len() - 4).expect("a frame is bounded");
+    bytes[..4].copy_from_slice(&length.to_le_bytes());
+    bytes
+}
+
+async fn write_frames(mut write: OwnedWriteHalf, mut frames: mpsc::Receiver<ToHolder>) {
+    while let Some(message) = frames.recv().await {
+        let mut bytes = frame(&message);
+        while bytes.len() < WRITE_TOGETHER_BYTES
+            && let Ok(message) = frames.try_recv()
+        {
+            bytes.extend_from_slice(&frame(&message));
+        }
+        if let Err(error) = write.write_all(&bytes).await {
+            return tracing::debug!(%error, "the line to the holder broke");
+        }
+    }
+}
+
+/// How long to wait before a line that broke is made again, by how often that failed.
+pub(crate) fn reconnect_pause(failures: u32) -> Duration {
+    Duration::from_millis(50 << failures.min(6))
+}

@@ -1,0 +1,57 @@
+//! Names of sessions: no two sessions that are not deleted have the same one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ropewalk_protocol::{Code, Rejection, SessionId};
+
+/// Names in use or reserved. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Names(Arc<Mutex<HashMap<String, SessionId>>>);
+
+impl Names {
+    /// The names that the log says are in use.
+    pub fn new(names: impl IntoIterator<Item = (String, SessionId)>) -> Self {
+        Self(Arc::new(Mutex::new(names.into_iter().collect())))
+    }
+
+    /// Takes a name for a session, before its command is decided; false when the session has it already.
+    ///
+    /// # Errors
+    /// `name_taken`, naming who has it.
+    pub(crate) fn reserve(&self, name: &str, session: SessionId) -> Result<bool, Rejection> {
+        let mut names = self.lock();
+        match names.get(name) {
+            Some(owner) if *owner != session => {
+                Err(Rejection::new(Code::NameTaken, format!("the name {name} is taken by session {owner}")))
+            }
+            Some(_) => Ok(false),
+            None => {
+                names.insert(name.to_owned(), session);
+                Ok(true)
+            }
+        }
+    }
+
+    /// Gives a name back, if this session has it.
+    pub(crate) fn free(&self, name: &str, session: SessionId) {
+        let mut names = self.lock();
+        if names.get(name) == Some(&session) {
+            names.remove(name);
+        }
+    }
+
+    /// Gives back every other name of this session.
+    pub(crate) fn keep_only(&self, name: &str, session: SessionId) {
+        self.lock().retain(|other, owner| *owner != session || other == name);
+    }
+
+    /// Gives back all names of this session.
+    pub(crate) fn free_all(&self, session: SessionId) {
+        self.lock().retain(|_, owner| *owner != session);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, SessionId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

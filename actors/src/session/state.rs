@@ -1,0 +1,244 @@
+//! A session's rules.
+
+use std::collections::BTreeMap;
+
+use ropewalk_protocol::{
+    AgentAdded, AgentId, Code, CommandResult, EventBody, Rejection, RunId, SessionAnnotated, SessionCreated,
+    SessionDeleted, SessionEndRequested, SessionEnded, SessionId, SessionRenamed, Stream,
+};
+
+use crate::core::{Core, Decision, Effect, Input, Launch};
+
+/// Where a session is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Absent,
+    Open,
+    Ending,
+    Ended,
+    Deleted,
+}
+
+/// What a session decides on.
+#[derive(Debug)]
+pub(crate) struct SessionCore {
+    id: SessionId,
+    phase: Phase,
+    /// Agents whose newest run has not ended, with that run.
+    live: BTreeMap<AgentId, RunId>,
+    /// How the run that ended last ended.
+    last_end: Option<String>,
+}
+
+impl SessionCore {
+    pub(crate) fn new(id: SessionId) -> Self {
+        Self { id, phase: Phase::Absent, live: BTreeMap::new(), last_end: None }
+    }
+
+    fn create(
+        &self,
+        name: Option<&String>,
+        workspace: Option<&String>,
+        launch: Option<&Launch>,
+    ) -> Result<Decision, Rejection> {
+        if self.phase != Phase::Absent {
+            return Err(Rejection::new(Code::Conflict, format!("session {} exists already", self.id)));
+        }
+        let mut events = vec![SessionCreated { name: name.cloned(), workspace: workspace.cloned() }.into()];
+        events.extend(launch.map(|launch| {
+            EventBody::from(AgentAdded {
+                agent: launch.agent,
+                provider: "terminal".to_owned(),
+                argv: launch.program.argv.clone(),
+                directory: launch.program.directory.clone(),
+                run: launch.run,
+                terminal: launch.terminal,
+                size: launch.size,
+            })
+        }));
+        let (agent, terminal) = (launch.map(|launch| launch.agent), launch.map(|launch| launch.terminal));
+        Ok(Decision { events, result: CommandResult::SessionCreated { session: self.id, agent, terminal } })
+    }
+
+    fn end(&self) -> Result<Decision, Rejection> {
+        match self.phase {
+            Phase::Ended => Err(Rejection::new(Code::AlreadyEnded, format!("session {} has ended", self.id))),
+            Phase::Ending => Ok(Decision::nothing()),
+            _ if self.live.is_empty() => Ok(Decision::done(vec![
+                SessionEndRequested {}.into(),
+                SessionEnded { reason: "asked to end; nothing ran in it".to_owned() }.into(),
+            ])),
+            _ => Ok(Decision::done(vec![SessionEndRequested {}.into()])),
+        }
+    }
+
+    fn delete(&self) -> Result<Decision, Rejection> {
+        if self.phase == Phase::Ended {
+            return Ok(Decision::done(vec![SessionDeleted {}.into()]));
+        }
+        Err(Rejection::new(Code::StillRunning, format!("session {} has not ended", self.id)))
+    }
+
+    fn settled(&self) -> Decision {
+        let running = matches!(self.phase, Phase::Open | Phase::Ending);
+        match &self.last_end {
+            Some(end) if running && self.live.is_empty() => {
+                let asked = if self.phase == Phase::Ending { "asked to end; " } else { "" };
+                Decision::done(vec![SessionEnded { reason: format!("{asked}program {end}") }.into()])
+            }
+            _ => Decision::nothing(),
+        }
+    }
+
+    fn exists(&self) -> Result<(), Rejection> {
+        match self.phase {
+            Phase::Absent | Phase::Deleted => Err(Rejection::not_found(format_args!("session {}", self.id))),
+            Phase::Open | Phase::Ending | Phase::Ended => Ok(()),
+        }
+    }
+}
+
+impl Core for SessionCore {
+    fn decide(&self, input: &Input) -> Result<Decision, Rejection> {
+        if let Input::Create { name, workspace, launch } = input {
+            return self.create(name.as_ref(), workspace.as_ref(), launch.as_ref());
+        }
+        self.exists()?;
+        match input {
+            Input::Rename { name } => Ok(Decision::done(vec![SessionRenamed { name: name.clone() }.into()])),
+            Input::Annotate { text } => Ok(Decision::done(vec![SessionAnnotated { text: text.clone() }.into()])),
+            Input::End => self.end(),
+            Input::Delete => self.delete(),
+            Input::Settled => Ok(self.settled()),
+            Input::Create { .. }
+            | Input::Started { .. }
+            | Input::SpawnFailed { .. }
+            | Input::Gone { .. }
+            | Input::Resized { .. }
+            | Input::Closed { .. } => Ok(Decision::nothing()),
+        }
+    }
+
+    fn apply(&mut self, stream: Stream, body: &EventBody) {
+        match (stream, body) {
+            (Stream::Session(_), EventBody::SessionCreated(_)) => self.phase = Phase::Open,
+            (Stream::Session(_), EventBody::AgentAdded(added)) => {
+                self.live.insert(added.agent, added.run);
+            }
+            (Stream::Session(_), EventBody::SessionEndRequested(_)) => self.phase = Phase::Ending,
+            (Stream::Session(_), EventBody::SessionEnded(_)) => self.phase = Phase::Ended,
+            (Stream::Session(_), EventBody::SessionDeleted(_)) => self.phase = Phase::Deleted,
+            (Stream::Agent(_, agent), EventBody::RunEnded(ended)) => {
+                self.live.remove(&agent);
+                self.last_end = Some(ended.outcome.to_string());
+            }
+            (Stream::Agent(_, agent), EventBody::RunFailed(failed)) => {
+                self.live.remove(&agent);
+                self.last_end = Some(format!("could not be started: {}", failed.reason));
+            }
+            _ => {}
+        }
+    }
+
+    fn react(&self, body: &EventBody) -> Vec<Effect> {
+        match body {
+            EventBody::AgentAdded(added) => vec![Effect::Spawn {
+                session: self.id,
+                agent: added.agent,
+                run: added.run,
+                terminal: added.terminal,
+                argv: added.argv.clone(),
+                directory: added.directory.clone(),
+                size: added.size,
+            }],
+            EventBody::SessionEndRequested(_) => vec![Effect::Stop { runs: self.live.values().copied().collect() }],
+            EventBody::SessionDeleted(_) => vec![Effect::Delete { session: self.id }],
+            _ => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ropewalk_protocol::{Program, RunEnded, RunOutcome, Size, TerminalId};
+
+    use super::*;
+
+    const SESSION: SessionId = SessionId::from_bytes([1; 16]);
+    const AGENT: AgentId = AgentId::from_bytes([2; 16]);
+    const RUN: RunId = RunId::from_bytes([3; 16]);
+
+    fn launch() -> Launch {
+        let program = Program { argv: vec!["sh".into()], directory: "/".into(), environment: BTreeMap::default() };
+        Launch { agent: AGENT, run: RUN, terminal: TerminalId::from_bytes([4; 16]), program, size: Size::DEFAULT }
+    }
+
+    fn given(inputs: &[Input], ended: bool) -> SessionCore {
+        let mut core = SessionCore::new(SESSION);
+        for input in inputs {
+            for event in core.decide(input).unwrap().events {
+                core.apply(Stream::Session(SESSION), &event);
+            }
+        }
+        if ended {
+            let outcome = RunOutcome::Exited { code: 0 };
+            core.apply(Stream::Agent(SESSION, AGENT), &RunEnded { run: RUN, outcome, offset: 9 }.into());
+        }
+        core
+    }
+
+    fn created() -> Input {
+        Input::Create { name: Some("build".into()), workspace: None, launch: Some(launch()) }
+    }
+
+    #[test]
+    fn a_new_session_adds_its_agent_in_the_same_decision() {
+        let decision = SessionCore::new(SESSION).decide(&created()).unwrap();
+        let names: Vec<&str> = decision.events.iter().map(EventBody::name).collect();
+        assert_eq!(names, ["session.created", "session.agent_added"]);
+    }
+
+    #[test]
+    fn a_session_ends_when_its_last_program_ended_and_says_how() {
+        let core = given(&[created()], true);
+        let [EventBody::SessionEnded(ended)] = &core.decide(&Input::Settled).unwrap().events[..] else {
+            panic!("one event, the end");
+        };
+        assert_eq!(ended.reason, "program exited with code 0");
+    }
+
+    #[test]
+    fn a_session_does_not_end_while_a_program_runs() {
+        assert_eq!(given(&[created()], false).decide(&Input::Settled).unwrap().events, []);
+    }
+
+    #[test]
+    fn asking_twice_for_the_end_asks_once() {
+        let core = given(&[created(), Input::End], false);
+        assert_eq!(core.decide(&Input::End).unwrap().events, []);
+        assert_eq!(core.react(&SessionEndRequested {}.into()), [Effect::Stop { runs: vec![RUN] }]);
+    }
+
+    #[test]
+    fn a_running_session_is_not_deleted() {
+        let rejection = given(&[created()], false).decide(&Input::Delete).unwrap_err();
+        assert_eq!(rejection.code, Code::StillRunning);
+    }
+
+    #[test]
+    fn a_deleted_session_is_not_found() {
+        let mut core = given(&[created()], true);
+        for input in [Input::Settled, Input::Delete] {
+            for event in core.decide(&input).unwrap().events {
+                core.apply(Stream::Session(SESSION), &event);
+            }
+        }
+        assert_eq!(core.react(&SessionDeleted {}.into()), [Effect::Delete { session: SESSION }]);
+        assert_eq!(core.decide(&Input::Annotate { text: "x".into() }).unwrap_err().code, Code::NotFound);
+    }
+
+    #[test]
+    fn what_was_never_created_is_not_found() {
+        assert_eq!(SessionCore::new(SESSION).decide(&Input::End).unwrap_err().code, Code::NotFound);
+    }
+}
