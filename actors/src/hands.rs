@@ -213,28 +213,31 @@ impl Hands {
         self.0.link.resize(terminal, size).await
     }
 
-    /// Takes part in a terminal: its size follows whoever used it last.
-    pub fn attend(&self, terminal: TerminalId, size: Option<Size>) -> Option<Presence> {
+    /// Takes part in a terminal: its size follows whoever used it last. When this ends the terminal has the size it is to
+    /// have, so that a screen drawn next is drawn right.
+    pub async fn attend(&self, terminal: TerminalId, size: Option<Size>) -> Option<Presence> {
         let lane = self.0.lanes.get(terminal)?;
         let hands = self.clone();
-        let resize = Arc::new(move |terminal, size| hands.resize_for_viewer(terminal, size));
-        Some(Presence::new(lane, size, resize))
+        let resize =
+            Arc::new(move |terminal, size| drop(tokio::spawn(hands.clone().resize_for_viewer(terminal, size))));
+        let presence = Presence::new(lane, resize);
+        if let Some(size) = size.and_then(|size| presence.arrived(size)) {
+            self.clone().resize_for_viewer(terminal, size).await;
+        }
+        Some(presence)
     }
 
-    fn resize_for_viewer(&self, terminal: TerminalId, size: Size) {
-        let hands = self.clone();
-        tokio::spawn(async move {
-            let Some(lane) = hands.0.lanes.get(terminal) else {
-                return;
-            };
-            match hands.0.link.resize(terminal, size).await {
-                Ok(offset) => {
-                    let stream = Stream::Terminal(lane.session(), terminal);
-                    hands.directory().report(stream, None, Input::Resized { size, offset });
-                }
-                Err(rejection) => tracing::warn!(%rejection, %terminal, "the size did not change"),
+    async fn resize_for_viewer(self, terminal: TerminalId, size: Size) {
+        let Some(lane) = self.0.lanes.get(terminal) else {
+            return;
+        };
+        match self.0.link.resize(terminal, size).await {
+            Ok(offset) => {
+                let stream = Stream::Terminal(lane.session(), terminal);
+                self.directory().report(stream, None, Input::Resized { size, offset });
             }
-        });
+            Err(rejection) => tracing::warn!(%rejection, %terminal, "the size did not change"),
+        }
     }
 
     /// Hands input to the holder, in the order of the calls; the future ends once the holder has written it.

@@ -461,9 +461,14 @@ impl Presence {
             state.next_attachment += 1;
             state.next_attachment
         };
-        let presence = Self { lane, attachment, resize };
-        size.map(|size| presence.resized(size));
-        presence
+        Self { lane, attachment, resize }
+    }
+
+    /// The client's window has this size from the start; the size the terminal is to have now, if that is another one.
+    pub(crate) fn arrived(&self, size: Size) -> Option<Size> {
+        let mut state = self.lane.lock();
+        let wanted = state.sizes.resized(self.attachment, size);
+        wanted.filter(|wanted| *wanted != state.size)
     }
 
     /// The lane.

@@ -13,7 +13,9 @@ fn sentence(body: &EventBody) -> String {
             Some(name) => format!("session {name} created"),
             None => "session created".to_owned(),
         },
-        EventBody::AgentAdded(added) => format!("{} is to run in {} at {}", added.argv.join(" "), added.directory, added.size),
+        EventBody::AgentAdded(added) => {
+            format!("{} is to run in {} at {}", added.argv.join(" "), added.directory, added.size)
+        }
         EventBody::SessionRenamed(renamed) => format!("renamed to {}", renamed.name),
         EventBody::SessionAnnotated(annotated) => annotated.text.clone(),
         EventBody::SessionEndRequested(_) => "asked to end".to_owned(),
@@ -22,7 +24,9 @@ fn sentence(body: &EventBody) -> String {
         EventBody::RunStarted(started) => format!("program started as process {}", started.pid),
         EventBody::RunFailed(failed) => format!("program could not be started: {}", failed.reason),
         EventBody::RunEnded(ended) => format!("program {}", ended.outcome),
-        EventBody::TerminalResized(resized) => format!("terminal resized to {} at byte {}", resized.size, resized.offset),
+        EventBody::TerminalResized(resized) => {
+            format!("terminal resized to {} at byte {}", resized.size, resized.offset)
+        }
         EventBody::TerminalClosed(closed) => format!("terminal closed after {} bytes", closed.offset),
         EventBody::DaemonStarted(started) => format!("daemon {} started as process {}", started.build, started.pid),
         EventBody::DaemonStopped(stopped) => format!("daemon stopped: {}", stopped.reason),

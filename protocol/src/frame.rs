@@ -248,6 +248,8 @@ pub struct AttachParams {
 pub struct Attached {
     /// The offset of the first output byte that will come.
     pub offset: u64,
+    /// The offset after the newest byte at this moment.
+    pub end: u64,
     /// The terminal's size.
     pub size: Size,
     /// A snapshot at `offset` comes first.
@@ -293,6 +295,7 @@ pub struct Stopped {
 
 /// A response to a request: `result` or `error`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
 pub struct Response<T> {
     /// `"2.0"`.
     pub jsonrpc: String,

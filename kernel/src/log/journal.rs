@@ -91,7 +91,7 @@ pub(super) struct Shared {
     pub(super) commits: AtomicU64,
     pub(super) batches: AtomicU64,
     pub(super) refused: AtomicU64,
-    pub(super) degraded: Mutex<Option<StoreError>>,
+    pub(super) degraded: watch::Sender<Option<StoreError>>,
     pub(super) recent: Mutex<Recent>,
 }
 
@@ -154,7 +154,7 @@ impl Journal {
             commits: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            degraded: Mutex::new(None),
+            degraded: watch::Sender::new(None),
             recent: Mutex::new(Recent { forgotten_millis, ..Recent::default() }),
         });
         let (requests, receiver) = mpsc::channel(limits::WRITER_QUEUE_BATCHES_MAX);
@@ -184,7 +184,12 @@ impl Journal {
 
     /// Why appends fail, while they do.
     pub fn degraded(&self) -> Option<StoreError> {
-        lock(&self.shared.degraded).clone()
+        self.shared.degraded.borrow().clone()
+    }
+
+    /// Tells when appends begin to fail, and when they succeed again.
+    pub fn health(&self) -> watch::Receiver<Option<StoreError>> {
+        self.shared.degraded.subscribe()
     }
 
     /// Hands a batch to the writer. The receiver gets the answer once the batch is on stable storage, or was not stored.

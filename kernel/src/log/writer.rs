@@ -26,9 +26,20 @@ pub(super) type Reply = oneshot::Sender<Result<Committed, Rejection>>;
 /// What the writer is asked to do.
 pub(super) enum Request {
     /// The events and their stored records.
-    Append { batch: Batch, records: Vec<Vec<u8>>, reply: Reply },
-    Output { terminal: TerminalId, offset: u64, bytes: Vec<Bytes>, reply: Reply },
-    Stop { reply: oneshot::Sender<()> },
+    Append {
+        batch: Batch,
+        records: Vec<Vec<u8>>,
+        reply: Reply,
+    },
+    Output {
+        terminal: TerminalId,
+        offset: u64,
+        bytes: Vec<Bytes>,
+        reply: Reply,
+    },
+    Stop {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// How long a full disk is left alone before the log is opened again.
@@ -253,12 +264,10 @@ impl Writer {
     fn fail(&mut self, group: Group, error: StoreError) {
         self.shared.epoch.fetch_add(1, Ordering::AcqRel);
         self.shared.refused.fetch_add((group.batches.len() + group.output.len()) as u64, Ordering::Relaxed);
-        let mut degraded = lock(&self.shared.degraded);
-        if degraded.is_none() {
+        if self.shared.degraded.borrow().is_none() {
             tracing::error!(%error, "appends fail; reads go on");
         }
-        *degraded = Some(error.clone());
-        drop(degraded);
+        self.shared.degraded.send_replace(Some(error.clone()));
         group.refuse(&Rejection::from(error).at(self.head));
     }
 
@@ -267,7 +276,7 @@ impl Writer {
         let Some(since) = self.degraded else {
             return Ok(());
         };
-        let reason = lock(&self.shared.degraded).clone();
+        let reason = self.shared.degraded.borrow().clone();
         let full = matches!(reason, Some(StoreError::Full(_)));
         let shelf = self.shared.volumes.shelf();
         if since.elapsed() < REOPEN_PAUSE || (full && shelf.usage().free < limits::BALLAST_BYTES) {
@@ -282,7 +291,7 @@ impl Writer {
             self.adopt(last)?;
         }
         self.degraded = None;
-        *lock(&self.shared.degraded) = None;
+        self.shared.degraded.send_replace(None);
         tracing::info!("appends succeed again");
         Ok(())
     }

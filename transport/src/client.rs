@@ -1,0 +1,11 @@
+//! The client: one handle that survives cuts. It reconnects with backoff, sends again what was not answered under the same
+//! ids, and resumes both lanes from its cursors.
+
+mod dial;
+mod link;
+mod pending;
+mod resume;
+
+pub use dial::{Dial, DialFuture, Io, dial_tcp, dial_unix};
+pub use link::{Client, ClientError, Options};
+pub use resume::{AttachmentItem, SubscriptionItem};

@@ -1,0 +1,125 @@
+//! One connection: reads frames, hands requests on, and notices when the other side is gone.
+
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use futures_util::StreamExt;
+use futures_util::stream::SplitStream;
+use ropewalk_protocol::{Code, Rejection, limits};
+use tokio::time::{Instant, timeout_at};
+
+use super::outgoing::{self, Gone, Outgoing};
+use super::pumps::heartbeat;
+use super::requests::Requests;
+use crate::backend::{Backend, Wire};
+
+/// WebSocket close codes, RFC 6455 §7.4.1.
+const CLOSE_NORMAL: u16 = 1000;
+const CLOSE_POLICY: u16 = 1008;
+const CLOSE_TOO_LARGE: u16 = 1009;
+
+/// Serves a connection until it ends. `authenticated`: it has already proved who it is.
+pub(super) async fn run<B: Backend>(socket: WebSocket, backend: B, wire: Wire, authenticated: bool) {
+    let (sink, stream) = socket.split();
+    let (outgoing, writer) = outgoing::start(sink);
+    let requests = Requests::new(backend, wire, authenticated, outgoing.clone());
+    let mut connection = Connection { stream, outgoing, requests };
+    if let Err(farewell) = connection.serve().await {
+        connection.outgoing.close(farewell.code, &farewell.reason).await.ok();
+    }
+    // Pumps and answers in flight hold senders; they are stopped with the requests, and then the writer ends.
+    drop(connection);
+    writer.await.ok();
+}
+
+/// Why the server ends a connection.
+struct Farewell {
+    code: u16,
+    reason: String,
+}
+
+impl From<Gone> for Farewell {
+    fn from(_: Gone) -> Self {
+        Farewell { code: CLOSE_NORMAL, reason: String::new() }
+    }
+}
+
+struct Connection<B: Backend> {
+    stream: SplitStream<WebSocket>,
+    outgoing: Outgoing,
+    requests: Requests<B>,
+}
+
+impl<B: Backend> Connection<B> {
+    async fn serve(&mut self) -> Result<(), Farewell> {
+        let opened = Instant::now();
+        let hello_by = opened + Duration::from_millis(limits::HELLO_MILLIS_MAX);
+        let heartbeat_every = Duration::from_millis(limits::HEARTBEAT_MILLIS);
+        let silence_max = Duration::from_millis(limits::SILENCE_MILLIS_MAX);
+        let mut heard = opened;
+        let mut beat = opened + heartbeat_every;
+        loop {
+            let wake = if self.requests.greeted() { beat } else { hello_by };
+            match timeout_at(wake, self.stream.next()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(Ok(message))) => {
+                    heard = Instant::now();
+                    self.take(message).await?;
+                }
+                Ok(Some(Err(error))) => return Err(self.broken(&error).await),
+                Err(_) if !self.requests.greeted() => {
+                    let reason = "no hello in time".to_owned();
+                    return Err(Farewell { code: CLOSE_POLICY, reason });
+                }
+                Err(_) if heard.elapsed() > silence_max && !self.outgoing.is_writing() => {
+                    tracing::info!(
+                        silent_millis = silence_max.as_millis(),
+                        "a connection is given up: its peer is silent"
+                    );
+                    return Ok(());
+                }
+                Err(_) => {
+                    beat = Instant::now() + heartbeat_every;
+                    self.beat();
+                }
+            }
+        }
+    }
+
+    /// Sends a heartbeat unless frames wait already: those show as well that the daemon lives.
+    fn beat(&self) {
+        let (outgoing, head) = (self.outgoing.clone(), self.requests.head());
+        tokio::spawn(async move {
+            outgoing.urgent(Message::Ping(bytes::Bytes::new())).await.ok();
+            outgoing.urgent(heartbeat(head)).await.ok();
+        });
+    }
+
+    async fn take(&mut self, message: Message) -> Result<(), Farewell> {
+        match message {
+            Message::Text(text) => match self.requests.text(&text).await {
+                Ok(()) => Ok(()),
+                Err(rejection) => {
+                    let reason = rejection.code.name();
+                    Err(Farewell { code: CLOSE_POLICY, reason })
+                }
+            },
+            Message::Binary(frame) => Ok(self.requests.binary(frame).await?),
+            Message::Close(_) => Err(Gone.into()),
+            Message::Ping(_) | Message::Pong(_) => Ok(()),
+        }
+    }
+
+    async fn broken(&self, error: &axum::Error) -> Farewell {
+        let text = error.to_string();
+        if text.contains("too long") || text.contains("too big") || text.contains("Space limit") {
+            let max = limits::FRAME_BYTES_MAX;
+            let rejection = Rejection::new(Code::TooLarge, format!("a frame is over {max} bytes"));
+            tracing::warn!(code = "too_large", "a frame over the bound was refused");
+            self.outgoing.refused(rejection).await.ok();
+            return Farewell { code: CLOSE_TOO_LARGE, reason: "too_large".to_owned() };
+        }
+        tracing::debug!(error = %text, "a connection broke");
+        Gone.into()
+    }
+}

@@ -1,0 +1,124 @@
+//! Pumps: each pulls from one source and waits for room on the connection, so that nothing piles up in between.
+
+use axum::extract::ws::Message;
+use bytes::Bytes;
+use ropewalk_protocol::{
+    BincodeFrame, GapFrame, LiveFrame, Notification, Seq, SnapshotFrame, TerminalEndFrame, TerminalFrame,
+    TerminalFrameKind, TerminalGapFrame, TerminalId,
+};
+
+use super::outgoing::{Gone, Outgoing, notification_frame, text};
+use crate::backend::{ByteSource, ByteStep, EventSource, EventStep};
+
+/// JSON of events in one frame; a piece is never cut, so a frame may be larger by one piece.
+const EVENTS_FRAME_BYTES: usize = 256 * 1024;
+/// Bytes of a snapshot in one frame.
+const SNAPSHOT_FRAME_BYTES: usize = 256 * 1024;
+
+/// Sends a subscription's events until the connection or the log ends.
+pub(super) async fn events(subscription: u64, mut source: impl EventSource, outgoing: Outgoing) {
+    loop {
+        let sent = match source.next().await {
+            Ok(step) => send_events(subscription, step, &outgoing).await,
+            Err(rejection) if rejection.retryable() => {
+                // The cursor stays: the same range is read again.
+                tracing::warn!(%rejection, "a subscription could not read on");
+                outgoing.refused(rejection).await.ok();
+                return;
+            }
+            Err(rejection) => outgoing.refused(rejection).await.and(Err(Gone)),
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+async fn send_events(subscription: u64, step: EventStep, outgoing: &Outgoing) -> Result<(), Gone> {
+    let notification = match step {
+        EventStep::Json(pieces) => {
+            for frame in event_frames(subscription, pieces) {
+                outgoing.bulk(frame).await?;
+            }
+            return Ok(());
+        }
+        EventStep::Records(records) => {
+            let mut frame = BincodeFrame::begin(subscription, records.len());
+            frame.extend_from_slice(&records);
+            return outgoing.bulk(Message::Binary(frame.into())).await;
+        }
+        EventStep::Snapshot { at, state, more } => {
+            Notification::Snapshot(SnapshotFrame { subscription, at, state, more })
+        }
+        EventStep::Live(seq) => Notification::Live(LiveFrame { subscription, seq }),
+        EventStep::Gap { from, to, reason } => Notification::Gap(GapFrame { subscription, from, to, reason }),
+    };
+    outgoing.bulk(notification_frame(&notification)).await
+}
+
+/// Joins pieces of JSON into frames, without encoding anything again.
+fn event_frames(subscription: u64, pieces: Vec<Bytes>) -> Vec<Message> {
+    let mut frames = Vec::new();
+    let mut pieces = pieces.into_iter().peekable();
+    while pieces.peek().is_some() {
+        let mut frame =
+            format!(r#"{{"jsonrpc":"2.0","method":"events","params":{{"subscription":{subscription},"events":["#);
+        let mut first = true;
+        while let Some(piece) = pieces.next_if(|_| frame.len() < EVENTS_FRAME_BYTES) {
+            if !std::mem::replace(&mut first, false) {
+                frame.push(',');
+            }
+            frame.push_str(std::str::from_utf8(&piece).expect("JSON is UTF-8"));
+        }
+        frame.push_str("]}}");
+        frames.push(text(frame));
+    }
+    frames
+}
+
+/// Sends an attachment's bytes until they end, or the connection does.
+pub(super) async fn bytes(terminal: TerminalId, mut source: impl ByteSource, outgoing: Outgoing) {
+    loop {
+        let step = match source.next().await {
+            Ok(step) => step,
+            Err(rejection) => {
+                outgoing.refused(rejection).await.ok();
+                return;
+            }
+        };
+        let end = matches!(step, ByteStep::End { .. });
+        if send_bytes(terminal, step, &outgoing).await.is_err() || end {
+            return;
+        }
+    }
+}
+
+async fn send_bytes(terminal: TerminalId, step: ByteStep, outgoing: &Outgoing) -> Result<(), Gone> {
+    let notification = match step {
+        ByteStep::Output { offset, bytes } => {
+            let frame = TerminalFrame { kind: TerminalFrameKind::Output, terminal, number: offset, bytes };
+            return outgoing.bulk(Message::Binary(frame.encode())).await;
+        }
+        ByteStep::Snapshot { offset, bytes } => return snapshot(terminal, offset, bytes, outgoing).await,
+        ByteStep::Gap { from, to, reason } => {
+            Notification::TerminalGap(TerminalGapFrame { terminal, from, to, reason })
+        }
+        ByteStep::End { offset } => Notification::TerminalEnd(TerminalEndFrame { terminal, offset }),
+    };
+    outgoing.bulk(notification_frame(&notification)).await
+}
+
+async fn snapshot(terminal: TerminalId, offset: u64, mut bytes: Bytes, outgoing: &Outgoing) -> Result<(), Gone> {
+    while bytes.len() > SNAPSHOT_FRAME_BYTES {
+        let part = bytes.split_to(SNAPSHOT_FRAME_BYTES);
+        let frame = TerminalFrame { kind: TerminalFrameKind::SnapshotPart, terminal, number: offset, bytes: part };
+        outgoing.bulk(Message::Binary(frame.encode())).await?;
+    }
+    let frame = TerminalFrame { kind: TerminalFrameKind::Snapshot, terminal, number: offset, bytes };
+    outgoing.bulk(Message::Binary(frame.encode())).await
+}
+
+/// A heartbeat that carries the head.
+pub(super) fn heartbeat(head: Seq) -> Message {
+    notification_frame(&Notification::Ping(ropewalk_protocol::PingFrame { head }))
+}

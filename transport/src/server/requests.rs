@@ -1,0 +1,312 @@
+//! Requests: decoded, checked, carried out, answered. A connection's subscriptions and attachments live here.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::ws::Message;
+use bytes::Bytes;
+use ropewalk_protocol::{
+    AttachParams, ClientId, Code, Hello, Rejection, Request, RequestMethod, ResizeParams, Response, Size,
+    SubscribeParams, Subscribed, TerminalFrame, TerminalFrameKind, TerminalId, limits, schema,
+};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::outgoing::{Gone, Outgoing, json};
+use super::pumps;
+use crate::backend::{Backend, ByteSource, Wire};
+
+/// The answer to a request that has nothing to say.
+#[derive(Serialize)]
+struct Empty {}
+
+type Presence = Arc<dyn Fn(Option<Size>) + Send + Sync>;
+
+/// Who is at the other end, once it said hello.
+struct Client {
+    name: String,
+    instance: ClientId,
+}
+
+struct Attachment {
+    pump: AbortHandle,
+    presence: Presence,
+    view_only: bool,
+}
+
+/// The state of one connection: nothing that matters once it is gone.
+pub(super) struct Requests<B: Backend> {
+    backend: B,
+    wire: Wire,
+    authenticated: bool,
+    outgoing: Outgoing,
+    client: Option<Client>,
+    subscriptions: HashMap<u64, AbortHandle>,
+    next_subscription: u64,
+    attachments: HashMap<TerminalId, Attachment>,
+    in_flight: Arc<Semaphore>,
+    /// Pumps and answers: they end with the connection.
+    tasks: JoinSet<()>,
+}
+
+impl<B: Backend> Requests<B> {
+    pub(super) fn new(backend: B, wire: Wire, authenticated: bool, outgoing: Outgoing) -> Self {
+        Self {
+            backend,
+            wire,
+            authenticated,
+            outgoing,
+            client: None,
+            subscriptions: HashMap::new(),
+            next_subscription: 1,
+            attachments: HashMap::new(),
+            in_flight: Arc::new(Semaphore::new(limits::REQUESTS_IN_FLIGHT_MAX)),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    pub(super) fn greeted(&self) -> bool {
+        self.client.is_some()
+    }
+
+    pub(super) fn head(&self) -> ropewalk_protocol::Seq {
+        self.backend.head()
+    }
+
+    /// A text frame. An error ends the connection.
+    pub(super) async fn text(&mut self, text: &str) -> Result<(), Rejection> {
+        while self.tasks.try_join_next().is_some() {}
+        match decode(text) {
+            Ok(Request { id, method, .. }) => self.request(id, method).await,
+            Err((id, rejection)) => {
+                tracing::warn!(code = %rejection.code.name(), message = %rejection.message, "a frame was refused");
+                self.answer::<()>(id, Err(rejection.clone())).await.ok();
+                if self.greeted() { Ok(()) } else { Err(rejection) }
+            }
+        }
+    }
+
+    async fn request(&mut self, id: u64, method: RequestMethod) -> Result<(), Rejection> {
+        if let RequestMethod::Hello(hello) = method {
+            return self.hello(id, hello).await;
+        }
+        let Some(client) = &self.client else {
+            let rejection = Rejection::new(Code::Unauthenticated, "the first request must be hello");
+            self.answer::<()>(Some(id), Err(rejection.clone())).await.ok();
+            return Err(rejection);
+        };
+        let (backend, name) = (self.backend.clone(), client.name.clone());
+        match method {
+            RequestMethod::Hello(_) => {}
+            RequestMethod::Command(params) => self.spawn(id, async move { backend.command(params, name).await }).await,
+            RequestMethod::Query(query) => self.spawn(id, async move { backend.query(query).await }).await,
+            RequestMethod::DaemonStop(params) => self.spawn(id, async move { backend.stop(params.all).await }).await,
+            RequestMethod::Subscribe(params) => self.subscribe(id, &params).await,
+            RequestMethod::Unsubscribe(params) => {
+                let known = self.subscriptions.remove(&params.subscription).map(|pump| pump.abort());
+                let missing = || Rejection::not_found(format_args!("subscription {}", params.subscription));
+                self.answer(Some(id), known.map(|()| Empty {}).ok_or_else(missing)).await.ok();
+            }
+            RequestMethod::TerminalAttach(params) => self.attach(id, params).await,
+            RequestMethod::TerminalResize(ResizeParams { terminal, size }) => {
+                let resized = size.check().and_then(|()| self.attachment(terminal)).map(|attachment| {
+                    if !attachment.view_only {
+                        (attachment.presence)(Some(size));
+                    }
+                    Empty {}
+                });
+                self.answer(Some(id), resized).await.ok();
+            }
+            RequestMethod::TerminalDetach(params) => {
+                let known = self.attachments.remove(&params.terminal).map(|attachment| attachment.pump.abort());
+                self.answer(Some(id), known.map(|()| Empty {}).ok_or_else(|| not_attached(params.terminal))).await.ok();
+            }
+        }
+        Ok(())
+    }
+
+    async fn hello(&mut self, id: u64, hello: Hello) -> Result<(), Rejection> {
+        let token_fits = hello.token.as_deref().map(|token| self.backend.token_matches(token));
+        if token_fits == Some(false) || !(self.authenticated || token_fits == Some(true)) {
+            let message = if token_fits.is_some() { "the token is wrong" } else { "hello carries no token" };
+            let rejection = Rejection::new(Code::Unauthenticated, message);
+            tracing::warn!(code = "unauthenticated", message, "a connection was refused");
+            self.answer::<()>(Some(id), Err(rejection.clone())).await.ok();
+            return Err(rejection);
+        }
+        let name: String = hello.client.name.chars().take(limits::NAME_BYTES_MAX).collect();
+        let nobody = ClientId::from_bytes([0; 16]);
+        self.client = Some(Client { name, instance: hello.client.instance.unwrap_or(nobody) });
+        self.authenticated = true;
+        self.answer(Some(id), Ok(self.backend.welcome())).await.ok();
+        Ok(())
+    }
+
+    /// Carries out what takes time; the connection is not read while too much is in flight.
+    async fn spawn<T: Serialize + Send>(
+        &mut self,
+        id: u64,
+        work: impl Future<Output = Result<T, Rejection>> + Send + 'static,
+    ) {
+        let Ok(permit) = self.in_flight.clone().acquire_owned().await else {
+            return;
+        };
+        let outgoing = self.outgoing.clone();
+        self.tasks.spawn(async move {
+            let answer = work.await;
+            respond(&outgoing, Some(id), answer).await.ok();
+            drop(permit);
+        });
+    }
+
+    async fn subscribe(&mut self, id: u64, params: &SubscribeParams) {
+        self.subscriptions.retain(|_, pump| !pump.is_finished());
+        if self.subscriptions.len() >= limits::SUBSCRIPTIONS_MAX {
+            let rejection =
+                Rejection::new(Code::TooLarge, format!("{} subscriptions are open", limits::SUBSCRIPTIONS_MAX));
+            self.answer::<()>(Some(id), Err(rejection)).await.ok();
+            return;
+        }
+        match self.backend.subscribe(params, self.wire) {
+            Err(rejection) => {
+                self.answer::<()>(Some(id), Err(rejection)).await.ok();
+            }
+            Ok((from, head, events)) => {
+                let subscription = self.next_subscription;
+                self.next_subscription += 1;
+                // The answer goes first: the events name a subscription that the client must know by then.
+                self.answer(Some(id), Ok(Subscribed { subscription, from, head })).await.ok();
+                let pump = self.tasks.spawn(pumps::events(subscription, events, self.outgoing.clone()));
+                self.subscriptions.insert(subscription, pump);
+            }
+        }
+    }
+
+    async fn attach(&mut self, id: u64, params: AttachParams) {
+        let (terminal, view_only) = (params.terminal, params.view_only);
+        if let Some(before) = self.attachments.remove(&terminal) {
+            before.pump.abort();
+        }
+        if let Err(rejection) = params.size.map_or(Ok(()), Size::check) {
+            self.answer::<()>(Some(id), Err(rejection)).await.ok();
+            return;
+        }
+        if self.attachments.len() >= limits::ATTACHMENTS_MAX {
+            let rejection =
+                Rejection::new(Code::TooLarge, format!("{} terminals are attached", limits::ATTACHMENTS_MAX));
+            self.answer::<()>(Some(id), Err(rejection)).await.ok();
+            return;
+        }
+        match self.backend.attach(params).await {
+            Err(rejection) => {
+                self.answer::<()>(Some(id), Err(rejection)).await.ok();
+            }
+            Ok((attached, source)) => {
+                self.answer(Some(id), Ok(attached)).await.ok();
+                let presence: Presence = Arc::new(source.presence());
+                let pump = self.tasks.spawn(pumps::bytes(terminal, source, self.outgoing.clone()));
+                self.attachments.insert(terminal, Attachment { pump, presence, view_only });
+            }
+        }
+    }
+
+    fn attachment(&self, terminal: TerminalId) -> Result<&Attachment, Rejection> {
+        self.attachments.get(&terminal).ok_or_else(|| not_attached(terminal))
+    }
+
+    /// A binary frame: input to a terminal.
+    pub(super) async fn binary(&mut self, frame: Bytes) -> Result<(), Gone> {
+        let length = frame.len();
+        match self.input(frame) {
+            Ok(()) => Ok(()),
+            Err(rejection) => {
+                tracing::warn!(code = %rejection.code.name(), length, "a binary frame was refused");
+                self.outgoing.refused(rejection).await
+            }
+        }
+    }
+
+    fn input(&mut self, frame: Bytes) -> Result<(), Rejection> {
+        while self.tasks.try_join_next().is_some() {}
+        let Some(client) = &self.client else {
+            return Err(Rejection::new(Code::Unauthenticated, "the first frame must be hello"));
+        };
+        let instance = client.instance;
+        let frame = TerminalFrame::decode(frame).map_err(|error| Rejection::invalid(error.to_string()))?;
+        if frame.kind != TerminalFrameKind::Input {
+            return Err(Rejection::invalid("a client sends binary frames of kind 2, input, only"));
+        }
+        if frame.bytes.len() > limits::INPUT_FRAME_BYTES_MAX {
+            return Err(Rejection::too_large("input", frame.bytes.len(), limits::INPUT_FRAME_BYTES_MAX));
+        }
+        let attachment = self.attachment(frame.terminal)?;
+        if attachment.view_only {
+            return Err(Rejection::new(Code::NotAttached, "this attachment only looks"));
+        }
+        (attachment.presence)(None);
+        let TerminalFrame { terminal, number, bytes, .. } = frame;
+        let written = self.backend.input(terminal, instance, number, bytes)?;
+        let outgoing = self.outgoing.clone();
+        self.tasks.spawn(async move {
+            match written.await {
+                Ok(()) => {
+                    let kind = TerminalFrameKind::InputWritten;
+                    let frame = TerminalFrame { kind, terminal, number, bytes: Bytes::new() };
+                    outgoing.urgent(Message::Binary(frame.encode())).await.ok();
+                }
+                Err(rejection) => drop(outgoing.refused(rejection).await),
+            }
+        });
+        Ok(())
+    }
+
+    async fn answer<T: Serialize>(&self, id: Option<u64>, answer: Result<T, Rejection>) -> Result<(), Gone> {
+        respond(&self.outgoing, id, answer).await
+    }
+}
+
+async fn respond<T: Serialize>(outgoing: &Outgoing, id: Option<u64>, answer: Result<T, Rejection>) -> Result<(), Gone> {
+    let frame = match (id, answer) {
+        (Some(id), Ok(result)) => json(&Response::ok(id, result)),
+        (id, Err(rejection)) => json(&Response::<()>::err(id, rejection)),
+        (None, Ok(_)) => return Ok(()),
+    };
+    outgoing.urgent(frame).await
+}
+
+fn not_attached(terminal: TerminalId) -> Rejection {
+    Rejection::new(Code::NotAttached, format!("this connection is not attached to terminal {terminal}"))
+}
+
+/// Reads a request. What is wrong is told as exactly as can be, with the request's id if it can be read.
+fn decode(text: &str) -> Result<Request, (Option<u64>, Rejection)> {
+    let error = match serde_json::from_str::<Request>(text) {
+        Ok(request) if request.jsonrpc == "2.0" => return Ok(request),
+        Ok(request) => {
+            return Err((Some(request.id), Rejection::new(Code::InvalidRequest, "jsonrpc must be \"2.0\"")));
+        }
+        Err(error) => error,
+    };
+    let Ok(value) = serde_json::from_str::<Value>(text) else {
+        return Err((None, Rejection::new(Code::ParseError, format!("the frame is not JSON: {error}"))));
+    };
+    let id = value["id"].as_u64();
+    let Some(method) = value["method"].as_str().filter(|_| id.is_some()) else {
+        let message = "a request needs jsonrpc, a number as id, method and params";
+        return Err((id, Rejection::new(Code::InvalidRequest, message)));
+    };
+    let rejection = if !schema::method_names().contains(&method) {
+        Rejection::new(Code::UnknownMethod, format!("there is no method {:?}", shown(method)))
+    } else if error.to_string().contains("unknown variant") {
+        Rejection::new(Code::UnknownCommand, error.to_string())
+    } else {
+        Rejection::invalid(error.to_string())
+    };
+    Err((id, rejection))
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(80).collect()
+}

@@ -1,0 +1,119 @@
+//! The HTTP face: health, metrics, schema, and the upgrade to a WebSocket.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, State, WebSocketUpgrade};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use ropewalk_protocol::{Code, ErrorObject, Rejection, SUBPROTOCOL, SUBPROTOCOL_BINCODE, limits, schema};
+use tokio::sync::Semaphore;
+
+use super::admission::{Peer, admit_host, admit_origin, bearer};
+use super::connection;
+use super::listen::Incoming;
+use crate::backend::{Backend, Wire};
+
+#[derive(Clone)]
+struct Shared<B> {
+    backend: B,
+    connections: Arc<Semaphore>,
+}
+
+/// Serves until `stop` ends, then lets go of every connection.
+///
+/// # Errors
+/// The listeners broke.
+pub async fn serve<B: Backend>(
+    incoming: Incoming,
+    backend: B,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    let shared = Shared { backend, connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)) };
+    let app = Router::new()
+        .route("/health", get(health::<B>))
+        .route("/metrics", get(metrics::<B>))
+        .route("/schema.json", get(schema_json))
+        .route("/v1", get(upgrade::<B>))
+        .with_state(shared);
+    let service = app.into_make_service_with_connect_info::<Peer>();
+    tokio::select! {
+        served = axum::serve(incoming, service).into_future() => served,
+        () = stop => Ok(()),
+    }
+}
+
+async fn health<B: Backend>(State(shared): State<Shared<B>>, headers: HeaderMap) -> Response {
+    if let Err(rejection) = admit_host(&headers).and_then(|()| admit_origin(&headers)) {
+        return refuse(rejection);
+    }
+    axum::Json(serde_json::json!({"status": "ok", "head": shared.backend.head()})).into_response()
+}
+
+async fn metrics<B: Backend>(
+    State(shared): State<Shared<B>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    match admit(&shared.backend, &peer, &headers) {
+        Ok(true) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.backend.metrics()).into_response(),
+        Ok(false) => refuse(Rejection::new(Code::Unauthenticated, "the request carries no token")),
+        Err(rejection) => refuse(rejection),
+    }
+}
+
+async fn schema_json(headers: HeaderMap) -> Response {
+    match admit_host(&headers).and_then(|()| admit_origin(&headers)) {
+        Ok(()) => axum::Json(schema::json_schema()).into_response(),
+        Err(rejection) => refuse(rejection),
+    }
+}
+
+async fn upgrade<B: Backend>(
+    State(shared): State<Shared<B>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Response {
+    let authenticated = match admit(&shared.backend, &peer, &headers) {
+        Ok(authenticated) => authenticated,
+        Err(rejection) => return refuse(rejection),
+    };
+    let Ok(permit) = shared.connections.clone().try_acquire_owned() else {
+        return refuse(Rejection::new(Code::Busy, format!("{} connections are open", limits::CONNECTIONS_MAX)));
+    };
+    upgrade
+        .protocols([SUBPROTOCOL, SUBPROTOCOL_BINCODE])
+        .max_message_size(limits::FRAME_BYTES_MAX)
+        .max_frame_size(limits::FRAME_BYTES_MAX)
+        .on_upgrade(async move |socket| {
+            let bincode = socket.protocol().is_some_and(|protocol| protocol == SUBPROTOCOL_BINCODE);
+            let wire = if bincode { Wire::Bincode } else { Wire::Json };
+            connection::run(socket, shared.backend, wire, authenticated).await;
+            drop(permit);
+        })
+        .into_response()
+}
+
+/// Whether the request proves who sent it. Without a token a WebSocket may still prove it in hello.
+fn admit<B: Backend>(backend: &B, peer: &Peer, headers: &HeaderMap) -> Result<bool, Rejection> {
+    admit_host(headers)?;
+    admit_origin(headers)?;
+    match bearer(headers) {
+        Some(token) if backend.token_matches(token) => Ok(true),
+        Some(_) => Err(Rejection::new(Code::Unauthenticated, "the token is wrong")),
+        None => Ok(peer.is_trusted()),
+    }
+}
+
+fn refuse(rejection: Rejection) -> Response {
+    tracing::warn!(code = %rejection.code.name(), message = %rejection.message, "a request was refused");
+    let status = match rejection.code {
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::FORBIDDEN,
+    };
+    (status, axum::Json(serde_json::json!({"error": ErrorObject::from(rejection)}))).into_response()
+}
