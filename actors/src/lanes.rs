@@ -450,11 +450,7 @@ pub struct Presence {
 }
 
 impl Presence {
-    pub(crate) fn new(
-        lane: Arc<Lane>,
-        size: Option<Size>,
-        resize: Arc<dyn Fn(TerminalId, Size) + Send + Sync>,
-    ) -> Self {
+    pub(crate) fn new(lane: Arc<Lane>, resize: Arc<dyn Fn(TerminalId, Size) + Send + Sync>) -> Self {
         let attachment = {
             let mut state = lane.lock();
             state.attached += 1;

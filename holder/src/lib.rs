@@ -1,1 +1,26 @@
-//! tbd
+//! The holder: one small process per data directory that owns every terminal and child process, so that they outlive the
+//! daemon. It knows processes and bytes; it keeps what the daemon has not stored yet and drops nothing.
+//!
+//! One thread waits in `epoll`; idle, it never wakes. [`wire`], the kept bytes and the input queue are pure; the rest is
+//! the shell around them.
+
+mod buffer;
+mod connection;
+mod door;
+mod input;
+mod lock;
+mod poller;
+mod procfs;
+mod pump;
+mod requests;
+mod run;
+mod serve;
+mod session;
+mod signals;
+mod spawn;
+mod spool;
+mod stream;
+pub mod wire;
+
+pub use serve::{Config, HolderError, run};
+pub use session::exec_in_session;

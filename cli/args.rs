@@ -1,0 +1,309 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use ropewalk_protocol::Size;
+
+/// Runs AI coding agents and terminal programs as durable sessions.
+///
+/// Sessions belong to a daemon and outlive the terminal that shows them, the connection, and the daemon itself. REF is a
+/// session's name, its id, or a unique prefix of its id. Set ROPEWALK_HOME to keep everything under one directory.
+#[derive(Debug, Parser)]
+#[command(name = "ropewalk", version = VERSION, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    /// Print JSON: one object, or one a line where there are many.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (protocol 1)");
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a program in a new session, and attach to it.
+    ///
+    /// Without CMD it runs your shell. When the program ends while you are attached, ropewalk exits with its code.
+    #[command(
+        after_help = "Examples:\n  ropewalk run\n  ropewalk run --name build --detach -- make -j8\n  ropewalk run -- claude"
+    )]
+    Run {
+        /// The session's name.
+        #[arg(long)]
+        name: Option<String>,
+        /// The directory to run in; this one if not given.
+        #[arg(long, value_name = "DIR")]
+        workspace: Option<PathBuf>,
+        /// Do not attach: print the session's id and return.
+        #[arg(long, short)]
+        detach: bool,
+        /// The terminal's size, such as 120x40; this terminal's, or 80x24.
+        #[arg(long, value_parser = parse_size)]
+        size: Option<Size>,
+        /// The program and its arguments.
+        #[arg(last = true, value_name = "CMD")]
+        program: Vec<String>,
+    },
+    /// List sessions.
+    Ls,
+    /// Show a session: what it runs, how it is, its history.
+    Show {
+        /// Name, id or unique prefix of an id.
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// Attach to a session's terminal. Detach with ctrl-\.
+    Attach {
+        /// Name, id or unique prefix of an id.
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Only look: no input, and the terminal keeps its size.
+        #[arg(long)]
+        view: bool,
+        /// Lines of scrollback to print before the screen.
+        #[arg(long, default_value_t = 200)]
+        scrollback: u32,
+    },
+    /// Type into a session's terminal.
+    ///
+    /// TEXT is typed and followed by Enter; `-` sends what comes on stdin, byte by byte. Returns once it was written.
+    Send {
+        /// Name, id or unique prefix of an id.
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// What to type, or `-`.
+        text: String,
+        /// Do not press Enter after TEXT.
+        #[arg(long)]
+        no_enter: bool,
+    },
+    /// Print a session's screen as text.
+    Screen {
+        /// Name, id or unique prefix of an id.
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Also this many lines of scrollback.
+        #[arg(long, default_value_t = 0)]
+        scrollback: u32,
+    },
+    /// Write the exact bytes of a session's terminal to stdout.
+    Output {
+        /// Name, id or unique prefix of an id.
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// Begin at this byte.
+        #[arg(long, default_value_t = 0, value_name = "OFFSET")]
+        after: u64,
+        /// Go on until the terminal closes.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Wait until a session ended, is idle, or shows some text.
+    #[command(
+        after_help = "CONDITION is one of:\n  ended        every program ended\n  idle         no output for --quiet (a guess: see `since` in --json)\n  text:REGEX   a line of the screen or of new output matches"
+    )]
+    Wait {
+        /// Name, id or unique prefix of an id.
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// What to wait for.
+        #[arg(long = "for", value_name = "CONDITION")]
+        condition: Condition,
+        /// Give up after this time, with exit code 124.
+        #[arg(long, value_parser = humantime::parse_duration, value_name = "D")]
+        timeout: Option<Duration>,
+        /// How long without output counts as idle.
+        #[arg(long, default_value = "1s", value_parser = humantime::parse_duration, value_name = "D")]
+        quiet: Duration,
+    },
+    /// Print events.
+    Events {
+        /// Only this session's.
+        #[arg(value_name = "REF")]
+        reference: Option<String>,
+        /// Only what lies after this place in the log.
+        #[arg(long, default_value_t = 0, value_name = "SEQ")]
+        after: u64,
+        /// Go on as they happen.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Write a remark into a session's history.
+    Annotate {
+        /// Name, id or unique prefix of an id.
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// The remark.
+        text: String,
+    },
+    /// Give a session another name.
+    Rename {
+        /// Name, id or unique prefix of an id.
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// The new name.
+        name: String,
+    },
+    /// Give a session's terminal another size.
+    Resize {
+        /// Name, id or unique prefix of an id.
+        #[arg(value_name = "REF")]
+        reference: String,
+        /// The size, such as 120x40.
+        #[arg(value_parser = parse_size)]
+        size: Size,
+    },
+    /// End a session: its programs are asked to stop, then made to.
+    End {
+        /// Name, id or unique prefix of an id.
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// Take an ended session out of every list. Its history stays in the log.
+    Delete {
+        /// Name, id or unique prefix of an id.
+        #[arg(value_name = "REF")]
+        reference: String,
+    },
+    /// Start, stop or look at the daemon.
+    Daemon {
+        #[command(subcommand)]
+        command: DaemonCommand,
+    },
+    /// Look at the log.
+    Log {
+        #[command(subcommand)]
+        command: LogCommand,
+    },
+    /// Print the JSON Schema of the wire contract.
+    Schema {
+        /// Print docs/protocol.md instead.
+        #[arg(long, conflicts_with = "limits")]
+        docs: bool,
+        /// Print docs/limits.md instead.
+        #[arg(long)]
+        limits: bool,
+    },
+    /// Print versions and where everything is.
+    Info,
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Measure this machine's figures, each beside its physical limit.
+    Bench {
+        /// What to measure.
+        #[arg(default_value = "all")]
+        what: Bench,
+        /// Less work: figures are rough.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// A tour on a throwaway home, in half a minute: cut, kill, resume, verify.
+    Demo,
+    /// The process that holds the terminals.
+    #[command(hide = true)]
+    Holder,
+    /// Runs a program in a session of its own.
+    #[command(hide = true)]
+    ExecInSession {
+        /// The program and its arguments.
+        #[arg(last = true)]
+        program: Vec<std::ffi::OsString>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DaemonCommand {
+    /// Start it, if it does not run.
+    Start {
+        /// Do not go into the background.
+        #[arg(long)]
+        foreground: bool,
+    },
+    /// Stop it. Programs go on.
+    Stop {
+        /// Also end every session and the process that holds the terminals.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Stop it and start it again. Programs go on.
+    Restart,
+    /// Say whether it runs.
+    Status,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LogCommand {
+    /// Check everything: checksums, hash chain, order, index, receipts, bytes, projections.
+    Verify,
+    /// Say how large it is.
+    Stats,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bench {
+    Append,
+    Replay,
+    Fanout,
+    Echo,
+    Output,
+    Attach,
+    Idle,
+    Recover,
+    All,
+}
+
+/// What `wait` waits for.
+#[derive(Debug, Clone)]
+pub(crate) enum Condition {
+    Idle,
+    Ended,
+    Text(regex::Regex),
+}
+
+impl std::str::FromStr for Condition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "idle" => Ok(Condition::Idle),
+            "ended" => Ok(Condition::Ended),
+            _ => match text.strip_prefix("text:") {
+                Some(pattern) => regex::Regex::new(pattern).map(Condition::Text).map_err(|error| error.to_string()),
+                None => Err("expected idle, ended or text:REGEX".to_owned()),
+            },
+        }
+    }
+}
+
+fn parse_size(text: &str) -> Result<Size, String> {
+    let (cols, rows) = text.split_once(['x', 'X']).ok_or("expected COLSxROWS, such as 120x40")?;
+    let number = |text: &str| text.parse::<u16>().map_err(|error| format!("{text:?}: {error}"));
+    let size = Size { cols: number(cols)?, rows: number(rows)? };
+    size.check().map(|()| size).map_err(|rejection| rejection.message)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_read_and_bounded() {
+        assert_eq!(parse_size("120x40"), Ok(Size { cols: 120, rows: 40 }));
+        for wrong in ["120", "x", "0x10", "10x0", "70000x10", "2000x10", "axb"] {
+            assert!(parse_size(wrong).is_err(), "{wrong}");
+        }
+    }
+}

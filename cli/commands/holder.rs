@@ -1,0 +1,39 @@
+//! The hidden commands that this binary runs itself as.
+
+use std::ffi::OsString;
+
+use super::Context;
+use crate::exit::{CANNOT_RUN, Failure, OK};
+
+pub(super) fn run(context: &Context) -> Result<u8, Failure> {
+    super::logs("info");
+    let paths = &context.paths;
+    paths.create()?;
+    let config = ropewalk_holder::Config {
+        socket: paths.holder_socket(),
+        lock: paths.holder_lock(),
+        spool: paths.spool(),
+        self_exe: std::env::current_exe()?,
+    };
+    let ready = |pid| {
+        crate::print::line(&format!("ready {pid}"));
+        // Whoever started it reads until the end of this pipe.
+        close_stdout();
+    };
+    ropewalk_holder::run(config, ready).map_err(|error| Failure::because("the holder", error))?;
+    Ok(OK)
+}
+
+pub(super) fn exec_in_session(program: &[OsString]) -> Failure {
+    let error = ropewalk_holder::exec_in_session(program);
+    Failure::new(CANNOT_RUN, format!("{}: {error}", program.first().cloned().unwrap_or_default().display()))
+}
+
+/// Puts /dev/null where stdout was.
+pub(crate) fn close_stdout() {
+    if let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null")
+        && let Err(error) = rustix::stdio::dup2_stdout(&null)
+    {
+        tracing::warn!(%error, "stdout stays open");
+    }
+}

@@ -1,0 +1,70 @@
+//! `ropewalk run`.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use ropewalk_protocol::{Command as Change, CommandResult, Program, Size, limits};
+
+use super::attach::{self, Look};
+use super::{Context, change, unexpected};
+use crate::exit::{FAILURE, Failure, OK};
+use crate::print;
+
+pub(super) struct Run {
+    pub(super) name: Option<String>,
+    pub(super) workspace: Option<PathBuf>,
+    pub(super) detach: bool,
+    pub(super) size: Option<Size>,
+    pub(super) program: Vec<String>,
+}
+
+pub(super) async fn run(context: &Context, run: Run) -> Result<u8, Failure> {
+    let workspace = match run.workspace {
+        Some(directory) => std::path::absolute(&directory)?,
+        None => std::env::current_dir()?,
+    };
+    let text = |path: &PathBuf| {
+        let text = path.to_str().map(str::to_owned);
+        text.ok_or_else(|| Failure::new(FAILURE, format!("{} is not UTF-8", path.display())))
+    };
+    let directory = text(&workspace)?;
+    let argv = if run.program.is_empty() {
+        vec![std::env::var("SHELL").ok().filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".to_owned())]
+    } else {
+        run.program
+    };
+    let program = Program { argv, directory: directory.clone(), environment: environment() };
+    let size = run.size.or_else(attach::window_size);
+    let client = context.client().await?;
+    let command = Change::SessionCreate { name: run.name, workspace: Some(directory), program: Some(program), size };
+    let answer = change(&client, command).await?;
+    let CommandResult::SessionCreated { session, terminal, .. } = answer.result else {
+        return Err(unexpected());
+    };
+    if run.detach {
+        if context.json {
+            print::json(&answer)?;
+        } else {
+            print::line(&session.to_string());
+        }
+        return Ok(OK);
+    }
+    let terminal = terminal.ok_or_else(unexpected)?;
+    let look = Look { view: false, scrollback: limits::PAGE_EVENTS_MAX as u32, from_start: true };
+    attach::follow(&client, session, terminal, look).await
+}
+
+/// This process's environment, for the program: the daemon's own is another one. Names that are not UTF-8 are left out.
+fn environment() -> BTreeMap<String, String> {
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let ours = |name: &str| matches!(name, "ROPEWALK_SESSION" | "ROPEWALK_RUN");
+    let mut environment: BTreeMap<String, String> = variables.filter(|(name, _)| !ours(name)).collect();
+    if !std::io::stdout().is_terminal() {
+        // A program in a terminal of ours needs to know what kind it is, even when we were started without one.
+        environment.insert("TERM".to_owned(), "xterm-256color".to_owned());
+    }
+    environment.entry("TERM".to_owned()).or_insert_with(|| "xterm-256color".to_owned());
+    environment
+}

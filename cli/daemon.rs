@@ -1,0 +1,13 @@
+//! The daemon: the only place where log, actors, projections, screens and wire meet.
+
+mod attachments;
+mod backend;
+mod checkpoints;
+pub(crate) mod discovery;
+mod metrics;
+mod queries;
+mod run;
+mod screens;
+mod subscriptions;
+
+pub(crate) use run::{build, run};

@@ -1,0 +1,189 @@
+//! An attachment: a screen if asked for, then bytes, from memory when it is nearly caught up and from the log when not.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ropewalk_actors::{Lane, LaneRead, Presence};
+use ropewalk_kernel::log::Journal;
+use ropewalk_protocol::{AttachParams, Attached, Code, GapReason, Rejection, Size, TerminalId, limits};
+use ropewalk_transport::{ByteSource, ByteStep};
+use tokio::sync::watch;
+
+use super::backend::Daemon;
+use super::screens::Screens;
+
+/// Bytes of one frame from memory: small enough that a keystroke's echo does not wait behind it for long.
+const LIVE_BYTES: usize = 64 * 1024;
+/// Bytes read from the log at a time.
+const STORED_BYTES: usize = 256 * 1024;
+
+pub(super) struct Attachment {
+    terminal: TerminalId,
+    journal: Journal,
+    screens: Screens,
+    presence: Option<Arc<Presence>>,
+    moved: Option<watch::Receiver<u64>>,
+    /// The offset of the next byte.
+    at: u64,
+    /// The client asked for the screen, not for every byte.
+    screen_only: bool,
+    scrollback: u32,
+    snapshot: Option<Bytes>,
+    /// The length of a closed terminal.
+    closed_at: Option<u64>,
+    ended: bool,
+}
+
+impl Daemon {
+    pub(super) async fn attach_terminal(&self, params: AttachParams) -> Result<(Attached, Attachment), Rejection> {
+        let AttachParams { terminal, after, size, view_only, scrollback } = params;
+        let facts = self.read(|projections| projections.terminals().get(terminal).cloned());
+        let facts = facts.ok_or_else(|| Rejection::not_found(format_args!("terminal {terminal}")))?;
+        let presence = self.hands.attend(terminal, size.filter(|_| !view_only)).await.map(Arc::new);
+        let lane = presence.as_ref().map(|presence| presence.lane().clone());
+        let end = match &lane {
+            Some(lane) => lane.end(),
+            None => match facts.closed_at {
+                Some(end) => end,
+                None => self.stored_end(terminal).await?,
+            },
+        };
+        if let Some(after) = after.filter(|after| *after > end) {
+            let message = format!("offset {after} is beyond the terminal's {end} bytes");
+            return Err(Rejection::new(Code::CursorAhead, message));
+        }
+        let mut attachment = Attachment {
+            terminal,
+            journal: self.journal.clone(),
+            screens: self.screens.clone(),
+            moved: lane.as_ref().map(|lane| lane.moved()),
+            presence,
+            at: after.unwrap_or(end),
+            screen_only: after.is_none(),
+            scrollback,
+            snapshot: None,
+            closed_at: lane.is_none().then_some(end),
+            ended: false,
+        };
+        if after.is_none() {
+            attachment.draw().await?;
+        }
+        let attached = Attached {
+            offset: attachment.at,
+            end,
+            size: lane.map_or(facts.size(), |lane| lane.size()),
+            snapshot: after.is_none(),
+            closed_at: attachment.closed_at,
+        };
+        Ok((attached, attachment))
+    }
+
+    async fn stored_end(&self, terminal: TerminalId) -> Result<u64, Rejection> {
+        let journal = self.journal.clone();
+        let end = tokio::task::spawn_blocking(move || journal.output_end(terminal)).await;
+        Ok(end.map_err(|error| Rejection::new(Code::Internal, error.to_string()))??)
+    }
+}
+
+impl Attachment {
+    /// Takes the screen as it is now; bytes go on from there.
+    async fn draw(&mut self) -> Result<(), Rejection> {
+        let lines = self.scrollback as usize;
+        let question = move |screen: &ropewalk_projections::screen::Screen| (screen.offset(), screen.restore(lines));
+        let (offset, bytes) = self.screens.ask(self.terminal, question).await?;
+        self.at = offset;
+        self.snapshot = Some(bytes.into());
+        Ok(())
+    }
+
+    async fn stored(&mut self, bytes_max: usize) -> Result<ByteStep, Rejection> {
+        let (journal, terminal, at) = (self.journal.clone(), self.terminal, self.at);
+        let page = tokio::task::spawn_blocking(move || journal.output(terminal, at, bytes_max)).await;
+        let page = page.map_err(|error| Rejection::new(Code::Internal, error.to_string()))??;
+        if page.bytes.is_empty() {
+            // Nothing readable follows: what the terminal had there is damaged.
+            let to = self.closed_at.or(self.lane().map(|lane| lane.end())).unwrap_or(at);
+            let gap = ByteStep::Gap { from: at, to, reason: GapReason::Damaged };
+            self.at = to;
+            return Ok(gap);
+        }
+        if page.offset > at {
+            let gap = ByteStep::Gap { from: at, to: page.offset, reason: GapReason::Damaged };
+            self.at = page.offset;
+            return Ok(gap);
+        }
+        Ok(self.output(page.bytes.into()))
+    }
+
+    fn output(&mut self, bytes: Bytes) -> ByteStep {
+        let offset = self.at;
+        self.at += bytes.len() as u64;
+        ByteStep::Output { offset, bytes }
+    }
+
+    fn lane(&self) -> Option<&Arc<Lane>> {
+        self.presence.as_ref().map(|presence| presence.lane())
+    }
+
+    fn end(&mut self) -> ByteStep {
+        self.ended = true;
+        ByteStep::End { offset: self.at }
+    }
+
+    /// A client that wants the screen and is far behind gets a new screen instead of old bytes.
+    async fn catch_up(&mut self) -> Result<Option<ByteStep>, Rejection> {
+        let end = self.lane().map_or(0, |lane| lane.end());
+        if !self.screen_only || end.saturating_sub(self.at) <= limits::ATTACH_LAG_BYTES_MAX {
+            return Ok(None);
+        }
+        let from = self.at;
+        self.draw().await?;
+        Ok(Some(ByteStep::Gap { from, to: self.at, reason: GapReason::Lagged }))
+    }
+}
+
+impl ByteSource for Attachment {
+    async fn next(&mut self) -> Result<ByteStep, Rejection> {
+        loop {
+            if let Some(bytes) = self.snapshot.take() {
+                return Ok(ByteStep::Snapshot { offset: self.at, bytes });
+            }
+            if self.ended {
+                std::future::pending::<()>().await;
+            }
+            if let Some(gap) = self.catch_up().await? {
+                return Ok(gap);
+            }
+            let Some(lane) = self.lane().cloned() else {
+                return match self.closed_at {
+                    Some(end) if self.at < end => self.stored(STORED_BYTES).await,
+                    _ => Ok(self.end()),
+                };
+            };
+            match lane.read(self.at, LIVE_BYTES) {
+                LaneRead::Bytes(bytes) => return Ok(self.output(bytes)),
+                LaneRead::Stored => return self.stored(STORED_BYTES).await,
+                LaneRead::End => return Ok(self.end()),
+                LaneRead::Wait => {
+                    if let Some(moved) = &mut self.moved
+                        && moved.changed().await.is_err()
+                    {
+                        return Err(Rejection::new(Code::ShuttingDown, "the daemon stops"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn presence(&self) -> impl Fn(Option<Size>) + Send + Sync + 'static {
+        let presence = self.presence.clone();
+        move |size| {
+            if let Some(presence) = &presence {
+                match size {
+                    Some(size) => presence.resized(size),
+                    None => presence.used(),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What the wire asks for, answered from log, actors, projections and screens.
+
+use std::sync::{Arc, PoisonError};
+
+use bytes::Bytes;
+use ropewalk_actors::{Directory, Hands};
+use ropewalk_kernel::Router;
+use ropewalk_kernel::log::Journal;
+use ropewalk_projections::Projections;
+use ropewalk_protocol::{
+    AttachParams, Attached, ClientId, CommandAnswer, CommandParams, DaemonInfo, LimitsInfo, LogInfo, MachineId,
+    PROTOCOL_VERSION, Query, QueryAnswer, Rejection, Seq, SessionId, SessionState, Stopped, SubscribeParams,
+    TerminalId, Welcome, limits,
+};
+use ropewalk_transport::{Backend, Wire};
+use tokio::sync::watch;
+
+use super::attachments::Attachment;
+use super::run::build;
+use super::screens::Screens;
+use super::subscriptions::{Events, SharedProjections, subscribe};
+use super::{metrics, queries};
+
+/// How the daemon is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stop {
+    No,
+    /// Programs go on.
+    Daemon,
+    /// Programs were ended.
+    All,
+}
+
+/// The daemon's parts. Clones share them.
+#[derive(Clone)]
+pub(super) struct Daemon {
+    pub(super) machine: MachineId,
+    pub(super) journal: Journal,
+    pub(super) router: Router<Directory>,
+    pub(super) directory: Directory,
+    pub(super) hands: Hands,
+    pub(super) projections: SharedProjections,
+    pub(super) screens: Screens,
+    pub(super) token: Arc<blake3::Hash>,
+    pub(super) stop: watch::Sender<Stop>,
+}
+
+impl Daemon {
+    /// Reads the projections.
+    pub(super) fn read<T>(&self, question: impl FnOnce(&Projections) -> T) -> T {
+        question(&self.projections.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn info(&self) -> DaemonInfo {
+        DaemonInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            build: build(),
+            pid: std::process::id(),
+            holder_pid: self.hands.link().pid(),
+        }
+    }
+
+    /// The sessions in which something runs.
+    fn running(&self) -> Vec<SessionId> {
+        let live = |state| matches!(state, SessionState::Starting | SessionState::Running | SessionState::Ending);
+        self.read(|projections| {
+            let sessions = projections.sessions().after(None);
+            sessions.filter(|(_, session)| live(session.status.state)).map(|(id, _)| id).collect()
+        })
+    }
+}
+
+impl Backend for Daemon {
+    type Events = Events;
+    type Bytes = Attachment;
+
+    fn welcome(&self) -> Welcome {
+        Welcome {
+            machine: self.machine,
+            daemon: self.info(),
+            log: LogInfo { id: self.journal.id(), head: self.journal.head() },
+            limits: LimitsInfo {
+                frame_bytes_max: limits::FRAME_BYTES_MAX as u64,
+                subscriptions_max: limits::SUBSCRIPTIONS_MAX as u64,
+                attachments_max: limits::ATTACHMENTS_MAX as u64,
+                requests_in_flight_max: limits::REQUESTS_IN_FLIGHT_MAX as u64,
+            },
+            protocol: PROTOCOL_VERSION,
+        }
+    }
+
+    fn head(&self) -> Seq {
+        self.journal.head()
+    }
+
+    fn token_matches(&self, token: &str) -> bool {
+        // Hashes compare in constant time.
+        blake3::hash(token.as_bytes()) == *self.token
+    }
+
+    async fn command(&self, params: CommandParams, client: String) -> Result<CommandAnswer, Rejection> {
+        let (seq, result) = self.router.submit(params.id, params.command, client).await?;
+        Ok(CommandAnswer { seq, result })
+    }
+
+    async fn query(&self, query: Query) -> Result<QueryAnswer, Rejection> {
+        queries::answer(self, query).await
+    }
+
+    fn subscribe(&self, params: &SubscribeParams, wire: Wire) -> Result<(Seq, Seq, Events), Rejection> {
+        subscribe(&self.journal, &self.projections, params, wire)
+    }
+
+    async fn attach(&self, params: AttachParams) -> Result<(Attached, Attachment), Rejection> {
+        self.attach_terminal(params).await
+    }
+
+    fn input(
+        &self,
+        terminal: TerminalId,
+        client: ClientId,
+        id: u64,
+        bytes: Bytes,
+    ) -> Result<impl Future<Output = Result<(), Rejection>> + Send + use<>, Rejection> {
+        self.hands.input(terminal, client, id, bytes.to_vec())
+    }
+
+    async fn stop(&self, all: bool) -> Result<Stopped, Rejection> {
+        let running = self.running();
+        let pid = std::process::id();
+        if !all {
+            self.stop.send_replace(Stop::Daemon);
+            return Ok(Stopped { pid, ended: Vec::new(), running });
+        }
+        self.hands.end_everything().await;
+        let left = self.running();
+        let ended = running.into_iter().filter(|session| !left.contains(session)).collect();
+        self.stop.send_replace(Stop::All);
+        Ok(Stopped { pid, ended, running: left })
+    }
+
+    fn metrics(&self) -> String {
+        metrics::text(self)
+    }
+}

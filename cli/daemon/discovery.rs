@@ -1,0 +1,113 @@
+//! The discovery file: how clients find the daemon, and how two daemons on one home are kept apart.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use ropewalk_protocol::{LogId, MachineId};
+use serde::{Deserialize, Serialize};
+
+use crate::exit::{FAILURE, Failure};
+use crate::paths::{Paths, write_private};
+
+/// What `daemon.json` holds. The token itself is in a file of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Discovery {
+    pub(crate) pid: u32,
+    pub(crate) version: String,
+    pub(crate) build: String,
+    pub(crate) protocol: u16,
+    pub(crate) machine: MachineId,
+    pub(crate) log: LogId,
+    pub(crate) port: u16,
+    pub(crate) socket: PathBuf,
+    pub(crate) token_file: PathBuf,
+}
+
+/// The bound on the discovery file: it is read before anything is known of who wrote it.
+const DISCOVERY_BYTES_MAX: u64 = 64 * 1024;
+
+impl Discovery {
+    /// What the file says, if there is one that makes sense.
+    pub(crate) fn read(paths: &Paths) -> Option<Self> {
+        let mut bytes = Vec::new();
+        File::open(paths.discovery()).ok()?.take(DISCOVERY_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        Self::decode(&bytes)
+    }
+
+    /// What these bytes say.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    pub(crate) fn write(&self, paths: &Paths) -> std::io::Result<()> {
+        write_private(&paths.discovery(), &serde_json::to_vec_pretty(self)?)
+    }
+}
+
+/// The lock on a home. It is let go when the process ends, however it ends.
+pub(crate) struct HomeLock(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl HomeLock {
+    /// Takes the lock, or says which process has it.
+    pub(crate) fn take(paths: &Paths) -> Result<Self, Failure> {
+        let path = paths.daemon_lock();
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        match file.try_lock() {
+            Ok(()) => {
+                file.set_len(0)?;
+                file.rewind()?;
+                write!(file, "{}", std::process::id())?;
+                Ok(Self(file))
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                file.read_to_string(&mut pid)?;
+                let message = format!("a daemon runs on {} already: process {}", paths.data.display(), pid.trim());
+                Err(Failure::new(FAILURE, message).hint("Use it, or stop it with `ropewalk daemon stop`."))
+            }
+            Err(TryLockError::Error(error)) => Err(Failure::because(format_args!("locking {}", path.display()), error)),
+        }
+    }
+
+    /// The process that has the lock, if one has.
+    pub(crate) fn holder(paths: &Paths) -> Option<u32> {
+        let mut file = File::open(paths.daemon_lock()).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                file.read_to_string(&mut pid).ok()?;
+                pid.trim().parse().ok()
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The token: made once for a runtime directory.
+pub(crate) fn token(paths: &Paths) -> Result<String, Failure> {
+    if let Ok(token) = std::fs::read_to_string(paths.token())
+        && token.trim().len() == 64
+    {
+        return Ok(token.trim().to_owned());
+    }
+    let mut bytes = [0; 32];
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(std::io::Error::from)?;
+    let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    write_private(&paths.token(), token.as_bytes())?;
+    Ok(token)
+}
+
+/// The machine's id: made once for a data directory.
+pub(crate) fn machine(paths: &Paths) -> Result<MachineId, Failure> {
+    if let Ok(text) = std::fs::read_to_string(paths.machine_id())
+        && let Ok(machine) = text.trim().parse()
+    {
+        return Ok(machine);
+    }
+    let machine = MachineId::from(uuid::Uuid::now_v7());
+    write_private(&paths.machine_id(), machine.to_string().as_bytes())?;
+    Ok(machine)
+}

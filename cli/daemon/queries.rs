@@ -1,0 +1,175 @@
+//! Questions, answered from projections, screens and the log. None touches an actor.
+
+use ropewalk_kernel::log::Filter;
+use ropewalk_projections::{Projections, timeline};
+use ropewalk_protocol::{
+    Code, Event, Query, QueryAnswer, QueryResult, Rejection, Seq, SessionId, TerminalId, VerifyReport, limits,
+};
+use ropewalk_transport::Backend;
+
+use super::backend::Daemon;
+
+pub(super) async fn answer(daemon: &Daemon, query: Query) -> Result<QueryAnswer, Rejection> {
+    match query {
+        Query::SessionsList { after, limit } => {
+            let limit = bounded(limit, limits::PAGE_SESSIONS_MAX);
+            Ok(daemon.read(|projections| {
+                let (sessions, more) = projections.page(after, limit);
+                QueryAnswer { at: projections.seq(), result: QueryResult::Sessions { sessions, more } }
+            }))
+        }
+        Query::SessionGet { reference } => daemon.read(|projections| {
+            let id = projections.find(&reference)?;
+            let session = projections.session(id).ok_or_else(|| Rejection::not_found(format_args!("session {id}")))?;
+            Ok(QueryAnswer { at: projections.seq(), result: QueryResult::Session { session } })
+        }),
+        Query::SessionTimeline { session, before, limit } => {
+            let limit = bounded(limit, limits::PAGE_EVENTS_MAX);
+            blocking(daemon, move |daemon| history(daemon, session, before, limit)).await
+        }
+        Query::EventsPage { session, after, limit } => {
+            let limit = bounded(limit, limits::PAGE_EVENTS_MAX);
+            blocking(daemon, move |daemon| events_page(daemon, session, after, limit)).await
+        }
+        Query::TerminalScreen { terminal, scrollback } => screen(daemon, terminal, scrollback).await,
+        Query::DaemonInfo {} => Ok(now(daemon, QueryResult::Daemon { daemon: daemon.info() })),
+        Query::LogStats {} => {
+            blocking(daemon, |daemon| Ok(now(daemon, QueryResult::LogStats { stats: daemon.journal.stats() }))).await
+        }
+        Query::LogVerify {} => blocking(daemon, verify).await,
+    }
+}
+
+fn bounded(limit: Option<u32>, max: usize) -> usize {
+    limit.map_or(max, |limit| (limit as usize).clamp(1, max))
+}
+
+fn now(daemon: &Daemon, result: QueryResult) -> QueryAnswer {
+    QueryAnswer { at: daemon.head(), result }
+}
+
+/// Reads that touch the disk run beside the daemon's thread.
+async fn blocking(
+    daemon: &Daemon,
+    read: impl FnOnce(&Daemon) -> Result<QueryAnswer, Rejection> + Send + 'static,
+) -> Result<QueryAnswer, Rejection> {
+    let daemon = daemon.clone();
+    let read = tokio::task::spawn_blocking(move || read(&daemon)).await;
+    read.map_err(|error| Rejection::new(Code::Internal, format!("a query failed: {error}")))?
+}
+
+fn history(daemon: &Daemon, session: SessionId, before: Option<Seq>, limit: usize) -> Result<QueryAnswer, Rejection> {
+    let before = before.unwrap_or(Seq(u64::MAX));
+    let mut newest: std::collections::VecDeque<Event> = std::collections::VecDeque::new();
+    let mut more = false;
+    let (mut after, head) = (Seq::ZERO, daemon.journal.head());
+    while after < head && after.next() < before {
+        let page = daemon.journal.page(Filter::Session(session), after)?;
+        after = page.to;
+        for event in page.events().map_err(|error| Rejection::new(Code::StorageFailed, error.to_string()))? {
+            if event.seq < before {
+                newest.push_back(event);
+            }
+            if newest.len() > limit {
+                newest.pop_front();
+                more = true;
+            }
+        }
+    }
+    let entries = newest.iter().rev().map(timeline::entry).collect();
+    Ok(QueryAnswer { at: head, result: QueryResult::Timeline { entries, more } })
+}
+
+fn events_page(
+    daemon: &Daemon,
+    session: Option<SessionId>,
+    after: Seq,
+    limit: usize,
+) -> Result<QueryAnswer, Rejection> {
+    let head = daemon.journal.head();
+    if after > head {
+        return Err(Rejection::new(Code::CursorAhead, format!("the cursor {after} is beyond the head {head}")).at(head));
+    }
+    let filter = session.map_or(Filter::All, Filter::Session);
+    let page = daemon.journal.page(filter, after)?;
+    let mut events = page.events().map_err(|error| Rejection::new(Code::StorageFailed, error.to_string()))?;
+    let more = page.to < head || events.len() > limit;
+    events.truncate(limit);
+    Ok(QueryAnswer { at: head, result: QueryResult::Events { events, more } })
+}
+
+async fn screen(daemon: &Daemon, terminal: TerminalId, scrollback: u32) -> Result<QueryAnswer, Rejection> {
+    let result = daemon.screens.ask(terminal, move |screen| {
+        let mut lines = screen.scrollback_text(scrollback as usize);
+        lines.extend((0..screen.size().rows).map(|row| screen.row_text(row)));
+        let (cursor_col, cursor_row) = screen.cursor();
+        QueryResult::Screen {
+            offset: screen.offset(),
+            size: screen.size(),
+            cursor_col,
+            cursor_row,
+            title: screen.title().to_owned(),
+            alternate: screen.alternate(),
+            lines,
+        }
+    });
+    Ok(now(daemon, result.await?))
+}
+
+fn verify(daemon: &Daemon) -> Result<QueryAnswer, Rejection> {
+    let report = report(&daemon.journal, Some(daemon))?;
+    Ok(QueryAnswer { at: report.head, result: QueryResult::LogVerify { report } })
+}
+
+/// Checks the whole log, and every projection rebuilt from event 1 against the live one.
+pub(super) fn report(
+    journal: &ropewalk_kernel::log::Journal,
+    live: Option<&Daemon>,
+) -> Result<VerifyReport, Rejection> {
+    let mut rebuilt = Projections::default();
+    let mut found = journal.verify(&mut |event| rebuilt.apply(event))?;
+    if let Some(daemon) = live {
+        // The live projections may be ahead by now: the rebuilt ones are brought to the same place.
+        let compared = daemon.read(|projections| {
+            let mut after = rebuilt.seq();
+            while after < projections.seq() {
+                let page = journal.page(Filter::All, after)?;
+                for event in page.events().map_err(|error| Rejection::new(Code::StorageFailed, error.to_string()))? {
+                    if event.seq <= projections.seq() {
+                        rebuilt.apply(&event);
+                    }
+                }
+                after = page.to;
+            }
+            Ok::<_, Rejection>(projections.digests())
+        })?;
+        for ((name, live), (_, again)) in compared.into_iter().zip(rebuilt.digests()) {
+            if live != again && found.damage.is_empty() {
+                found.damage.push(ropewalk_protocol::DamageView {
+                    place: format!("projection {name}"),
+                    from: 1,
+                    to: rebuilt.seq().0,
+                    terminal: None,
+                    reason: "rebuilt from event 1 it has another digest than the live one".to_owned(),
+                });
+            }
+        }
+    }
+    Ok(VerifyReport {
+        intact: found.damage.is_empty(),
+        head: found.head,
+        events: found.events,
+        chunks: found.chunks,
+        volumes: found.volumes,
+        receipts: found.receipts,
+        output_bytes: found.output_bytes,
+        terminals: found.terminals.len() as u64,
+        chain: hex(&found.chain),
+        digests: rebuilt.digests().into_iter().map(|(name, digest)| (name.to_owned(), hex(&digest))).collect(),
+        damage: found.damage,
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

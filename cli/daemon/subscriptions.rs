@@ -1,0 +1,119 @@
+//! A subscription: the state it starts from, if asked for, then the log from there on.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ropewalk_kernel::log::{EventPage, Filter, Journal};
+use ropewalk_kernel::{Follower, Step};
+use ropewalk_projections::Projections;
+use ropewalk_protocol::{
+    BincodeFrame, Code, Rejection, Seq, SessionView, StateSnapshot, SubscribeAfter, SubscribeParams, SubscribeWord,
+    limits,
+};
+use ropewalk_transport::{EventSource, EventStep, Wire};
+
+pub(super) struct Events {
+    /// Steps that are ready.
+    ready: VecDeque<EventStep>,
+    follower: Follower,
+    wire: Wire,
+}
+
+/// Begins a subscription: after which event, the head, and the events.
+pub(super) fn subscribe(
+    journal: &Journal,
+    projections: &RwLock<Projections>,
+    params: &SubscribeParams,
+    wire: Wire,
+) -> Result<(Seq, Seq, Events), Rejection> {
+    if let Some(log) = params.log.filter(|log| *log != journal.id()) {
+        let message = format!("the cursor is of log {log}; this is log {}", journal.id());
+        return Err(Rejection::new(Code::WrongLog, message).at(journal.head()));
+    }
+    let filter = params.session.map_or(Filter::All, Filter::Session);
+    let mut ready = VecDeque::new();
+    let after = match params.after {
+        SubscribeAfter::Seq(after) => after,
+        SubscribeAfter::Word(SubscribeWord::Now) => journal.head(),
+        SubscribeAfter::Word(SubscribeWord::Snapshot) => {
+            let (at, sessions) = state(projections, filter)?;
+            ready.extend(snapshot(at, sessions));
+            at
+        }
+    };
+    let follower = Follower::new(journal.clone(), filter, after)?;
+    Ok((after, journal.head(), Events { ready, follower, wire }))
+}
+
+fn state(projections: &RwLock<Projections>, filter: Filter) -> Result<(Seq, Vec<SessionView>), Rejection> {
+    let projections: &Projections = &projections.read().unwrap_or_else(PoisonError::into_inner);
+    let sessions = match filter {
+        Filter::All => projections.page(None, usize::MAX).0,
+        Filter::Session(session) => {
+            let missing = || Rejection::not_found(format_args!("session {session}"));
+            vec![projections.session(session).ok_or_else(missing)?]
+        }
+    };
+    Ok((projections.seq(), sessions))
+}
+
+fn snapshot(at: Seq, sessions: Vec<SessionView>) -> Vec<EventStep> {
+    let mut sessions = sessions.into_iter().peekable();
+    let mut steps = Vec::new();
+    loop {
+        let page: Vec<SessionView> = sessions.by_ref().take(limits::PAGE_SESSIONS_MAX).collect();
+        let more = sessions.peek().is_some();
+        steps.push(EventStep::Snapshot { at, state: StateSnapshot { sessions: page }, more });
+        if !more {
+            return steps;
+        }
+    }
+}
+
+impl EventSource for Events {
+    async fn next(&mut self) -> Result<EventStep, Rejection> {
+        loop {
+            if let Some(step) = self.ready.pop_front() {
+                return Ok(step);
+            }
+            match self.follower.next().await? {
+                Step::Live(seq) => return Ok(EventStep::Live(seq)),
+                Step::Page(page) => self.ready.extend(steps(page, self.wire)),
+            }
+        }
+    }
+}
+
+/// A page as steps, gaps in their places.
+fn steps(page: EventPage, wire: Wire) -> Vec<EventStep> {
+    let mut steps = Vec::new();
+    let mut slices = page.slices.into_iter().peekable();
+    let mut gaps = page.gaps.into_iter().peekable();
+    loop {
+        let until = gaps.peek().map_or(Seq(u64::MAX), |gap| gap.from);
+        let mut run = Vec::new();
+        while let Some(slice) = slices.next_if(|slice| slice.chunk.seq(slice.from) < until) {
+            run.push(slice);
+        }
+        if !run.is_empty() {
+            steps.push(match wire {
+                Wire::Json => EventStep::Json(run.iter().map(|slice| slice.json()).collect()),
+                Wire::Bincode => {
+                    let mut records =
+                        Vec::with_capacity(run.iter().map(|slice| slice.chunk.bytes() + slice.chunk.len() * 8).sum());
+                    for (seq, record) in run.iter().flat_map(|slice| slice.records()) {
+                        BincodeFrame::push(&mut records, seq, record);
+                    }
+                    EventStep::Records(records)
+                }
+            });
+        }
+        match gaps.next() {
+            Some(gap) => steps.push(EventStep::Gap { from: gap.from, to: gap.to, reason: gap.reason }),
+            None => return steps,
+        }
+    }
+}
+
+/// Kept beside the subscription's own types so that the backend names one thing.
+pub(super) type SharedProjections = Arc<RwLock<Projections>>;

@@ -1,0 +1,98 @@
+//! Exit codes, and failures as people see them. `docs/operations.md` lists the codes; a test holds the two together.
+
+use std::fmt::Display;
+
+use ropewalk_protocol::{Code, Rejection};
+use ropewalk_transport::client::ClientError;
+
+use crate::print;
+
+/// It worked.
+pub(crate) const OK: u8 = 0;
+/// It did not.
+pub(crate) const FAILURE: u8 = 1;
+/// The command line is wrong.
+pub(crate) const USAGE: u8 = 2;
+/// The log is damaged.
+pub(crate) const DAMAGED: u8 = 4;
+/// There is no daemon and none can be started, or it went away.
+pub(crate) const UNREACHABLE: u8 = 69;
+/// It may work later.
+pub(crate) const TRY_LATER: u8 = 75;
+/// The daemon does not let us in.
+pub(crate) const NOT_ALLOWED: u8 = 77;
+/// The time was over.
+pub(crate) const TIMEOUT: u8 = 124;
+/// The program could not be started.
+pub(crate) const CANNOT_RUN: u8 = 127;
+/// A signal ended it: 128 and the signal's number.
+pub(crate) const SIGNAL_BASE: u8 = 128;
+
+/// Why a command did not work.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: u8,
+    message: String,
+    hint: Option<String>,
+    matches: Vec<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None, matches: Vec::new() }
+    }
+
+    #[must_use]
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// `message: error`, as a plain failure.
+    pub(crate) fn because(message: impl Display, error: impl Display) -> Self {
+        Self::new(FAILURE, format!("{message}: {error}"))
+    }
+
+    /// Says it on stderr.
+    pub(crate) fn report(&self) {
+        let mut text = format!("{} {}", print::red("error:"), self.message);
+        for one in &self.matches {
+            text.push_str(&format!("\n  {one}"));
+        }
+        if let Some(hint) = &self.hint {
+            text.push_str(&format!("\n{} {hint}", print::bold("next:")));
+        }
+        print::talk(&text);
+    }
+}
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        let code = match rejection.code {
+            Code::InvalidParams | Code::Ambiguous => USAGE,
+            Code::Unauthenticated | Code::ForbiddenOrigin | Code::ForbiddenHost | Code::ForbiddenPeer => NOT_ALLOWED,
+            Code::ShuttingDown => UNREACHABLE,
+            _ if rejection.retryable() => TRY_LATER,
+            _ => FAILURE,
+        };
+        let message = format!("{} ({})", rejection.message, rejection.code.name());
+        Self { code, message, hint: Some(rejection.hint), matches: rejection.matches }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Refused(rejection) => rejection.into(),
+            unreachable @ ClientError::Unreachable(_) => {
+                Self::new(UNREACHABLE, unreachable.to_string()).hint("Start the daemon with `ropewalk daemon start`.")
+            }
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(FAILURE, error.to_string())
+    }
+}
