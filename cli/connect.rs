@@ -56,27 +56,39 @@ pub(crate) async fn connect_running(paths: &Paths) -> Result<Client, Failure> {
     Ok(Client::connect(dial(paths), options(false)).await?)
 }
 
+/// How often a start is tried: a daemon that is just ending, or was just killed, still has the lock for a moment.
+const START_ATTEMPTS: usize = 3;
+
 /// Starts a daemon and waits until clients may come. One that somebody else just started is as good.
 pub(crate) fn start(paths: &Paths) -> Result<Discovery, Failure> {
     paths.create()?;
+    for _ in 1..START_ATTEMPTS {
+        if let Some(found) = try_start(paths)?.or_else(|| wait_for_other(paths)) {
+            return Ok(found);
+        }
+    }
+    let log = paths.daemon_log();
+    let failure = || Failure::new(UNREACHABLE, "the daemon did not start");
+    try_start(paths)?.ok_or_else(|| failure().hint(format!("Its last words are in {}.", log.display())))
+}
+
+/// Starts a daemon; `None` when it ended before clients could come.
+fn try_start(paths: &Paths) -> Result<Option<Discovery>, Failure> {
     let exe = std::env::current_exe()?;
     let mut command = launch::detached(&exe, &["daemon", "start", "--foreground"], &paths.daemon_log())?;
+    if let Some(home) = &paths.home {
+        command.env("ROPEWALK_HOME", home);
+    }
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let mut said = String::new();
     if let Some(stdout) = child.stdout.take() {
         BufReader::new(stdout).read_line(&mut said)?;
     }
-    if let Some(found) = Discovery::decode(said.as_bytes()) {
-        return Ok(found);
+    let found = Discovery::decode(said.as_bytes());
+    if found.is_none() {
+        child.wait()?;
     }
-    let status = child.wait()?;
-    // Two started at once: the one that has the lock is the daemon, and its socket is there soon.
-    if let Some(found) = wait_for_other(paths) {
-        return Ok(found);
-    }
-    let log = paths.daemon_log();
-    let message = format!("the daemon did not start ({status})");
-    Err(Failure::new(UNREACHABLE, message).hint(format!("Its last words are in {}.", log.display())))
+    Ok(found)
 }
 
 fn wait_for_other(paths: &Paths) -> Option<Discovery> {

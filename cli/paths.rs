@@ -16,6 +16,8 @@ const SOCKET_PATH_BYTES_MAX: usize = 107;
 /// Every path ropewalk uses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Paths {
+    /// The one directory they are all under, if they are: processes that are started are told of it.
+    pub(crate) home: Option<PathBuf>,
     /// What people write.
     pub(crate) config: PathBuf,
     /// What must not be lost: the log.
@@ -47,6 +49,7 @@ impl Paths {
             None => env::temp_dir().join(format!("ropewalk-{}", rustix::process::geteuid().as_raw())),
         };
         Ok(Self {
+            home: None,
             config: base("XDG_CONFIG_HOME", ".config")?,
             data: base("XDG_DATA_HOME", ".local/share")?,
             state: base("XDG_STATE_HOME", ".local/state")?,
@@ -57,6 +60,7 @@ impl Paths {
     /// The paths under one directory.
     pub(crate) fn under(home: &Path) -> Self {
         Self {
+            home: Some(home.to_owned()),
             config: home.join("config"),
             data: home.join("data"),
             state: home.join("state"),

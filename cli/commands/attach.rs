@@ -18,7 +18,8 @@ const DETACH: &[u8] = b"\x1c";
 const DETACH_KITTY: &[u8] = b"\x1b[92;5u";
 /// What a program may have turned on, turned off: alternate screen, margins, mouse, focus, paste, cursor keys, keypad,
 /// synchronized output, key encodings, colours, hidden cursor.
-const LEAVE: &[u8] = b"\x1b[?1049l\x1b[r\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?1004l\x1b[?2004l\x1b[?2026l\x1b[?1l\x1b>\x1b[<99u\x1b[>4;0m\x1b(B\x0f\x1b[4l\x1b[?6l\x1b[?7h\x1b[0m\x1b[?25h\x1b[0 q\r\n";
+/// Then the cursor goes below the screen, where a shell's prompt belongs.
+const LEAVE: &[u8] = b"\x1b[?1049l\x1b[r\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?1004l\x1b[?2004l\x1b[?2026l\x1b[?1l\x1b>\x1b[<99u\x1b[>4;0m\x1b(B\x0f\x1b[4l\x1b[?6l\x1b[?7h\x1b[0m\x1b[?25h\x1b[0 q\x1b[999;1H\r\n";
 /// A terminal as new, cleared, before a snapshot is drawn on it.
 const CLEAR: &[u8] = b"\x1b[!p\x1b[?1049l\x1b[0m\x1b[H\x1b[2J";
 /// Pieces that wait between a thread that reads or writes this terminal and the client.

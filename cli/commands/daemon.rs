@@ -83,7 +83,7 @@ async fn stop(context: &Context, all: bool) -> Result<u8, Failure> {
 }
 
 /// Waits until the process is gone: its lock is free only then.
-async fn wait_gone(pid: u32) -> Result<(), Failure> {
+pub(super) async fn wait_gone(pid: u32) -> Result<(), Failure> {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     let Some(pidfd) = pid.and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok())
     else {
