@@ -58,7 +58,7 @@ pub fn protocol_page() -> String {
          ## Methods\n\n",
     );
     let schema = json_schema();
-    describe_variants(&mut page, &schema, "RequestMethod", "method");
+    describe_variants(&mut page, &schema, "Request", "method");
     page.push_str("\n## Commands\n\nSent with `command {id, command}`; the id is a UUID v7 minted by the client.\n\n");
     describe_variants(&mut page, &schema, "Command", "type");
     page.push_str("\n## Queries\n\nSent with `query`.\n\n");

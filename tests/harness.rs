@@ -1,0 +1,423 @@
+//! A throwaway home with a daemon of its own, and clients that can be cut.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use ropewalk_protocol::{
+    AttachParams, ClientId, ClientInfo, Command as Change, CommandId, CommandResult, Event, Program, Query,
+    QueryResult, Seq, SessionId, SessionView, Size, SubscribeAfter, SubscribeParams, TerminalId, VerifyReport,
+};
+use ropewalk_transport::client::{AttachmentItem, Client, Dial, Io, Options, SubscriptionItem, dial_unix};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
+use uuid::Uuid;
+
+pub(crate) const ROPEWALK: &str = env!("CARGO_BIN_EXE_ropewalk");
+/// No test waits longer for one thing: it fails instead.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A home that is removed, with everything that runs in it, when the test ends.
+pub(crate) struct Home(PathBuf);
+
+static HOMES: AtomicU32 = AtomicU32::new(0);
+
+impl Home {
+    /// An empty home; the first command starts a daemon.
+    pub(crate) fn new() -> Self {
+        let number = HOMES.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("rw-{}-{number}", std::process::id()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    /// A home whose daemon runs.
+    pub(crate) fn started() -> Self {
+        let home = Self::new();
+        home.start();
+        home
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(ROPEWALK);
+        command.args(args).env("ROPEWALK_HOME", &self.0).env_remove("ROPEWALK_SESSION").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs a command that must work; its stdout.
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{args:?} ended with {}: {out}{err}", output.status);
+        out.into_owned()
+    }
+
+    /// Runs a command that must not work; its exit code and stderr.
+    pub(crate) fn fails(&self, args: &[&str]) -> (i32, String) {
+        let output = self.run(args);
+        assert!(!output.status.success(), "{args:?} worked: {}", String::from_utf8_lossy(&output.stdout));
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    pub(crate) fn start(&self) {
+        self.ok(&["daemon", "start"]);
+    }
+
+    pub(crate) fn discovery(&self) -> serde_json::Value {
+        let text = std::fs::read_to_string(self.0.join("runtime/daemon.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    pub(crate) fn daemon_pid(&self) -> u32 {
+        u32::try_from(self.discovery()["pid"].as_u64().unwrap()).unwrap()
+    }
+
+    pub(crate) fn token(&self) -> String {
+        std::fs::read_to_string(self.0.join("runtime/token")).unwrap()
+    }
+
+    pub(crate) fn daemon_log(&self) -> String {
+        std::fs::read_to_string(self.0.join("state/daemon.log")).unwrap_or_default()
+    }
+
+    /// kill -9, and waits until it is gone.
+    pub(crate) fn kill_daemon(&self) {
+        kill_and_wait(self.daemon_pid(), rustix::process::Signal::KILL);
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.0.join("runtime/daemon.sock")
+    }
+
+    pub(crate) async fn client(&self) -> Client {
+        Client::connect(dial_unix(self.socket()), options(false)).await.unwrap()
+    }
+
+    pub(crate) async fn client_by(&self, dial: Dial, bincode: bool) -> Client {
+        Client::connect(dial, options(bincode)).await.unwrap()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // Whatever the test left: a daemon that hangs is killed, and the holder with it.
+        let lock = |name: &str| std::fs::read_to_string(self.0.join("data").join(name)).ok();
+        for pid in [lock("daemon.lock"), lock("holder.lock")].into_iter().flatten() {
+            if let Ok(pid) = pid.trim().parse::<u32>()
+                && is_ours(pid)
+            {
+                kill_and_wait(pid, rustix::process::Signal::KILL);
+            }
+        }
+        if std::thread::panicking() {
+            let name = self.0.display();
+            println!("--- the daemon's log of {name}\n{}", tail(&self.daemon_log()));
+        }
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn tail(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}
+
+/// Whether this process is a ropewalk: a lock file may name a process that is long gone.
+fn is_ours(pid: u32) -> bool {
+    std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe.to_string_lossy().starts_with(ROPEWALK))
+}
+
+pub(crate) fn kill_and_wait(pid: u32, signal: rustix::process::Signal) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let Some(pid) = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()) else {
+        return;
+    };
+    let Ok(pidfd) = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()) else {
+        return;
+    };
+    rustix::process::pidfd_send_signal(&pidfd, signal).ok();
+    poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).unwrap();
+}
+
+pub(crate) fn process_exists(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with('Z'))
+}
+
+/// Resident memory of a process, in KiB.
+pub(crate) fn resident_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+pub(crate) fn options(bincode: bool) -> Options {
+    let info =
+        ClientInfo { name: "test".to_owned(), version: "0".to_owned(), instance: Some(ClientId::from(Uuid::now_v7())) };
+    Options { info, bincode, give_up_after: Some(PATIENCE) }
+}
+
+/// Runs a test's future, within the patience of a test.
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let done = runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await });
+    runtime.shutdown_background();
+    done.expect("the test took too long")
+}
+
+pub(crate) fn mint() -> CommandId {
+    CommandId::from(Uuid::now_v7())
+}
+
+/// A program as the command line would send it, with this environment's PATH.
+pub(crate) fn program(argv: &[&str]) -> Program {
+    let variable = |name: &str| (name.to_owned(), std::env::var(name).unwrap_or_default());
+    Program {
+        argv: argv.iter().map(|arg| (*arg).to_owned()).collect(),
+        directory: "/tmp".to_owned(),
+        environment: [variable("PATH"), variable("HOME"), ("TERM".to_owned(), "xterm-256color".to_owned())].into(),
+    }
+}
+
+/// Starts a program in a session of this name.
+pub(crate) async fn run(client: &Client, name: &str, argv: &[&str]) -> (SessionId, TerminalId) {
+    let command = Change::SessionCreate {
+        name: Some(name.to_owned()),
+        workspace: None,
+        program: Some(program(argv)),
+        size: Some(Size::DEFAULT),
+    };
+    match client.command(mint(), command).await.unwrap().result {
+        CommandResult::SessionCreated { session, terminal, .. } => (session, terminal.unwrap()),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A session without a program.
+pub(crate) async fn create(client: &Client, name: Option<&str>) -> SessionId {
+    let command = Change::SessionCreate { name: name.map(str::to_owned), workspace: None, program: None, size: None };
+    match client.command(mint(), command).await.unwrap().result {
+        CommandResult::SessionCreated { session, .. } => session,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn annotate(client: &Client, session: SessionId, text: &str) -> Seq {
+    let command = Change::SessionAnnotate { session, text: text.to_owned() };
+    client.command(mint(), command).await.unwrap().seq
+}
+
+pub(crate) async fn session(client: &Client, reference: &str) -> SessionView {
+    match client.query(Query::SessionGet { reference: reference.to_owned() }).await.unwrap().result {
+        QueryResult::Session { session } => session,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn verify(client: &Client) -> VerifyReport {
+    match client.query(Query::LogVerify {}).await.unwrap().result {
+        QueryResult::LogVerify { report } => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+pub(crate) async fn screen(client: &Client, terminal: TerminalId) -> Vec<String> {
+    match client.query(Query::TerminalScreen { terminal, scrollback: 0 }).await.unwrap().result {
+        QueryResult::Screen { lines, .. } => lines,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// All events of the log, in pages.
+pub(crate) async fn all_events(client: &Client) -> Vec<Event> {
+    let mut all: Vec<Event> = Vec::new();
+    loop {
+        let after = all.last().map_or(Seq::ZERO, |event| event.seq);
+        match client.query(Query::EventsPage { session: None, after, limit: None }).await.unwrap().result {
+            QueryResult::Events { events, more } => {
+                all.extend(events);
+                if !more {
+                    return all;
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub(crate) fn from(seq: u64) -> SubscribeParams {
+    SubscribeParams { session: None, after: SubscribeAfter::Seq(Seq(seq)), log: None }
+}
+
+pub(crate) fn watch(terminal: TerminalId, after: Option<u64>) -> AttachParams {
+    AttachParams { terminal, after, size: None, view_only: true, scrollback: 10_000 }
+}
+
+pub(crate) fn typing(terminal: TerminalId, size: Option<Size>) -> AttachParams {
+    AttachParams { terminal, after: Some(0), size, view_only: false, scrollback: 0 }
+}
+
+/// Every byte of a terminal, until it closes.
+pub(crate) async fn output(client: &Client, terminal: TerminalId) -> Vec<u8> {
+    let (_, mut items) = client.attach(watch(terminal, Some(0))).await.unwrap();
+    let mut bytes = Vec::new();
+    while let Some(item) = items.recv().await {
+        match item {
+            AttachmentItem::Output { offset, bytes: more } => {
+                assert_eq!(offset, bytes.len() as u64, "no hole and no repeat");
+                bytes.extend_from_slice(&more);
+            }
+            AttachmentItem::End(end) => {
+                assert_eq!(end, bytes.len() as u64);
+                return bytes;
+            }
+            AttachmentItem::Cut => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    panic!("the attachment ended");
+}
+
+/// Reads an attachment until what it printed contains this.
+pub(crate) async fn until(items: &mut tokio::sync::mpsc::Receiver<AttachmentItem>, text: &str) -> String {
+    let mut seen = String::new();
+    while !seen.contains(text) {
+        match items.recv().await {
+            Some(AttachmentItem::Output { bytes, .. } | AttachmentItem::Snapshot { bytes, .. }) => {
+                seen.push_str(&String::from_utf8_lossy(&bytes));
+            }
+            Some(AttachmentItem::Written(_) | AttachmentItem::Cut | AttachmentItem::Gap { .. }) => {}
+            other => panic!("{text:?} was expected, {seen:?} came, then {other:?}"),
+        }
+    }
+    seen
+}
+
+/// Reads a subscription until this many events came.
+pub(crate) async fn take(items: &mut tokio::sync::mpsc::Receiver<SubscriptionItem>, count: usize) -> Vec<Event> {
+    let mut seen = Vec::new();
+    while seen.len() < count {
+        match items.recv().await {
+            Some(SubscriptionItem::Events(events)) => seen.extend(events),
+            Some(SubscriptionItem::Live(_) | SubscriptionItem::Snapshot { .. }) => {}
+            other => panic!("{} of {count} events came, then {other:?}", seen.len()),
+        }
+    }
+    seen
+}
+
+/// Waits until a session has ended, by its events.
+pub(crate) async fn ended(client: &Client, session: SessionId) {
+    let params = SubscribeParams { session: Some(session), after: SubscribeAfter::Seq(Seq::ZERO), log: None };
+    let (_, mut items) = client.subscribe(params).await.unwrap();
+    while let Some(item) = items.recv().await {
+        if let SubscriptionItem::Events(events) = item
+            && events.iter().any(|event| event.body.name() == "session.ended")
+        {
+            return;
+        }
+    }
+    panic!("the subscription ended");
+}
+
+/// Polls what has no event to wait for: the operating system's view of processes and files.
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What a program prints on a bare terminal: line feeds become carriage return and line feed.
+pub(crate) fn as_printed(text: &[u8]) -> Vec<u8> {
+    text.iter().flat_map(|byte| if *byte == b'\n' { vec![b'\r', b'\n'] } else { vec![*byte] }).collect()
+}
+
+pub(crate) fn read_all(mut from: impl Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    from.read_to_end(&mut bytes).unwrap();
+    bytes
+}
+
+/// Numbers from a seed, for choices that a failing test can repeat.
+pub(crate) struct Choice(u64);
+
+impl Choice {
+    pub(crate) fn seeded(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+/// Connections that break after some bytes were read, in the middle of a frame as often as not.
+pub(crate) fn dial_cutting(socket: PathBuf, seed: u64, cuts: Arc<AtomicU64>, cuts_max: u64, bytes_max: u64) -> Dial {
+    let choice = Arc::new(std::sync::Mutex::new(Choice::seeded(seed)));
+    Arc::new(move || {
+        let (socket, cuts) = (socket.clone(), cuts.clone());
+        let left = 400 + choice.lock().unwrap().below(bytes_max);
+        Box::pin(async move {
+            let stream = UnixStream::connect(&socket).await?;
+            let left = if cuts.load(Ordering::Relaxed) < cuts_max { left } else { u64::MAX };
+            Ok((Box::new(Cutting { stream, left, cuts }) as Box<dyn Io>, None))
+        })
+    })
+}
+
+struct Cutting {
+    stream: UnixStream,
+    left: u64,
+    cuts: Arc<AtomicU64>,
+}
+
+impl AsyncRead for Cutting {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.left == 0 {
+            self.cuts.fetch_add(1, Ordering::Relaxed);
+            self.left = u64::MAX;
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let mut bytes = [0; 16 * 1024];
+        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.remaining()).min(bytes.len());
+        let mut part = ReadBuf::new(&mut bytes[..room]);
+        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
+        let read = part.filled().len();
+        buf.put_slice(part.filled());
+        self.left -= read as u64;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Cutting {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

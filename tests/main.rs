@@ -1,0 +1,12 @@
+//! End to end: the real binary, real sockets, real terminals. One test binary, each test on a home of its own.
+
+mod attach;
+mod commands;
+mod crash;
+mod daemon;
+mod harness;
+mod resume;
+mod security;
+mod size;
+mod slow_reader;
+mod tidy;
