@@ -136,7 +136,7 @@ fn a_stalled_subscriber_does_not_slow_the_others_and_catches_up() {
         let peak = resident_kib(home.daemon_pid());
         assert!(peak < before + GROWTH_KIB_MAX, "grew from {before} to {peak} KiB");
         let late = take(&mut never_read, EVENTS).await;
-        assert!(late == events, "the stalled one sees the same");
-        assert!(all_events(&writer).await[..EVENTS] == events[..]);
+        assert!(late[..EVENTS] == events[..EVENTS], "the stalled one sees the same");
+        assert!(all_events(&writer).await[..EVENTS] == events[..EVENTS]);
     });
 }

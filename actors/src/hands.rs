@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ropewalk_kernel::log::Journal;
 use ropewalk_protocol::holder::{Ends, Exit, FromHolder, HeldRun, Spawn};
@@ -19,6 +19,8 @@ use crate::lanes::{InputDone, Lanes, OutputSink, Presence};
 const SIGHUP: i32 = 1;
 const SIGKILL: i32 = 9;
 const SIGTERM: i32 = 15;
+const COUNT_PAUSE_FIRST: Duration = Duration::from_millis(5);
+const COUNT_PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// Where a run belongs.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +32,8 @@ pub(crate) struct Place {
     pub(crate) run_settled: bool,
     /// The end of the terminal is durable.
     pub(crate) terminal_settled: bool,
+    /// Nothing that the run started lives.
+    pub(crate) reaped: bool,
 }
 
 /// What actors can do to the world. Clones share it.
@@ -110,7 +114,7 @@ impl Hands {
                 Effect::Spawn { session, agent, run, terminal, argv, directory, size } => {
                     let environment = self.forget_environment(run).unwrap_or_default();
                     let program = Program { argv, directory, environment };
-                    let place = Place { session, agent, terminal, run_settled: false, terminal_settled: false };
+                    let place = Place { session, agent, terminal, run_settled: false, terminal_settled: false, reaped: false };
                     self.spawn(run, place, program, size);
                 }
                 Effect::Stop { runs } => runs.into_iter().for_each(|run| self.stop(run)),
@@ -137,7 +141,7 @@ impl Hands {
         let mut settled = Vec::new();
         for (run, place) in places.iter_mut() {
             mark(*run, place);
-            if place.run_settled && place.terminal_settled {
+            if place.run_settled && place.terminal_settled && place.reaped {
                 settled.push(*run);
             }
         }
@@ -186,23 +190,34 @@ impl Hands {
         });
     }
 
-    /// Asks everything a run started to stop, then makes it.
+    /// Asks everything a run started to stop, then makes it, until nothing of it lives.
     pub(crate) fn stop(&self, run: RunId) {
         let hands = self.clone();
         tokio::spawn(async move {
-            let grace = Duration::from_millis(limits::END_GRACE_MILLIS);
-            for signal in [SIGHUP, SIGTERM, SIGKILL] {
-                // SIGCONT first would wake a stopped program; SIGHUP followed by the kernel's own does that for a terminal.
-                if let Err(rejection) = hands.0.link.signal(run, signal) {
-                    tracing::warn!(%rejection, "a signal could not be sent");
-                }
-                let mut unsettled = hands.0.unsettled.subscribe();
-                let gone = unsettled.wait_for(|_| !hands.places().contains_key(&run));
-                if tokio::time::timeout(grace, gone).await.is_ok() {
-                    return;
+            for signal in [SIGHUP, SIGTERM].into_iter().chain(std::iter::repeat(SIGKILL)) {
+                match hands.signal_and_wait(run, signal).await {
+                    Ok(true) => break,
+                    Ok(false) => {}
+                    // The line broke: whoever is still held is looked at again when it is up.
+                    Err(rejection) => return tracing::warn!(%rejection, "a signal could not be sent"),
                 }
             }
+            hands.settle(|of, place| place.reaped |= of == run && place.run_settled);
         });
+    }
+
+    /// Sends a signal and waits for a grace; true once nothing of the run lives. Other programs' children have no event
+    /// to wait for, so they are counted now and then.
+    async fn signal_and_wait(&self, run: RunId, signal: i32) -> Result<bool, Rejection> {
+        let mut left = self.0.link.signal(run, signal).await?;
+        let until = Instant::now() + Duration::from_millis(limits::END_GRACE_MILLIS);
+        let mut pause = COUNT_PAUSE_FIRST;
+        while left > 0 && Instant::now() < until {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(COUNT_PAUSE_MAX);
+            left = self.0.link.signal(run, 0).await?;
+        }
+        Ok(left == 0)
     }
 
     /// Changes a terminal's size; the answer is the offset it holds from.
@@ -317,6 +332,7 @@ impl Hands {
             FromHolder::Spawned(held) => self.0.link.spawned(held.run, Ok(held)),
             FromHolder::SpawnFailed { run, reason } => self.0.link.spawned(run, Err(reason)),
             FromHolder::Exited { run, exit, offset } => self.gone(run, outcome(exit), offset),
+            FromHolder::Signaled { run, left } => self.0.link.signaled(run, left),
             FromHolder::Welcome { .. } => tracing::warn!("the holder said welcome twice"),
         }
     }
@@ -332,6 +348,12 @@ impl Hands {
     /// A new line, maybe to a new holder: what it holds goes on, what it does not hold is gone.
     pub(crate) fn welcome(&self, welcome: &Welcome) {
         let held: HashMap<RunId, &HeldRun> = welcome.runs.iter().map(|held| (held.run, held)).collect();
+        // A run whose end is durable, but which was not forgotten: what it left behind is looked for again.
+        for held in welcome.runs.iter().filter(|held| !self.places().contains_key(&held.run)) {
+            let agent = AgentId::from_bytes([0; 16]);
+            let (session, terminal) = (held.session, held.stream);
+            self.hold(held.run, Place { session, agent, terminal, run_settled: true, terminal_settled: true, reaped: false });
+        }
         let places: Vec<(RunId, Place)> = self.places().iter().map(|(run, place)| (*run, *place)).collect();
         for (run, place) in places {
             match held.get(&run) {
@@ -339,19 +361,18 @@ impl Hands {
                 None => self.lose(run, place, "the process that held its terminal died"),
             }
         }
-        for held in welcome.runs.iter().filter(|held| !self.places().contains_key(&held.run)) {
-            tracing::info!(run = ?held.run, "a run whose end is durable is forgotten");
-            if let Err(rejection) = self.0.link.forget(held.run) {
-                tracing::warn!(%rejection, "the holder was not told to forget a run");
-            }
-        }
     }
 
     /// The holder has this run: its bytes are followed from where they are stored.
     pub(crate) fn adopt(&self, held: &HeldRun, place: Place) {
+        if place.run_settled {
+            self.stop(held.run);
+        }
         let agent = Stream::Agent(place.session, place.agent);
         let started = Input::Started { run: held.run, pid: held.pid, start_ticks: held.start_ticks };
-        self.directory().report(agent, None, started);
+        if !place.run_settled {
+            self.directory().report(agent, None, started);
+        }
         let Some(lane) = self.0.lanes.get(place.terminal) else {
             return;
         };
@@ -369,6 +390,7 @@ impl Hands {
     /// Nobody holds this run: it ended unseen.
     pub(crate) fn lose(&self, run: RunId, place: Place, reason: &str) {
         let end = self.0.lanes.get(place.terminal).map_or(0, |lane| lane.end());
+        self.settle(|of, place| place.reaped |= of == run);
         if !place.run_settled {
             self.gone(run, RunOutcome::Interrupted { reason: reason.to_owned() }, end);
         }

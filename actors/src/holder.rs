@@ -1,5 +1,6 @@
 //! The daemon's end of the line to the holder: frames over a Unix socket, answered by run or by terminal.
 
+use std::collections::hash_map::{Entry, OccupiedEntry};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::io;
@@ -17,6 +18,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Frames that wait to be written to the holder. Each is an answer to somebody who waits, or an acknowledgement.
 const OUTGOING_FRAMES_MAX: usize = 4096;
+/// How long the holder may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Frames written with one call.
 const WRITE_TOGETHER_BYTES: usize = 64 * 1024;
 
@@ -70,6 +73,7 @@ struct State {
     outgoing: Option<mpsc::Sender<ToHolder>>,
     spawns: HashMap<RunId, oneshot::Sender<Result<HeldRun, String>>>,
     resizes: HashMap<TerminalId, VecDeque<oneshot::Sender<u64>>>,
+    signals: HashMap<RunId, VecDeque<oneshot::Sender<u32>>>,
 }
 
 /// The reading end of a line that was just made.
@@ -136,12 +140,19 @@ impl Link {
         answer.await.map_err(|_| unavailable())
     }
 
-    /// Changes a terminal's size; the answer is the offset it holds from.
-    pub(crate) async fn resize(&self, stream: TerminalId, size: Size) -> Result<u64, Rejection> {
+    /// Changes a terminal's size, before whatever is sent after this call; the answer is the offset it holds from.
+    pub(crate) fn resize(
+        &self,
+        stream: TerminalId,
+        size: Size,
+    ) -> impl Future<Output = Result<u64, Rejection>> + Send + use<> {
         let (reply, answer) = oneshot::channel();
         self.lock().resizes.entry(stream).or_default().push_back(reply);
-        self.send(ToHolder::Resize { stream, size })?;
-        answer.await.map_err(|_| unavailable())
+        let sent = self.send(ToHolder::Resize { stream, size });
+        async move {
+            sent?;
+            soon(answer).await
+        }
     }
 
     /// Asks for a stream's bytes from this offset on.
@@ -159,9 +170,12 @@ impl Link {
         self.send(ToHolder::Input { stream, client, id, bytes })
     }
 
-    /// Sends a signal to everything a run started.
-    pub(crate) fn signal(&self, run: RunId, signal: i32) -> Result<(), Rejection> {
-        self.send(ToHolder::Signal { run, signal })
+    /// Sends a signal to everything a run started, or none with 0; the answer is how many processes of it live.
+    pub(crate) async fn signal(&self, run: RunId, signal: i32) -> Result<u32, Rejection> {
+        let (reply, answer) = oneshot::channel();
+        self.lock().signals.entry(run).or_default().push_back(reply);
+        self.send(ToHolder::Signal { run, signal })?;
+        soon(answer).await
     }
 
     /// The end of a run is durable.
@@ -180,8 +194,37 @@ impl Link {
     }
 
     pub(crate) fn resized(&self, stream: TerminalId, offset: u64) {
-        let waiting = self.lock().resizes.get_mut(&stream).and_then(VecDeque::pop_front);
-        waiting.map(|waiting| waiting.send(offset));
+        let mut state = self.lock();
+        if let Entry::Occupied(waiting) = state.resizes.entry(stream) {
+            answer_first(waiting, offset);
+        }
+    }
+
+    pub(crate) fn signaled(&self, run: RunId, left: u32) {
+        let mut state = self.lock();
+        if let Entry::Occupied(waiting) = state.signals.entry(run) {
+            answer_first(waiting, left);
+        }
+    }
+}
+
+/// Answers the first that still waits; answers come in the order of the questions.
+fn answer_first<K, T: Copy>(mut waiting: OccupiedEntry<'_, K, VecDeque<oneshot::Sender<T>>>, answer: T) {
+    while let Some(first) = waiting.get_mut().pop_front() {
+        if first.send(answer).is_ok() {
+            break;
+        }
+    }
+    if waiting.get().is_empty() {
+        waiting.remove();
+    }
+}
+
+/// A holder that lives answers at once.
+async fn soon<T>(answer: oneshot::Receiver<T>) -> Result<T, Rejection> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) | Err(_) => Err(unavailable()),
     }
 }
 

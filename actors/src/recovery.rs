@@ -47,7 +47,7 @@ pub async fn recover(
         let stored = tokio::task::spawn_blocking(move || reader.output_end(terminal)).await;
         let stored = stored.map_err(|error| Rejection::new(ropewalk_protocol::Code::Internal, error.to_string()))??;
         let OpenRun { session, agent, terminal, size, run_settled, terminal_settled, .. } = *open;
-        hands.hold(open.run, Place { session, agent, terminal, run_settled, terminal_settled });
+        hands.hold(open.run, Place { session, agent, terminal, run_settled, terminal_settled, reaped: false });
         if !terminal_settled {
             hands.lanes().open(terminal, session, stored, size);
         }

@@ -261,13 +261,18 @@ impl Holder {
         self.tell(&FromHolder::Resized { stream: id, size, offset });
     }
 
-    fn signal(&mut self, run: RunId, signal: i32) {
-        let Some(run) = self.runs.get(&run) else { return };
+    fn signal(&mut self, id: RunId, signal: i32) {
+        let Some(run) = self.runs.get(&id) else {
+            return self.tell(&FromHolder::Signaled { run: id, left: 0 });
+        };
+        let target = run.target();
         match Signal::from_named_raw(signal) {
-            Some(Signal::KILL) => drop(signals::kill(&run.target())),
-            Some(signal) => signals::send(&run.target(), signal),
+            Some(Signal::KILL) => drop(signals::kill(&target)),
+            Some(signal) => signals::send(&target, signal),
+            None if signal == 0 => {}
             None => tracing::warn!(signal, "no such signal"),
         }
+        self.tell(&FromHolder::Signaled { run: id, left: signals::count(&target) });
         self.is_untidy = true;
     }
 

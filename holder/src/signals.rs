@@ -35,6 +35,13 @@ pub(crate) fn send(target: &Target, signal: Signal) {
     send_to_others(target, signal, &mut BTreeSet::new());
 }
 
+/// How many processes of the run live.
+pub(crate) fn count(target: &Target) -> u32 {
+    let me = i32::try_from(std::process::id()).unwrap_or(0);
+    let of_run = procfs::processes().into_iter().filter(|process| process.pid != me && target.has(process));
+    u32::try_from(of_run.count()).unwrap_or(u32::MAX)
+}
+
 /// Kills all of them, and those whom the last of them may have started meanwhile. Returns a pidfd of each.
 pub(crate) fn kill(target: &Target) -> Vec<OwnedFd> {
     let (mut known, mut killed) = (BTreeSet::new(), Vec::new());

@@ -21,5 +21,5 @@ pub use chunk::{Chunk, ChunkError};
 pub use journal::{Batch, Committed, Journal, Observer, OpenError, Opened, Stats};
 pub use memory::MemoryShelf;
 pub use read::{EventPage, Filter, Gap, OutputPage, Slice};
-pub use sled::SledShelf;
+pub use self::sled::SledShelf;
 pub use verify::Verified;

@@ -80,11 +80,12 @@ pub enum ToHolder {
         /// The new size.
         size: Size,
     },
-    /// Sends a signal to the process's whole session: every process group in it, and what carries its run's mark.
+    /// Sends a signal to the process's whole session: every process group in it, and what carries its run's mark. Answered
+    /// with `Signaled`.
     Signal {
         /// The run.
         run: RunId,
-        /// The signal's number.
+        /// The signal's number; 0 sends none, and only counts.
         signal: i32,
     },
     /// The end of this run is durable; the holder may forget it.
@@ -204,5 +205,12 @@ pub enum FromHolder {
         exit: Exit,
         /// The offset after the last byte read when it was seen.
         offset: u64,
+    },
+    /// What is left of a run, after a signal was sent to it.
+    Signaled {
+        /// The run.
+        run: RunId,
+        /// Processes that live at this moment; one that was just killed may still count.
+        left: u32,
     },
 }

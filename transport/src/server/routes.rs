@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{ConnectInfo, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -75,11 +76,16 @@ async fn upgrade<B: Backend>(
     State(shared): State<Shared<B>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let authenticated = match admit(&shared.backend, &peer, &headers) {
         Ok(authenticated) => authenticated,
         Err(rejection) => return refuse(rejection),
+    };
+    // Who may not connect is told so before what is wrong with the request.
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return rejection.into_response(),
     };
     let Ok(permit) = shared.connections.clone().try_acquire_owned() else {
         return refuse(Rejection::new(Code::Busy, format!("{} connections are open", limits::CONNECTIONS_MAX)));
