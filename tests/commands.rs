@@ -194,3 +194,20 @@ fn the_demo_passes() {
     assert_eq!(said.lines().count(), 8, "{said}");
     assert!(said.lines().all(|line| json(line)["checked"].is_string()));
 }
+
+#[test]
+fn the_example_client_follows_events() {
+    let home = Home::started();
+    home.ok(&["run", "--detach", "--name", "seen", "--", "true"]);
+    let example = std::path::Path::new(crate::harness::ROPEWALK).with_file_name("examples").join("follow_events");
+    if !example.exists() {
+        // `cargo test` builds examples, `cargo test --test e2e` does not.
+        let built = std::process::Command::new(env!("CARGO")).args(["build", "--example", "follow_events"]).status();
+        assert!(built.unwrap().success());
+    }
+    let runtime = home.path().join("runtime");
+    let output = std::process::Command::new(example).arg(runtime).arg("3").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let names: Vec<&str> = text.lines().filter_map(|line| line.split(' ').nth(2)).collect();
+    assert_eq!(names, ["machine.daemon_started", "session.created", "session.agent_added"], "{text}");
+}

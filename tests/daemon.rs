@@ -89,7 +89,7 @@ fn marked(session: &str) -> Vec<u32> {
 #[test]
 fn no_orphans_are_left_when_a_session_ends_whatever_its_program_started() {
     let home = Home::started();
-    let decoy = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let mut decoy = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
     block_on(async {
         let client = home.client().await;
         let script =
@@ -104,7 +104,8 @@ fn no_orphans_are_left_when_a_session_ends_whatever_its_program_started() {
         eventually("nothing is left", || marked(&id.to_string()).is_empty());
     });
     assert!(process_exists(decoy.id()), "what is not ours is not touched");
-    kill_and_wait(decoy.id(), rustix::process::Signal::KILL);
+    decoy.kill().unwrap();
+    decoy.wait().unwrap();
 }
 
 #[test]

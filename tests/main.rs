@@ -1,5 +1,7 @@
 //! End to end: the real binary, real sockets, real terminals. One test binary, each test on a home of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
+
 mod attach;
 mod commands;
 mod crash;

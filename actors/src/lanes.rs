@@ -291,6 +291,9 @@ impl State {
     }
 }
 
+type OnDurable = Box<dyn Fn(TerminalId, u64) + Send + Sync>;
+type OnFinished = Box<dyn Fn(&Lane, u64) + Send + Sync>;
+
 /// Every lane there is. Clones share it.
 #[derive(Clone)]
 pub struct Lanes(Arc<Inner>);
@@ -300,9 +303,9 @@ struct Inner {
     sink: Arc<dyn OutputSink>,
     lanes: Mutex<HashMap<TerminalId, Arc<Lane>>>,
     /// Called with a terminal and an offset: everything before it is on stable storage.
-    durable: Box<dyn Fn(TerminalId, u64) + Send + Sync>,
+    durable: OnDurable,
     /// Called once a terminal's bytes are complete and stored.
-    finished: Box<dyn Fn(&Lane, u64) + Send + Sync>,
+    finished: OnFinished,
 }
 
 impl Lanes {

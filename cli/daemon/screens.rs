@@ -28,11 +28,14 @@ const CLOSED_SCREENS_MAX: usize = 4;
 /// Bytes read from the log at a time.
 const READ_BYTES: usize = 1024 * 1024;
 
+/// Is given a terminal's screen, or why there is none.
+type Answer = Box<dyn FnOnce(Result<&Screen, Rejection>) + Send>;
+
 enum Message {
     Output(TerminalId, u64, Bytes),
     Resized(TerminalId, u64, Size),
     Closed(TerminalId),
-    Ask(TerminalId, Box<dyn FnOnce(Result<&Screen, Rejection>) + Send>),
+    Ask(TerminalId, Answer),
     Keep(oneshot::Sender<()>),
 }
 

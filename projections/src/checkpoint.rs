@@ -19,6 +19,9 @@ enum Record {
     Terminal(TerminalId, Terminal),
 }
 
+/// What is called for each record.
+type Each<'a> = &'a mut dyn FnMut(&Record);
+
 /// Bytes that are no checkpoint of this build.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
@@ -80,7 +83,7 @@ impl Projections {
 
     /// The digest of each projection: its name and a hash over its records in order.
     pub fn digests(&self) -> Vec<(&'static str, [u8; 32])> {
-        let digest = |records: &dyn Fn(&mut dyn FnMut(&Record))| {
+        let digest = |records: &dyn Fn(Each<'_>)| {
             let mut hasher = blake3::Hasher::new();
             records(&mut |record| {
                 let mut bytes = Vec::new();
@@ -96,15 +99,15 @@ impl Projections {
         ]
     }
 
-    fn session_records(&self, each: &mut dyn FnMut(&Record)) {
+    fn session_records(&self, each: Each<'_>) {
         self.sessions.after(None).for_each(|(id, session)| each(&Record::Session(id, session.clone())));
     }
 
-    fn agent_records(&self, each: &mut dyn FnMut(&Record)) {
+    fn agent_records(&self, each: Each<'_>) {
         self.agents.iter().for_each(|(session, agent)| each(&Record::Agent(session, agent.clone())));
     }
 
-    fn terminal_records(&self, each: &mut dyn FnMut(&Record)) {
+    fn terminal_records(&self, each: Each<'_>) {
         self.terminals.iter().for_each(|(id, terminal)| each(&Record::Terminal(id, terminal.clone())));
     }
 }

@@ -5,7 +5,6 @@ macro_rules! limits {
         $($(#[doc = $doc])* pub const $name: $type = $value;)*
 
         /// Every bound: its name, its value and its reason.
-        #[expect(clippy::cast_possible_truncation, clippy::unnecessary_cast, reason = "all bounds are far below 2^63")]
         pub const ALL: &[(&str, u64, &str)] = &[$((stringify!($name), $value as u64, concat!($($doc),*)),)*];
     };
 }

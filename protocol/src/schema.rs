@@ -80,7 +80,7 @@ pub fn protocol_page() -> String {
     for (kind, name, version) in EventBody::KINDS {
         let _ = writeln!(page, "| {kind} | `{name}` | {version} |");
     }
-    page.push_str("\n");
+    page.push('\n');
     describe_variants(&mut page, &schema, "EventBody", "type");
     page.push_str("\n## Refusals\n\n`error {code, message, data: {reason, retryable, hint, seq, matches}}`\n\n");
     page.push_str("| code | reason | retryable | what to do |\n|---|---|---|---|\n");

@@ -143,6 +143,8 @@ impl Journal {
         if let Some((from, to)) = lost {
             tracing::error!(%from, %to, "events that were acknowledged are not in the log any more");
         }
+        // Their places are not given to others: whoever saw them must not be told something else under the same seq.
+        let head = lost.map_or(head, |(_, to)| to);
         let commands =
             volumes.summaries().into_iter().filter_map(|summary| summary.commands.map(|(_, newest)| newest)).max();
         let forgotten_millis = newest_command_millis(&*newest)?.max(commands);

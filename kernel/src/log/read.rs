@@ -363,12 +363,15 @@ fn covers(volume: &dyn Volume, terminal: TerminalId, offset: u64) -> Result<bool
     Ok(volume.last(&rows::output(terminal, 0), &to)?.is_some())
 }
 
+/// A row's offset and its bytes; damaged ones are `None`.
+type OutputRow = (u64, Option<Vec<u8>>);
+
 fn output_rows(
     volume: &dyn Volume,
     terminal: TerminalId,
     at: u64,
     bytes_max: usize,
-) -> Result<Vec<(u64, Option<Vec<u8>>)>, StoreError> {
+) -> Result<Vec<OutputRow>, StoreError> {
     let before = volume.last(&rows::output(terminal, 0), &rows::output(terminal, at.saturating_add(1)))?;
     let from = before.map_or_else(|| rows::output(terminal, at), |(key, _)| key);
     let mut found = Vec::new();

@@ -282,6 +282,9 @@ struct Task {
     heard: Instant,
 }
 
+/// Makes what a subscription's reader is given, from its cursor and a frame.
+type MakeItem<'a> = &'a mut (dyn FnMut(&mut SubscriptionCursor) -> Option<SubscriptionItem> + Send);
+
 /// Why a connection ended.
 enum Ended {
     /// It broke: another one is made.
@@ -528,7 +531,7 @@ impl Task {
     }
 
     async fn notified(&mut self, notification: Notification) {
-        let (remote, item): (u64, &mut (dyn FnMut(&mut SubscriptionCursor) -> Option<SubscriptionItem> + Send)) =
+        let (remote, item): (u64, MakeItem<'_>) =
             match notification {
                 Notification::Events(frame) => {
                     let mut events = Some(frame.events);
@@ -567,7 +570,7 @@ impl Task {
     async fn subscription(
         &mut self,
         remote: u64,
-        item: &mut (dyn FnMut(&mut SubscriptionCursor) -> Option<SubscriptionItem> + Send),
+        item: MakeItem<'_>,
     ) {
         let found = self.subscriptions.iter_mut().find(|(_, (cursor, _))| cursor.remote == Some(remote));
         let Some((local, (cursor, items))) = found else {
