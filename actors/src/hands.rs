@@ -1,6 +1,7 @@
 //! The hands: what follows from a durable event is done here, and what comes of it is reported back as a fact.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,8 @@ struct Inner {
     places: Mutex<HashMap<RunId, Place>>,
     /// How many runs are not settled; moves whenever one is.
     unsettled: watch::Sender<usize>,
+    /// The holder was told to leave: no other one is started.
+    leaving: AtomicBool,
     /// Environments of programs about to be started. They are never stored: they may hold secrets.
     environments: Mutex<HashMap<RunId, BTreeMap<String, String>>>,
 }
@@ -74,7 +77,8 @@ impl Hands {
         );
         let unsettled = watch::Sender::new(0);
         let (places, environments) = (Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { link, lanes, directory, places, unsettled, environments }))
+        let leaving = AtomicBool::new(false);
+        Self(Arc::new(Inner { link, lanes, directory, places, unsettled, leaving, environments }))
     }
 
     pub(crate) fn connect(&self, directory: Directory) {
@@ -114,7 +118,8 @@ impl Hands {
                 Effect::Spawn { session, agent, run, terminal, argv, directory, size } => {
                     let environment = self.forget_environment(run).unwrap_or_default();
                     let program = Program { argv, directory, environment };
-                    let place = Place { session, agent, terminal, run_settled: false, terminal_settled: false, reaped: false };
+                    let place =
+                        Place { session, agent, terminal, run_settled: false, terminal_settled: false, reaped: false };
                     self.spawn(run, place, program, size);
                 }
                 Effect::Stop { runs } => runs.into_iter().for_each(|run| self.stop(run)),
@@ -289,8 +294,11 @@ impl Hands {
             if let Some(incoming) = line.take() {
                 failures = 0;
                 let error = self.listen(incoming).await;
-                tracing::warn!(%error, "the line to the holder broke");
                 self.0.link.disconnected();
+                if self.0.leaving.load(Ordering::Relaxed) {
+                    return;
+                }
+                tracing::warn!(%error, "the line to the holder broke");
             }
             match self.0.link.connect().await {
                 Ok((welcome, incoming)) => {
@@ -352,7 +360,10 @@ impl Hands {
         for held in welcome.runs.iter().filter(|held| !self.places().contains_key(&held.run)) {
             let agent = AgentId::from_bytes([0; 16]);
             let (session, terminal) = (held.session, held.stream);
-            self.hold(held.run, Place { session, agent, terminal, run_settled: true, terminal_settled: true, reaped: false });
+            self.hold(
+                held.run,
+                Place { session, agent, terminal, run_settled: true, terminal_settled: true, reaped: false },
+            );
         }
         let places: Vec<(RunId, Place)> = self.places().iter().map(|(run, place)| (*run, *place)).collect();
         for (run, place) in places {
@@ -406,6 +417,7 @@ impl Hands {
         if tokio::time::timeout(deadline, unsettled.wait_for(|left| *left == 0)).await.is_err() {
             tracing::warn!("some programs did not end in time; the holder kills them");
         }
+        self.0.leaving.store(true, Ordering::Relaxed);
         if let Err(rejection) = self.0.link.shut_down() {
             tracing::warn!(%rejection, "the holder was not told to leave");
         }

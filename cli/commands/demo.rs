@@ -269,9 +269,8 @@ fn short(hash: &blake3::Hash) -> String {
 }
 
 async fn clean_up(paths: &Paths, home: &Path) -> Result<(), Failure> {
-    if let Ok(client) = connect::connect_running(paths).await {
-        client.stop(true).await?;
-    }
+    // Started again if the tour broke off without one: only a daemon can end what the holder holds.
+    connect::connect(paths).await?.stop(true).await?;
     if let Some(pid) = crate::daemon::discovery::HomeLock::holder(paths) {
         super::daemon::wait_gone(pid).await?;
     }

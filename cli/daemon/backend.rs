@@ -1,6 +1,7 @@
 //! What the wire asks for, answered from log, actors, projections and screens.
 
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ropewalk_actors::{Directory, Hands};
@@ -20,6 +21,9 @@ use super::run::build;
 use super::screens::Screens;
 use super::subscriptions::{Events, SharedProjections, subscribe};
 use super::{metrics, queries};
+
+/// How long sessions may take to be recorded as ended once their programs are gone.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
 
 /// How the daemon is to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +137,10 @@ impl Backend for Daemon {
             return Ok(Stopped { pid, ended: Vec::new(), running });
         }
         self.hands.end_everything().await;
+        // The sessions' own ends follow from their programs' ends, a commit later.
+        let mut heads = self.journal.heads();
+        let settled = async { while !self.running().is_empty() && heads.changed().await.is_ok() {} };
+        tokio::time::timeout(SETTLE_MAX, settled).await.ok();
         let left = self.running();
         let ended = running.into_iter().filter(|session| !left.contains(session)).collect();
         self.stop.send_replace(Stop::All);

@@ -42,6 +42,7 @@ pub(super) fn subscribe(
         }
     };
     let follower = Follower::new(journal.clone(), filter, after)?;
+    let follower = if wire == Wire::Json { follower.encoding() } else { follower };
     Ok((after, journal.head(), Events { ready, follower, wire }))
 }
 

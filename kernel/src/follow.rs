@@ -5,7 +5,9 @@
 
 use ropewalk_protocol::{Code, Rejection, Seq};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
+use crate::log::store::StoreError;
 use crate::log::{EventPage, Filter, Journal};
 
 /// What a follower is given.
@@ -24,6 +26,9 @@ pub struct Follower {
     filter: Filter,
     after: Seq,
     live: bool,
+    encodes: bool,
+    /// The next page from disk, read while the one before it is sent, and the place it begins after.
+    ahead: Option<(Seq, JoinHandle<Result<EventPage, StoreError>>)>,
 }
 
 impl Follower {
@@ -39,7 +44,14 @@ impl Follower {
             let message = format!("the cursor {after} is beyond the head {head}");
             return Err(Rejection::new(Code::CursorAhead, message).at(head));
         }
-        Ok(Self { journal, heads, filter, after, live: false })
+        Ok(Self { journal, heads, filter, after, live: false, encodes: false, ahead: None })
+    }
+
+    /// Pages from disk come with their JSON made already, off the caller's thread.
+    #[must_use]
+    pub fn encoding(mut self) -> Self {
+        self.encodes = true;
+        self
     }
 
     /// Everything up to here was given.
@@ -71,13 +83,33 @@ impl Follower {
         }
     }
 
-    async fn read(&self) -> Result<EventPage, Rejection> {
-        if let Some(page) = self.journal.recent_page(self.filter, self.after) {
-            return Ok(page);
+    async fn read(&mut self) -> Result<EventPage, Rejection> {
+        let reading = match self.ahead.take() {
+            Some((after, reading)) if after == self.after => reading,
+            _ => match self.journal.recent_page(self.filter, self.after) {
+                Some(page) => return Ok(page),
+                None => self.read_from_disk(self.after),
+            },
+        };
+        let page =
+            reading.await.map_err(|error| Rejection::new(Code::Internal, format!("reading the log: {error}")))??;
+        if page.to > self.after
+            && page.to < self.journal.head()
+            && self.journal.recent_page(self.filter, page.to).is_none()
+        {
+            self.ahead = Some((page.to, self.read_from_disk(page.to)));
         }
-        let (journal, filter, after) = (self.journal.clone(), self.filter, self.after);
-        let read = tokio::task::spawn_blocking(move || journal.page(filter, after)).await;
-        let page = read.map_err(|error| Rejection::new(Code::Internal, format!("reading the log: {error}")))?;
-        Ok(page?)
+        Ok(page)
+    }
+
+    fn read_from_disk(&self, after: Seq) -> JoinHandle<Result<EventPage, StoreError>> {
+        let (journal, filter, encodes) = (self.journal.clone(), self.filter, self.encodes);
+        tokio::task::spawn_blocking(move || {
+            let page = journal.page(filter, after)?;
+            if encodes {
+                page.slices.iter().for_each(|slice| drop(slice.json()));
+            }
+            Ok(page)
+        })
     }
 }

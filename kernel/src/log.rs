@@ -17,9 +17,9 @@ mod verify;
 mod volumes;
 mod writer;
 
+pub use self::sled::SledShelf;
 pub use chunk::{Chunk, ChunkError};
 pub use journal::{Batch, Committed, Journal, Observer, OpenError, Opened, Stats};
 pub use memory::MemoryShelf;
 pub use read::{EventPage, Filter, Gap, OutputPage, Slice};
-pub use self::sled::SledShelf;
 pub use verify::Verified;

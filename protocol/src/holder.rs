@@ -71,6 +71,7 @@ pub enum ToHolder {
         /// Rises by any step.
         id: u64,
         /// The bytes.
+        #[serde(with = "crate::byte_vec")]
         bytes: Vec<u8>,
     },
     /// Changes a terminal's size. Answered with `Resized`; the same size again is not passed on, but answered.
@@ -159,6 +160,7 @@ pub enum FromHolder {
         /// The offset of the first byte.
         offset: u64,
         /// The bytes.
+        #[serde(with = "crate::byte_vec")]
         bytes: Vec<u8>,
     },
     /// The stream is complete: no byte at or after this offset will come.

@@ -3,6 +3,7 @@
 //! Everything that crosses a process, a socket or a disk is defined here once. This crate does no IO, reads no clock and
 //! knows no other crate of ours; JSON Schema and `docs/protocol.md` are generated from it.
 
+mod byte_vec;
 pub mod codec;
 mod command;
 mod event;

@@ -63,6 +63,8 @@ limits! {
     CONNECTIONS_MAX: usize = 512;
     /// Answers and frames that wait to be written to one connection. Bulk is pulled, never queued.
     SEND_QUEUE_FRAMES_MAX: usize = 512;
+    /// What one read of a connection may take. The buffer is cleared before each read, so a larger one costs every keystroke.
+    READ_BUFFER_BYTES: usize = 8 * KIB;
     /// Milliseconds between heartbeats on a connection that is silent.
     HEARTBEAT_MILLIS: u64 = 15_000;
     /// Milliseconds without any frame after which a connection is given up: two heartbeats and some air.

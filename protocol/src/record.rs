@@ -18,6 +18,7 @@ struct EventRecord {
     stream: Stream,
     at: Timestamp,
     cause: Option<Cause>,
+    #[serde(with = "crate::byte_vec")]
     payload: Vec<u8>,
 }
 

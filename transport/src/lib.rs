@@ -5,6 +5,7 @@
 
 mod backend;
 pub mod client;
+pub mod limit;
 pub mod server;
 
 pub use backend::{Backend, ByteSource, ByteStep, EventSource, EventStep, Wire};

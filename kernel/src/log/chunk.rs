@@ -69,11 +69,20 @@ impl Chunk {
         (chunk, value)
     }
 
-    /// Reads a stored chunk.
+    /// Reads a stored chunk, with its hash.
     ///
     /// # Errors
     /// It is not one, or damaged.
     pub fn read(first: Seq, value: &[u8]) -> Result<Chunk, ChunkError> {
+        let chunk = Self::read_unhashed(first, value)?;
+        Ok(Chunk { hash: *blake3::hash(value).as_bytes(), ..chunk })
+    }
+
+    /// Reads a stored chunk for those who do not look at the chain: its hash is left out.
+    ///
+    /// # Errors
+    /// It is not one, or damaged.
+    pub(super) fn read_unhashed(first: Seq, value: &[u8]) -> Result<Chunk, ChunkError> {
         if value.len() < HEADER_BYTES {
             return Err(ChunkError::Short(value.len()));
         }
@@ -99,8 +108,7 @@ impl Chunk {
         };
         let bounds = bounds(&body).filter(|bounds| bounds.len() == count && count > 0);
         let bounds = bounds.ok_or(ChunkError::Malformed("records do not add up"))?;
-        let hash = *blake3::hash(value).as_bytes();
-        Ok(Chunk { first, hash, previous, body: body.into(), bounds, sessions: None, json: OnceLock::new() })
+        Ok(Chunk { first, hash: GENESIS, previous, body: body.into(), bounds, sessions: None, json: OnceLock::new() })
     }
 
     /// The first event's place.

@@ -302,7 +302,7 @@ fn chunks_after(volume: &dyn Volume, after: Seq, head: Seq, bytes_max: usize) ->
         if first > head || bytes >= bytes_max {
             return ControlFlow::Break(());
         }
-        let chunk = Chunk::read(first, value)
+        let chunk = Chunk::read_unhashed(first, value)
             .inspect_err(|error| tracing::error!(%first, %error, "a chunk is damaged"))
             .ok()
             .map(Arc::new);
@@ -350,7 +350,7 @@ fn session_chunks(
             break;
         }
         let value = volume.get(&rows::events(first))?;
-        let chunk = value.and_then(|value| Chunk::read(first, &value).ok()).map(Arc::new);
+        let chunk = value.and_then(|value| Chunk::read_unhashed(first, &value).ok()).map(Arc::new);
         bytes += chunk.as_ref().map_or(0, |chunk| chunk.bytes());
         found.push((first, chunk, places));
     }

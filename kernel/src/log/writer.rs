@@ -287,8 +287,9 @@ impl Writer {
         self.shared.volumes.reopen_newest()?;
         shelf.ballast(true);
         let (_, volume) = self.shared.volumes.newest();
-        if let Some((last, _)) = last_chunk(&*volume)?.filter(|(last, _)| *last > self.head) {
+        if let Some((last, hash)) = last_chunk(&*volume)?.filter(|(last, _)| *last > self.head) {
             self.adopt(last)?;
+            self.hash = hash;
         }
         self.degraded = None;
         self.shared.degraded.send_replace(None);
@@ -301,7 +302,7 @@ impl Writer {
         let page = self.shared.volumes.page_all(self.head, last, usize::MAX)?;
         for slice in page.slices {
             let events = slice.events().map_err(|error| StoreError::Failed(error.to_string()))?;
-            (self.head, self.hash) = (slice.chunk.last(), slice.chunk.hash);
+            self.head = slice.chunk.last();
             self.shared.publish(slice.chunk, &mut *self.observer, &events);
         }
         Ok(())

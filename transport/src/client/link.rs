@@ -531,47 +531,40 @@ impl Task {
     }
 
     async fn notified(&mut self, notification: Notification) {
-        let (remote, item): (u64, MakeItem<'_>) =
-            match notification {
-                Notification::Events(frame) => {
-                    let mut events = Some(frame.events);
-                    (frame.subscription, &mut move |cursor| cursor.events(events.take().unwrap_or_default()))
-                }
-                Notification::Snapshot(frame) => {
-                    let remote = frame.subscription;
-                    let mut frame = Some(frame);
-                    (remote, &mut move |cursor| frame.take().map(|frame| cursor.snapshot(frame)))
-                }
-                Notification::Live(frame) => (frame.subscription, &mut move |cursor| Some(cursor.live(frame.seq))),
-                Notification::Gap(frame) => (frame.subscription, &mut move |cursor| Some(cursor.gap(&frame))),
-                Notification::TerminalGap(gap) => {
-                    return self
-                        .attachment(gap.terminal, |cursor| Some(cursor.gap(gap.from, gap.to, gap.reason)))
-                        .await;
-                }
-                Notification::TerminalEnd(end) => {
-                    return self.attachment(end.terminal, |_| Some(AttachmentItem::End(end.offset))).await;
-                }
-                Notification::Refused(error) => {
-                    let rejection = Rejection::from(error);
-                    tracing::warn!(%rejection, "the daemon refused a frame");
-                    if rejection.code == Code::InputRefused || rejection.code == Code::NotAttached {
-                        for (_, items) in self.attachments.values() {
-                            items.send(AttachmentItem::Failed(rejection.clone())).await.ok();
-                        }
+        let (remote, item): (u64, MakeItem<'_>) = match notification {
+            Notification::Events(frame) => {
+                let mut events = Some(frame.events);
+                (frame.subscription, &mut move |cursor| cursor.events(events.take().unwrap_or_default()))
+            }
+            Notification::Snapshot(frame) => {
+                let remote = frame.subscription;
+                let mut frame = Some(frame);
+                (remote, &mut move |cursor| frame.take().map(|frame| cursor.snapshot(frame)))
+            }
+            Notification::Live(frame) => (frame.subscription, &mut move |cursor| Some(cursor.live(frame.seq))),
+            Notification::Gap(frame) => (frame.subscription, &mut move |cursor| Some(cursor.gap(&frame))),
+            Notification::TerminalGap(gap) => {
+                return self.attachment(gap.terminal, |cursor| Some(cursor.gap(gap.from, gap.to, gap.reason))).await;
+            }
+            Notification::TerminalEnd(end) => {
+                return self.attachment(end.terminal, |_| Some(AttachmentItem::End(end.offset))).await;
+            }
+            Notification::Refused(error) => {
+                let rejection = Rejection::from(error);
+                tracing::warn!(%rejection, "the daemon refused a frame");
+                if rejection.code == Code::InputRefused || rejection.code == Code::NotAttached {
+                    for (_, items) in self.attachments.values() {
+                        items.send(AttachmentItem::Failed(rejection.clone())).await.ok();
                     }
-                    return;
                 }
-                Notification::Ping(_) => return,
-            };
+                return;
+            }
+            Notification::Ping(_) => return,
+        };
         self.subscription(remote, item).await;
     }
 
-    async fn subscription(
-        &mut self,
-        remote: u64,
-        item: MakeItem<'_>,
-    ) {
+    async fn subscription(&mut self, remote: u64, item: MakeItem<'_>) {
         let found = self.subscriptions.iter_mut().find(|(_, (cursor, _))| cursor.remote == Some(remote));
         let Some((local, (cursor, items))) = found else {
             return;

@@ -94,6 +94,7 @@ async fn upgrade<B: Backend>(
         .protocols([SUBPROTOCOL, SUBPROTOCOL_BINCODE])
         .max_message_size(limits::FRAME_BYTES_MAX)
         .max_frame_size(limits::FRAME_BYTES_MAX)
+        .read_buffer_size(limits::READ_BUFFER_BYTES)
         .on_upgrade(async move |socket| {
             let bincode = socket.protocol().is_some_and(|protocol| protocol == SUBPROTOCOL_BINCODE);
             let wire = if bincode { Wire::Bincode } else { Wire::Json };

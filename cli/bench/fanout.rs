@@ -1,0 +1,63 @@
+//! Live events to many subscribers at once.
+
+use std::time::{Duration, Instant};
+
+use ropewalk_protocol::{Seq, SubscribeAfter};
+use tokio::task::JoinSet;
+
+use super::daemons::say;
+use super::figures::Figure;
+use super::lab::{Home, rate};
+use super::limits;
+use super::wire::Wire;
+use crate::exit::Failure;
+
+const SUBSCRIBERS: [usize; 3] = [1, 10, 100];
+/// Connections that append, all to one session.
+const PUBLISHERS: usize = 4;
+/// Commands in flight on each: together they fit into the session's mailbox.
+const WINDOW: u64 = 60;
+
+pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
+    let messages = home.amount(20_000, 4_000);
+    let mut figures = Vec::new();
+    for subscribers in SUBSCRIBERS {
+        let time = live(home, subscribers, messages).await?;
+        let limit = limits::broadcast(subscribers, PUBLISHERS, messages, WINDOW).await?;
+        say(&format!("{subscribers} subscribers: {:.0} events/s appended", rate(messages, time)));
+        let deliveries = messages * subscribers as u64;
+        let what = format!("deliveries to {subscribers} subscribers, JSON");
+        let figure = Figure::new("fanout", what, "/s", rate(deliveries, time)).beside(rate(deliveries, limit));
+        figures.push(figure.goal(">= 0.60x"));
+    }
+    Ok(figures)
+}
+
+/// How long it takes from the first command until every subscriber has every event.
+async fn live(home: &Home, subscribers: usize, messages: u64) -> Result<Duration, Failure> {
+    let mut wires = Vec::new();
+    for _ in 0..PUBLISHERS {
+        wires.push(Wire::open(&home.paths, false).await?);
+    }
+    let session = wires[0].create().await?;
+    let mut followers = Vec::new();
+    for _ in 0..subscribers {
+        followers.push(Wire::open(&home.paths, false).await?.follow(SubscribeAfter::NOW).await?);
+    }
+    let began = Instant::now();
+    let mut work = JoinSet::new();
+    for mut follower in followers {
+        // Nothing else happens on this home: so many events, and no others, come.
+        let to = Seq(follower.last().0 + messages);
+        work.spawn(async move { follower.read_to(to).await.map(drop) });
+    }
+    for (place, mut wire) in wires.into_iter().enumerate() {
+        let (publishers, place) = (PUBLISHERS as u64, place as u64);
+        let share = messages / publishers + u64::from(place < messages % publishers);
+        work.spawn(async move { wire.pour_remarks(session, share, WINDOW).await });
+    }
+    while let Some(done) = work.join_next().await {
+        done.map_err(|error| Failure::because("a subscriber or publisher", error))??;
+    }
+    Ok(began.elapsed())
+}

@@ -1,0 +1,35 @@
+//! The whole log to one client, on both subprotocols.
+
+use std::time::Instant;
+
+use ropewalk_protocol::{Seq, SubscribeAfter};
+
+use super::daemons::say;
+use super::figures::Figure;
+use super::fill::fill;
+use super::lab::{Home, rate};
+use super::limits;
+use super::recover::{events, sessions};
+use super::wire::{REMARK_BYTES, Wire};
+use crate::exit::Failure;
+
+/// The limit streams at least this much: less is over before it has a speed.
+const LIMIT_BYTES_MIN: u64 = 64 * 1024 * 1024;
+
+pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
+    let head = fill(home, events(home, 100_000), sessions(home)).await?;
+    let bytes = (head.0 * REMARK_BYTES as u64).max(LIMIT_BYTES_MIN);
+    let limit = limits::stream(bytes).await?;
+    let most = rate(bytes / REMARK_BYTES as u64, limit);
+    let mut figures = Vec::new();
+    for (bincode, name, goal) in [(true, "bincode", ">= 0.35x"), (false, "JSON", ">= 0.15x")] {
+        let mut follower = Wire::open(&home.paths, bincode).await?.follow(SubscribeAfter::Seq(Seq::ZERO)).await?;
+        let began = Instant::now();
+        let read = follower.read_to(head).await?;
+        let time = began.elapsed();
+        say(&format!("{name}: {} events in {} bytes, {:.2} s", read.events, read.bytes, time.as_secs_f64()));
+        let what = format!("{} events to one client, {name}", read.events);
+        figures.push(Figure::new("replay", what, "/s", rate(read.events, time)).beside(most).goal(goal));
+    }
+    Ok(figures)
+}

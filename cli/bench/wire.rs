@@ -1,0 +1,277 @@
+//! The wire at the level of frames: a client so small that what is measured is the daemon.
+
+use std::io;
+
+use bytes::Bytes;
+use regex::bytes::Regex;
+use ropewalk_protocol::{
+    BincodeFrame, ClientInfo, Code, Command, CommandAnswer, CommandParams, CommandResult, Hello, Rejection, Request,
+    RequestMethod, Response, SUBPROTOCOL, SUBPROTOCOL_BINCODE, Seq, SessionId, SubscribeAfter, SubscribeParams,
+    Subscribed, Welcome,
+};
+use ropewalk_transport::limit::{Bare, BareFrame};
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+use super::lab::wrong;
+use crate::commands::{mint, unexpected};
+use crate::exit::{Failure, UNREACHABLE};
+use crate::paths::Paths;
+
+/// The size of every remark that is written.
+pub(super) const REMARK_BYTES: usize = 256;
+
+/// How an answer begins, and how everything else does that is text.
+const ANSWER: &[u8] = br#"{"jsonrpc":"2.0","id":"#;
+const EVENTS: &[u8] = br#"{"jsonrpc":"2.0","method":"events","#;
+const REFUSED: &[u8] = br#"{"jsonrpc":"2.0","method":"refused","#;
+
+/// One connection.
+pub(super) struct Wire {
+    socket: Bare,
+    next: u64,
+    remarks: Remarks,
+    pub(super) welcome: Welcome,
+}
+
+impl Wire {
+    /// Connects and says hello.
+    pub(super) async fn open(paths: &Paths, bincode: bool) -> Result<Self, Failure> {
+        let stream = UnixStream::connect(paths.socket()).await?;
+        let subprotocol = if bincode { SUBPROTOCOL_BINCODE } else { SUBPROTOCOL };
+        let mut socket = Bare::connect(stream, Some(subprotocol)).await?;
+        let client =
+            ClientInfo { name: "bench".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), instance: None };
+        let hello = Request::new(0, RequestMethod::Hello(Hello { client, token: None }));
+        socket.feed_text(encode(&hello)).await?;
+        socket.flush().await?;
+        let welcome = decode(&answer(&mut socket).await?)?;
+        Ok(Self { socket, next: 0, remarks: Remarks::new(), welcome })
+    }
+
+    /// Sends a request and takes its answer; nothing else may wait for one.
+    pub(super) async fn ask<T: DeserializeOwned>(&mut self, method: RequestMethod) -> Result<T, Failure> {
+        self.feed(method).await?;
+        self.socket.flush().await?;
+        decode(&answer(&mut self.socket).await?)
+    }
+
+    async fn feed(&mut self, method: RequestMethod) -> Result<(), Failure> {
+        self.next += 1;
+        Ok(self.socket.feed_text(encode(&Request::new(self.next, method))).await?)
+    }
+
+    /// Creates a session in which nothing runs.
+    pub(super) async fn create(&mut self) -> Result<SessionId, Failure> {
+        let answer: CommandAnswer = self.ask(command(empty_session())).await?;
+        match answer.result {
+            CommandResult::SessionCreated { session, .. } => Ok(session),
+            CommandResult::Done {} => Err(unexpected()),
+        }
+    }
+
+    /// Writes one remark and returns once it is durable.
+    pub(super) async fn annotate(&mut self, session: SessionId) -> Result<(), Failure> {
+        let text = self.remarks.next();
+        self.feed(command(Command::SessionAnnotate { session, text })).await?;
+        self.socket.flush().await?;
+        done(&answer(&mut self.socket).await?)
+    }
+
+    /// Writes remarks, this many in flight.
+    pub(super) async fn pour_remarks(&mut self, session: SessionId, count: u64, window: u64) -> Result<(), Failure> {
+        self.pour(count, window, |remarks| Command::SessionAnnotate { session, text: remarks.next() }).await
+    }
+
+    /// Creates sessions, this many in flight.
+    pub(super) async fn pour_sessions(&mut self, count: u64, window: u64) -> Result<(), Failure> {
+        self.pour(count, window, |_| empty_session()).await
+    }
+
+    /// Ends sessions, this many in flight.
+    pub(super) async fn pour_ends(&mut self, sessions: &[SessionId], window: u64) -> Result<(), Failure> {
+        let mut left = sessions.iter().copied();
+        let end = |_: &mut Remarks| Command::SessionEnd { session: left.next().unwrap_or(sessions[0]) };
+        self.pour(sessions.len() as u64, window, end).await
+    }
+
+    async fn pour(
+        &mut self,
+        count: u64,
+        window: u64,
+        mut next: impl FnMut(&mut Remarks) -> Command,
+    ) -> Result<(), Failure> {
+        let (mut sent, mut answered) = (0, 0);
+        while answered < count {
+            while sent < count && sent - answered < window {
+                let change = next(&mut self.remarks);
+                self.feed(command(change)).await?;
+                sent += 1;
+            }
+            self.socket.flush().await?;
+            done(&answer(&mut self.socket).await?)?;
+            answered += 1;
+            while let Some(frame) = self.socket.next_ready()? {
+                if is_answer(&frame)? {
+                    done(&frame)?;
+                    answered += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows all events after this place.
+    pub(super) async fn follow(mut self, after: SubscribeAfter) -> Result<Follower, Failure> {
+        let params = SubscribeParams { session: None, after, log: None };
+        let Subscribed { from, .. } = self.ask(RequestMethod::Subscribe(params)).await?;
+        Ok(Follower { socket: self.socket, scan: scan(), last: from })
+    }
+}
+
+/// A reader of events that looks at nothing but their places, and at every one of those.
+pub(super) struct Follower {
+    socket: Bare,
+    scan: Regex,
+    last: Seq,
+}
+
+/// What a follower has read.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Read {
+    pub(super) events: u64,
+    pub(super) bytes: u64,
+}
+
+impl Follower {
+    /// The place up to which it has read.
+    pub(super) fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// Reads up to this place; every event must come, once and in order.
+    pub(super) async fn read_to(&mut self, to: Seq) -> Result<Read, Failure> {
+        let mut read = Read::default();
+        while self.last < to {
+            let frame = self.socket.next().await?.ok_or_else(closed)?;
+            let before = self.last;
+            match frame {
+                BareFrame::Binary(frame) => {
+                    read.bytes += frame.len() as u64;
+                    let frame = BincodeFrame::decode(&frame).ok_or_else(|| wrong("a frame that is none came"))?;
+                    frame.records.iter().try_for_each(|(seq, _)| self.take(*seq))?;
+                }
+                BareFrame::Text(frame) if frame.starts_with(EVENTS) => {
+                    read.bytes += frame.len() as u64;
+                    self.take_all(&frame)?;
+                }
+                BareFrame::Text(frame) if frame.starts_with(REFUSED) => {
+                    return Err(wrong(String::from_utf8_lossy(&frame)));
+                }
+                BareFrame::Text(_) => {}
+            }
+            read.events += self.last.0 - before.0;
+        }
+        Ok(read)
+    }
+
+    /// Finds the places in a frame of JSON without reading the rest: the text of remarks holds no quote.
+    fn take_all(&mut self, frame: &Bytes) -> Result<(), Failure> {
+        let scan = self.scan.clone();
+        for found in scan.find_iter(frame) {
+            let digits = frame[found.end()..].iter().take_while(|byte| byte.is_ascii_digit());
+            self.take(Seq(digits.fold(0, |seq, digit| seq * 10 + u64::from(digit - b'0'))))?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, seq: Seq) -> Result<(), Failure> {
+        if seq != self.last.next() {
+            return Err(wrong(format!("event {seq} came after event {}", self.last)));
+        }
+        self.last = seq;
+        Ok(())
+    }
+}
+
+fn scan() -> Regex {
+    Regex::new(r#"\{"seq":"#).expect("the pattern is a constant")
+}
+
+/// Texts of one size that compression finds nothing in, made without any system call.
+struct Remarks(u64);
+
+impl Remarks {
+    fn new() -> Self {
+        Self(uuid::Uuid::now_v7().as_u64_pair().1 | 1)
+    }
+
+    fn next(&mut self) -> String {
+        let mut text = String::with_capacity(REMARK_BYTES);
+        while text.len() < REMARK_BYTES {
+            // Xorshift: ten characters of six bits from each step.
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+            let room = REMARK_BYTES - text.len();
+            text.extend((0..room.min(10)).map(|place| char::from(letters[(self.0 >> (place * 6) & 63) as usize])));
+        }
+        text
+    }
+}
+
+fn empty_session() -> Command {
+    Command::SessionCreate { name: None, workspace: None, program: None, size: None }
+}
+
+fn command(command: Command) -> RequestMethod {
+    RequestMethod::Command(CommandParams { id: mint(), command })
+}
+
+fn encode(request: &Request) -> String {
+    serde_json::to_string(request).expect("our own types always encode")
+}
+
+/// The next answer; what the daemon says by itself is passed over.
+async fn answer(socket: &mut Bare) -> Result<BareFrame, Failure> {
+    loop {
+        let frame = socket.next().await?.ok_or_else(closed)?;
+        if is_answer(&frame)? {
+            return Ok(frame);
+        }
+    }
+}
+
+/// Whether a frame answers a request; a refusal of what was none is a failure.
+fn is_answer(frame: &BareFrame) -> Result<bool, Failure> {
+    match frame {
+        BareFrame::Text(text) if text.starts_with(REFUSED) => Err(wrong(String::from_utf8_lossy(text))),
+        BareFrame::Text(text) => Ok(text.starts_with(ANSWER)),
+        BareFrame::Binary(_) => Ok(false),
+    }
+}
+
+/// Looks no further than whether it was done.
+fn done(frame: &BareFrame) -> Result<(), Failure> {
+    let (BareFrame::Text(text) | BareFrame::Binary(text)) = frame;
+    let digits = text.get(ANSWER.len()..).unwrap_or_default();
+    let rest = digits.iter().position(|byte| !byte.is_ascii_digit()).map_or(&[][..], |end| &digits[end..]);
+    if text.starts_with(ANSWER) && rest.starts_with(br#","result":"#) {
+        return Ok(());
+    }
+    decode::<CommandAnswer>(frame).map(drop)
+}
+
+fn decode<T: DeserializeOwned>(frame: &BareFrame) -> Result<T, Failure> {
+    let (BareFrame::Text(text) | BareFrame::Binary(text)) = frame;
+    let response: Response<T> =
+        serde_json::from_slice(text).map_err(|error| Failure::because("reading an answer", error))?;
+    let refused = response.error.map(Rejection::from);
+    let silent = || Rejection::new(Code::Internal, "the answer says nothing");
+    response.result.ok_or_else(|| refused.unwrap_or_else(silent).into())
+}
+
+fn closed() -> Failure {
+    Failure::new(UNREACHABLE, io::Error::from(io::ErrorKind::UnexpectedEof).to_string())
+}
