@@ -14,9 +14,9 @@ mod idle;
 mod lab;
 mod limits;
 mod output;
+mod raw_client;
 mod recover;
 mod replay;
-mod wire;
 
 use crate::args::Bench;
 use crate::commands;

@@ -10,7 +10,7 @@ use tokio::time::timeout_at;
 use super::figures::Figure;
 use super::lab::{Home, millis, quantile, rate};
 use super::limits::{CommitServer, REQUEST_BYTES};
-use super::wire::{REMARK_BYTES, Wire};
+use super::raw_client::{REMARK_BYTES, Wire};
 use crate::exit::Failure;
 
 const CONNECTIONS: [(usize, &str); 3] = [(1, ">= 0.70x"), (8, ">= 0.60x"), (64, ">= 0.60x")];

@@ -9,7 +9,7 @@ use super::daemons::say;
 use super::figures::Figure;
 use super::lab::{Home, rate};
 use super::limits;
-use super::wire::Wire;
+use super::raw_client::Wire;
 use crate::exit::Failure;
 
 const SUBSCRIBERS: [usize; 3] = [1, 10, 100];

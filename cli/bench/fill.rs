@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::daemons::say;
 use super::lab::{Home, rate};
-use super::wire::Wire;
+use super::raw_client::Wire;
 use crate::exit::Failure;
 
 /// Connections that write at the same time, each into a session of its own.

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 use super::daemons::{launch, resident_bytes, wakeups_during};
 use super::figures::Figure;
 use super::lab::{Home, wrong};
-use super::wire::Wire;
+use super::raw_client::Wire;
 use crate::connect;
 use crate::exit::Failure;
 use crate::paths::Paths;

@@ -9,8 +9,8 @@ use super::figures::Figure;
 use super::fill::fill;
 use super::lab::{Home, rate};
 use super::limits;
+use super::raw_client::{REMARK_BYTES, Wire};
 use super::recover::{events, sessions};
-use super::wire::{REMARK_BYTES, Wire};
 use crate::exit::Failure;
 
 /// The limit streams at least this much: less is over before it has a speed.

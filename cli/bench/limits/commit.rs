@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A request: its length, then as many bytes as a remark has.
-pub(in crate::bench) const REQUEST_BYTES: usize = 4 + crate::bench::wire::REMARK_BYTES;
+pub(in crate::bench) const REQUEST_BYTES: usize = 4 + crate::bench::raw_client::REMARK_BYTES;
 const ANSWER: [u8; 4] = [1, 0, 0, 0];
 
 /// A thread that serves its connections until all of them are closed.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::bench::lab::wrong;
-use crate::bench::wire::REMARK_BYTES;
+use crate::bench::raw_client::REMARK_BYTES;
 use crate::exit::Failure;
 
 /// The size of a frame that is streamed.
