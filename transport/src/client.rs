@@ -2,10 +2,13 @@
 //! ids, and resumes both lanes from its cursors.
 
 mod dial;
-mod link;
+mod handle;
+mod incoming;
+mod open;
 mod pending;
 mod resume;
+mod task;
 
 pub use dial::{Dial, DialFuture, Io, dial_tcp, dial_unix};
-pub use link::{Client, ClientError, Options};
+pub use handle::{Client, ClientError, Options};
 pub use resume::{AttachmentItem, SubscriptionItem};

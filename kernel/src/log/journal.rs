@@ -14,7 +14,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::chunk::Chunk;
 use super::head::Head;
-use super::read::{EventPage, Filter, OutputPage};
+use super::read::{EventPage, Filter};
+use super::read_output::OutputPage;
 use super::rows;
 use super::store::{Shelf, StoreError};
 use super::tail::Tail;

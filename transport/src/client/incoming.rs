@@ -1,0 +1,180 @@
+//! What the daemon says: answers to those who wait, items to those who follow.
+
+use bytes::Bytes;
+use ropewalk_protocol::{
+    Attached, BincodeFrame, Code, ErrorObject, Notification, Rejection, RequestMethod, Subscribed, TerminalFrame,
+    TerminalFrameKind, TerminalId, UnsubscribeParams,
+};
+use serde_json::value::RawValue;
+
+use super::handle::decode;
+use super::pending::{RawAnswer, Waiting};
+use super::resume::{AttachmentCursor, AttachmentItem, SubscriptionCursor, SubscriptionItem};
+use super::task::Task;
+
+/// Makes what a subscription's reader is given, from its cursor and a frame.
+type MakeItem<'a> = &'a mut (dyn FnMut(&mut SubscriptionCursor) -> Option<SubscriptionItem> + Send);
+
+impl Task {
+    /// A text frame.
+    pub(super) async fn text(&mut self, text: &str) {
+        #[derive(serde::Deserialize)]
+        struct Frame<'a> {
+            #[serde(default)]
+            id: Option<u64>,
+            #[serde(default, borrow)]
+            method: Option<&'a str>,
+            #[serde(default, borrow)]
+            result: Option<&'a RawValue>,
+            #[serde(default)]
+            error: Option<ErrorObject>,
+        }
+        let Ok(frame) = serde_json::from_str::<Frame<'_>>(text) else {
+            return tracing::warn!("a frame of the daemon is not understood");
+        };
+        if frame.method.is_some() {
+            match serde_json::from_str::<Notification>(text) {
+                Ok(notification) => self.notified(notification).await,
+                // A newer daemon may say things this client does not know.
+                Err(error) => tracing::debug!(%error, "a notification is not understood"),
+            }
+            return;
+        }
+        let answer = match (frame.result, frame.error) {
+            (Some(result), _) => Ok(result.to_owned()),
+            (None, Some(error)) => Err(Rejection::from(error)),
+            (None, None) => Err(Rejection::new(Code::InvalidRequest, "the daemon's answer carries nothing")),
+        };
+        if let Some(waiting) = frame.id.and_then(|id| self.pending.take(id)) {
+            self.answered(waiting, answer).await;
+        }
+    }
+
+    async fn answered(&mut self, waiting: Waiting, answer: RawAnswer) {
+        match waiting {
+            Waiting::Nobody => {}
+            Waiting::Caller(caller) => drop(caller.send(answer)),
+            Waiting::Subscription(local, caller) => {
+                let subscribed = answer.clone().and_then(|json| decode::<Subscribed>(Ok(json)));
+                match (subscribed, caller) {
+                    (Ok(subscribed), caller) => {
+                        if let Some((cursor, _)) = self.subscriptions.get_mut(&local) {
+                            cursor.subscribed(&subscribed);
+                        }
+                        caller.map(|caller| caller.send(answer));
+                    }
+                    (Err(_), Some(caller)) => {
+                        self.subscriptions.remove(&local);
+                        drop(caller.send(answer));
+                    }
+                    (Err(rejection), None) => {
+                        if let Some((_, items)) = self.subscriptions.remove(&local) {
+                            items.send(SubscriptionItem::Failed(rejection)).await.ok();
+                        }
+                    }
+                }
+            }
+            Waiting::Attachment(terminal, caller) => {
+                let attached = answer.clone().and_then(|json| decode::<Attached>(Ok(json)));
+                match (attached, caller) {
+                    (Ok(attached), caller) => {
+                        if let Some((cursor, _)) = self.attachments.get_mut(&terminal) {
+                            cursor.attached(&attached);
+                        }
+                        caller.map(|caller| caller.send(answer));
+                    }
+                    (Err(_), Some(caller)) => {
+                        self.attachments.remove(&terminal);
+                        drop(caller.send(answer));
+                    }
+                    (Err(rejection), None) => {
+                        if let Some((_, items)) = self.attachments.remove(&terminal) {
+                            items.send(AttachmentItem::Failed(rejection)).await.ok();
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    async fn notified(&mut self, notification: Notification) {
+        let (remote, item): (u64, MakeItem<'_>) = match notification {
+            Notification::Events(frame) => {
+                let mut events = Some(frame.events);
+                (frame.subscription, &mut move |cursor| cursor.events(events.take().unwrap_or_default()))
+            }
+            Notification::Snapshot(frame) => {
+                let remote = frame.subscription;
+                let mut frame = Some(frame);
+                (remote, &mut move |cursor| frame.take().map(|frame| cursor.snapshot(frame)))
+            }
+            Notification::Live(frame) => (frame.subscription, &mut move |cursor| Some(cursor.live(frame.seq))),
+            Notification::Gap(frame) => (frame.subscription, &mut move |cursor| Some(cursor.gap(&frame))),
+            Notification::TerminalGap(gap) => {
+                return self.attachment(gap.terminal, |cursor| Some(cursor.gap(gap.from, gap.to, gap.reason))).await;
+            }
+            Notification::TerminalEnd(end) => {
+                return self.attachment(end.terminal, |_| Some(AttachmentItem::End(end.offset))).await;
+            }
+            Notification::Refused(error) => {
+                let rejection = Rejection::from(error);
+                tracing::warn!(%rejection, "the daemon refused a frame");
+                if rejection.code == Code::InputRefused || rejection.code == Code::NotAttached {
+                    for (_, items) in self.attachments.values() {
+                        items.send(AttachmentItem::Failed(rejection.clone())).await.ok();
+                    }
+                }
+                return;
+            }
+            Notification::Ping(_) => return,
+        };
+        self.subscription(remote, item).await;
+    }
+
+    async fn subscription(&mut self, remote: u64, item: MakeItem<'_>) {
+        let found = self.subscriptions.iter_mut().find(|(_, (cursor, _))| cursor.remote == Some(remote));
+        let Some((local, (cursor, items))) = found else {
+            return;
+        };
+        let local = *local;
+        if let Some(item) = item(cursor)
+            && items.send(item).await.is_err()
+        {
+            // The reader is gone.
+            self.subscriptions.remove(&local);
+            let method = RequestMethod::Unsubscribe(UnsubscribeParams { subscription: remote });
+            self.pending.add(method, Waiting::Nobody);
+        }
+    }
+
+    async fn attachment(
+        &mut self,
+        terminal: TerminalId,
+        item: impl FnOnce(&mut AttachmentCursor) -> Option<AttachmentItem>,
+    ) {
+        if let Some((cursor, items)) = self.attachments.get_mut(&terminal)
+            && let Some(item) = item(cursor)
+            && items.send(item).await.is_err()
+        {
+            self.attachments.remove(&terminal);
+        }
+    }
+
+    /// A binary frame.
+    pub(super) async fn binary(&mut self, frame: Bytes) {
+        if let Some(frame) = BincodeFrame::decode(&frame) {
+            return self.subscription(frame.subscription, &mut |cursor| cursor.records(&frame)).await;
+        }
+        let Ok(TerminalFrame { kind, terminal, number, bytes }) = TerminalFrame::decode(frame) else {
+            return tracing::debug!("a binary frame is not understood");
+        };
+        self.attachment(terminal, |cursor| match kind {
+            TerminalFrameKind::Output => cursor.output(number, bytes),
+            TerminalFrameKind::Snapshot => Some(cursor.snapshot(number, bytes, true)),
+            TerminalFrameKind::SnapshotPart => Some(cursor.snapshot(number, bytes, false)),
+            TerminalFrameKind::InputWritten => Some(cursor.written(number)),
+            TerminalFrameKind::Input => None,
+        })
+        .await;
+    }
+}
