@@ -1,0 +1,127 @@
+//! A shelf in memory that fails as disks do: a commit that is answered with an error and is there all the same, a volume
+//! that does not open again, a volume that cannot be begun.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use ropewalk_kernel::log::MemoryShelf;
+use ropewalk_kernel::log::store::{Row, Shelf, StoreError, Usage, Visit, Volume};
+use ropewalk_protocol::Seq;
+
+/// What goes wrong.
+#[derive(Default)]
+pub(crate) struct Faults {
+    /// This many commits reach the disk and are answered with an error.
+    pub(crate) stored_but_failed: AtomicUsize,
+    /// No volume can be opened.
+    pub(crate) no_opening: AtomicBool,
+    /// No volume can be begun: its first commit fails.
+    pub(crate) no_beginning: AtomicBool,
+    /// Volumes that are not there any more, or cannot be opened.
+    pub(crate) hidden: Mutex<Vec<Seq>>,
+    pub(crate) unreadable: Mutex<Vec<Seq>>,
+    /// Volumes that were made, each as often as it was.
+    pub(crate) created: Mutex<Vec<Seq>>,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct FaultyShelf {
+    pub(crate) inner: MemoryShelf,
+    pub(crate) faults: Arc<Faults>,
+}
+
+impl FaultyShelf {
+    pub(crate) fn over(inner: MemoryShelf) -> Self {
+        Self { inner, faults: Arc::default() }
+    }
+
+    fn volume(&self, inner: Arc<dyn Volume>) -> Arc<dyn Volume> {
+        Arc::new(FaultyVolume { inner, closed: AtomicBool::new(false), faults: self.faults.clone() })
+    }
+}
+
+struct FaultyVolume {
+    inner: Arc<dyn Volume>,
+    closed: AtomicBool,
+    faults: Arc<Faults>,
+}
+
+impl FaultyVolume {
+    fn open(&self) -> Result<&dyn Volume, StoreError> {
+        if self.closed.load(Ordering::SeqCst) { Err(StoreError::Closed) } else { Ok(&*self.inner) }
+    }
+}
+
+fn failed(what: &str) -> StoreError {
+    StoreError::Failed(what.to_owned())
+}
+
+impl Shelf for FaultyShelf {
+    fn volumes(&self) -> Result<Vec<Seq>, StoreError> {
+        let hidden = self.faults.hidden.lock().expect("no panic");
+        Ok(self.inner.volumes()?.into_iter().filter(|first| !hidden.contains(first)).collect())
+    }
+
+    fn create(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError> {
+        self.faults.created.lock().expect("no panic").push(first);
+        Ok(self.volume(self.inner.create(first)?))
+    }
+
+    fn open(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError> {
+        if self.faults.no_opening.load(Ordering::SeqCst)
+            || self.faults.unreadable.lock().expect("no panic").contains(&first)
+        {
+            return Err(failed("the volume does not open"));
+        }
+        Ok(self.volume(self.inner.open(first)?))
+    }
+
+    fn index(&self) -> Result<Arc<dyn Volume>, StoreError> {
+        self.inner.index()
+    }
+
+    fn write_head(&self, slot: usize, value: &[u8]) -> Result<(), StoreError> {
+        self.inner.write_head(slot, value)
+    }
+
+    fn read_head(&self) -> Result<[Vec<u8>; 2], StoreError> {
+        self.inner.read_head()
+    }
+
+    fn usage(&self) -> Usage {
+        self.inner.usage()
+    }
+
+    fn ballast(&self, _keep: bool) {}
+}
+
+impl Volume for FaultyVolume {
+    fn commit(&self, rows: &[Row]) -> Result<(), StoreError> {
+        let volume = self.open()?;
+        let is_meta = rows.first().is_some_and(|(key, _)| key == &[0]);
+        if is_meta && self.faults.no_beginning.load(Ordering::SeqCst) {
+            return Err(StoreError::Full("no room for another volume".to_owned()));
+        }
+        volume.commit(rows)?;
+        let take = |left: usize| left.checked_sub(1);
+        let fails = self.faults.stored_but_failed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
+        if fails { Err(failed("the sync failed after the write")) } else { Ok(()) }
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.open()?.get(key)
+    }
+
+    fn scan(&self, from: &[u8], to: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {
+        self.open()?.scan(from, to, visit)
+    }
+
+    fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Row>, StoreError> {
+        self.open()?.last(from, to)
+    }
+
+    fn seal(&self) -> Result<(), StoreError> {
+        self.closed.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+}

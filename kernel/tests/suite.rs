@@ -1,0 +1,13 @@
+//! The log, its receipts, its router and its followers: the same suite on a disk and in memory, then everything that breaks.
+
+mod append;
+mod chain;
+mod damage;
+mod failure;
+mod faults;
+mod follow;
+mod model;
+mod output;
+mod regressions;
+mod router;
+mod support;

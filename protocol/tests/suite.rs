@@ -1,0 +1,11 @@
+//! The words, held still: golden bytes, JSON samples, tolerance of the new, and defence against the hostile.
+
+mod alloc;
+mod bounds;
+mod golden;
+mod hostile;
+mod json;
+mod pages;
+mod random;
+mod samples;
+mod tolerance;
