@@ -27,6 +27,7 @@ pub struct Follower {
     after: Seq,
     live: bool,
     encodes: bool,
+    closed: watch::Receiver<bool>,
     /// The next page from disk, read while the one before it is sent, and the place it begins after.
     ahead: Option<(Seq, JoinHandle<Result<EventPage, StoreError>>)>,
 }
@@ -44,7 +45,8 @@ impl Follower {
             let message = format!("the cursor {after} is beyond the head {head}");
             return Err(Rejection::new(Code::CursorAhead, message).at(head));
         }
-        Ok(Self { journal, heads, filter, after, live: false, encodes: false, ahead: None })
+        let closed = journal.closed();
+        Ok(Self { journal, heads, filter, after, live: false, encodes: false, closed, ahead: None })
     }
 
     /// Pages from disk come with their JSON made already, off the caller's thread.
@@ -69,10 +71,15 @@ impl Follower {
             if self.after >= head {
                 if !self.live {
                     self.live = true;
-                    return Ok(Step::Live(head));
+                    // Memory may have been a moment ahead of the head.
+                    return Ok(Step::Live(head.max(self.after)));
                 }
-                let closed = |_| Rejection::new(Code::ShuttingDown, "the log is closed");
-                self.heads.changed().await.map_err(closed)?;
+                let closed = || Rejection::new(Code::ShuttingDown, "the log is closed");
+                tokio::select! {
+                    biased;
+                    changed = self.heads.changed() => changed.map_err(|_| closed())?,
+                    _ = self.closed.wait_for(|closed| *closed) => return Err(closed()),
+                }
                 continue;
             }
             let page = self.read().await?;

@@ -83,8 +83,8 @@ impl<O: Owners> Router<O> {
             let now = self.shared.clock.now();
             let shared = self.shared.clone();
             tokio::spawn(async move {
-                let answer = shared.carry_out(Envelope { id, digest, command, client, now }).await;
-                shared.settle(id, &answer);
+                let mut settle = Settle { shared: shared.clone(), id, answer: None };
+                settle.answer = Some(shared.carry_out(Envelope { id, digest, command, client, now }).await);
             });
         }
         answer.await.unwrap_or_else(|_| {
@@ -106,6 +106,21 @@ impl<O: Owners> Router<O> {
                 Ok(true)
             }
         }
+    }
+}
+
+/// Answers everybody who waits, also when carrying the command out broke off.
+struct Settle<O: Owners> {
+    shared: Arc<Shared<O>>,
+    id: CommandId,
+    answer: Option<Answer>,
+}
+
+impl<O: Owners> Drop for Settle<O> {
+    fn drop(&mut self) {
+        let broke = || Err(Rejection::new(Code::Internal, "carrying the command out broke off; it may be repeated"));
+        let answer = self.answer.take().unwrap_or_else(broke);
+        self.shared.settle(self.id, &answer);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Defects that were found, each with its story. Those that are ignored are not fixed yet.
+//! Defects that were found, each with its story.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,7 +41,6 @@ fn volumes(count: u8) -> MemoryShelf {
 /// What was left of `bytes_max` was computed after a page had got more than it, so reading on in the next volume
 /// subtracted with overflow: a panic in a development build, a page without bounds in a release.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_page_of_output_that_ends_in_an_older_volume_keeps_its_bound() {
     let disk = Disk::memory();
     for volume in 0..2 {
@@ -62,7 +61,6 @@ fn regression_a_page_of_output_that_ends_in_an_older_volume_keeps_its_bound() {
 
 /// A damaged row of output was noticed only by the hole before the next row, so the last row of a terminal could rot.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_terminals_last_row_damaged_is_reported_by_the_check_and_by_reading() {
     let shelf = MemoryShelf::default();
     let log = Disk::Memory(shelf.clone()).open();
@@ -81,7 +79,6 @@ fn regression_a_terminals_last_row_damaged_is_reported_by_the_check_and_by_readi
 /// A commit that failed and reached the disk was shown after recovery, but its receipt was not remembered: the client's
 /// repeat was new to the router and had a second effect.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_repeat_of_a_command_whose_failed_commit_reached_the_disk_has_no_second_effect() {
     let shelf = FaultyShelf::default();
     let log = Log::open(Arc::new(shelf.clone()));
@@ -97,7 +94,6 @@ fn regression_a_repeat_of_a_command_whose_failed_commit_reached_the_disk_has_no_
 
 /// The same for a refusal: its receipt was on the disk, and the repeat was decided anew.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_refusal_whose_failed_commit_reached_the_disk_is_not_decided_again() {
     let shelf = FaultyShelf::default();
     let log = Log::open(Arc::new(shelf.clone()));
@@ -114,7 +110,6 @@ fn regression_a_refusal_whose_failed_commit_reached_the_disk_is_not_decided_agai
 /// When the newest volume could not be opened again after a failed commit, its closed handle stayed the newest one, and
 /// every reader asked it for ever, without a pause.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_reads_end_while_the_newest_volume_cannot_be_opened_again() {
     let shelf = FaultyShelf::default();
     let log = Log::open(Arc::new(shelf.clone()));
@@ -146,7 +141,6 @@ fn fill(log: &Log, random: &mut Random, from: u64, bytes: usize) -> u64 {
 /// A volume is named by its first seq. 64 MiB of output without one event made a second volume of the same name: in memory
 /// it took the place of the first, on disk its lock was waited for, a second each time, and the volume grew without end.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_64_mib_of_output_without_an_event_between_are_kept() {
     let shelf = FaultyShelf::default();
     let log = Log::open(Arc::new(shelf.clone()));
@@ -166,7 +160,6 @@ fn regression_64_mib_of_output_without_an_event_between_are_kept() {
 /// A volume whose first commit failed stayed in the row. Events written to the one before it meanwhile were looked for in
 /// the empty one after reopening.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_volume_that_could_not_be_begun_hides_no_events_after_reopening() {
     let shelf = FaultyShelf::default();
     let log = Log::open(Arc::new(shelf.clone()));
@@ -188,7 +181,6 @@ fn regression_a_volume_that_could_not_be_begun_hides_no_events_after_reopening()
 /// The check took a volume's end from the row as it was when it came to that volume, and the head from before: events
 /// appended meanwhile, with a rotation behind them, were reported as missing.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_check_during_a_rotation_finds_no_damage() {
     let shelf = volumes(2);
     let log = Disk::Memory(shelf).open();
@@ -205,7 +197,6 @@ fn regression_a_check_during_a_rotation_finds_no_damage() {
 
 /// A session's page gave a gap of one event for a damaged chunk, whatever the session had in it.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_gap_in_a_sessions_page_names_all_that_cannot_be_read() {
     let shelf = MemoryShelf::default();
     let log = Disk::Memory(shelf.clone()).open();
@@ -221,7 +212,6 @@ fn regression_a_gap_in_a_sessions_page_names_all_that_cannot_be_read() {
 /// The chunk before the cursor was looked at to see whether it reaches beyond it. Damaged, it gave a gap for what lies
 /// before the cursor, and each page after it gave it again.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_gap_in_a_sessions_page_lies_after_the_cursor() {
     let shelf = MemoryShelf::default();
     let log = Disk::Memory(shelf.clone()).open();
@@ -247,7 +237,6 @@ impl Owners for Panicking {
 
 /// A command whose owner panicked stayed in flight for ever, and so did all who waited for it.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_command_whose_owner_panics_is_answered() {
     let log = Disk::memory().open();
     let journal = log.journal.clone();
@@ -260,7 +249,6 @@ fn regression_a_command_whose_owner_panics_is_answered() {
 
 /// A follower holds the log, and with it the sender of its heads: it was never told that the log is closed.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_follower_is_told_that_the_log_was_closed() {
     let log = Disk::memory().open();
     let mut follower = Follower::new(log.journal.clone(), Filter::All, Seq::ZERO).expect("at the head");
@@ -276,7 +264,6 @@ fn regression_a_follower_is_told_that_the_log_was_closed() {
 
 /// The place after the last possible one was computed: a panic in a development build, the first event in a release.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_cursor_of_the_largest_number_is_no_panic() {
     let log = Disk::memory().open();
     log.remark(session(1), 3);
@@ -290,7 +277,6 @@ fn regression_a_cursor_of_the_largest_number_is_no_panic() {
 
 /// Reading began in the newest volume when the cursor lies before the oldest one that is left.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_without_its_first_volume_the_rest_of_the_log_is_served() {
     let shelf = FaultyShelf::over(volumes(3));
     shelf.faults.hidden.lock().expect("no panic").push(Seq(1));
@@ -335,7 +321,6 @@ fn regression_places_of_lost_events_are_not_given_out_again() {
 
 /// HEAD holds the hash of the newest chunk, and nothing compared it: the newest chunk could be replaced.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_the_newest_chunk_replaced_by_a_valid_one_is_noticed() {
     let shelf = volumes(1);
     let other = copy_without_index(&shelf, |_, _| true);
@@ -353,7 +338,6 @@ fn regression_the_newest_chunk_replaced_by_a_valid_one_is_noticed() {
 /// HEAD's slots took turns from the second one on after each opening, so the slot with the newest head could be the one
 /// that a torn write destroys.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_head_is_written_into_the_slot_that_the_newest_head_is_not_in() {
     let shelf = MemoryShelf::default();
     let disk = Disk::Memory(shelf.clone());
@@ -373,7 +357,6 @@ fn regression_head_is_written_into_the_slot_that_the_newest_head_is_not_in() {
 
 /// A receipt has no bound of its own: too large for a row, it failed the whole group and degraded the log.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_receipt_that_is_too_large_fails_its_command_only() {
     let log = Disk::memory().open();
     let matches = (0..2000).map(|number| format!("{number:050}")).collect();
@@ -386,7 +369,6 @@ fn regression_a_receipt_that_is_too_large_fails_its_command_only() {
 
 /// A sealed volume that cannot be opened kept the whole log closed when the index was gone too.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_log_without_index_opens_beside_a_sealed_volume_that_does_not() {
     let shelf = FaultyShelf::over(copy_without_index(&volumes(3), |_, _| true));
     shelf.faults.unreadable.lock().expect("no panic").push(Seq(1));
@@ -398,7 +380,6 @@ fn regression_a_log_without_index_opens_beside_a_sealed_volume_that_does_not() {
 
 /// One volume that does not open made all of a terminal's output unreadable, with no way around it.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_output_is_read_around_a_volume_that_does_not_open() {
     let disk = Disk::memory();
     for volume in 0..3_u8 {
@@ -422,7 +403,6 @@ fn regression_output_is_read_around_a_volume_that_does_not_open() {
 
 /// Rows of the stream index carry no checksum and were believed: another session's event was served.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_damaged_row_of_the_stream_index_serves_no_other_sessions_events() {
     let shelf = MemoryShelf::default();
     let log = Disk::Memory(shelf.clone()).open();
@@ -436,7 +416,6 @@ fn regression_a_damaged_row_of_the_stream_index_serves_no_other_sessions_events(
 
 /// Receipts carry no checksum: a flipped bit was answered to the client as if it had been decided.
 #[test]
-#[ignore = "not fixed yet"]
 fn regression_a_damaged_receipt_is_an_error_and_is_reported() {
     let shelf = MemoryShelf::default();
     let log = Disk::Memory(shelf.clone()).open();

@@ -335,7 +335,8 @@ pub struct ErrorObject {
 /// The details of a refusal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorData {
-    /// The code's stable name.
+    /// The code's stable name. A name that this build does not know is read as `internal`.
+    #[serde(deserialize_with = "known_code")]
     pub reason: Code,
     /// The same request may succeed later.
     pub retryable: bool,
@@ -347,6 +348,11 @@ pub struct ErrorData {
     /// What matched, where more than one thing did.
     #[serde(default)]
     pub matches: Vec<String>,
+}
+
+fn known_code<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Code, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    Ok(Code::ALL.iter().copied().find(|code| code.name() == name).unwrap_or(Code::Internal))
 }
 
 impl From<Rejection> for ErrorObject {

@@ -98,7 +98,7 @@ impl Seq {
 
     /// The place after this one.
     pub const fn next(self) -> Seq {
-        Seq(self.0 + 1)
+        Seq(self.0.saturating_add(1))
     }
 
     /// The place before this one, or zero.

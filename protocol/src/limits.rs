@@ -81,6 +81,8 @@ limits! {
     ANNOTATION_BYTES_MAX: usize = 32 * KIB;
     /// A program's arguments. They are stored in one event.
     PROGRAM_ARGV_BYTES_MAX: usize = 24 * KIB;
+    /// A program's arguments, counted: each takes a few bytes besides its text.
+    PROGRAM_ARGV_ITEMS_MAX: usize = 1024;
     /// A program's environment. It is passed on and never stored.
     PROGRAM_ENVIRONMENT_BYTES_MAX: usize = 512 * KIB;
     /// A terminal's columns or rows.

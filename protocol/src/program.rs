@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Rejection, limits};
+use crate::{Code, Rejection, limits};
 
 /// A program to run: its arguments, where, and with which environment.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +32,16 @@ impl Program {
         let argv_bytes: usize = self.argv.iter().map(String::len).sum();
         if argv_bytes > limits::PROGRAM_ARGV_BYTES_MAX {
             return Err(Rejection::too_large("program.argv", argv_bytes, limits::PROGRAM_ARGV_BYTES_MAX));
+        }
+        if self.argv.len() > limits::PROGRAM_ARGV_ITEMS_MAX {
+            let (count, max) = (self.argv.len(), limits::PROGRAM_ARGV_ITEMS_MAX);
+            return Err(Rejection::new(
+                Code::TooLarge,
+                format!("program.argv has {count} arguments; {max} are allowed"),
+            ));
+        }
+        if self.directory.len() > limits::PATH_BYTES_MAX {
+            return Err(Rejection::too_large("program.directory", self.directory.len(), limits::PATH_BYTES_MAX));
         }
         let environment_bytes: usize = self.environment.iter().map(|(name, value)| name.len() + value.len()).sum();
         if environment_bytes > limits::PROGRAM_ENVIRONMENT_BYTES_MAX {

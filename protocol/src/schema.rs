@@ -81,7 +81,7 @@ pub fn protocol_page() -> String {
         let _ = writeln!(page, "| {kind} | `{name}` | {version} |");
     }
     page.push('\n');
-    describe_variants(&mut page, &schema, "EventBody", "type");
+    describe_variants(&mut page, &schema, "Event", "type");
     page.push_str("\n## Refusals\n\n`error {code, message, data: {reason, retryable, hint, seq, matches}}`\n\n");
     page.push_str("| code | reason | retryable | what to do |\n|---|---|---|---|\n");
     for code in Code::ALL {

@@ -33,7 +33,6 @@ fn the_protocol_page_names_everything_that_can_be_said() {
 
 /// The page was generated from definitions that flattening had taken out of the schema, so two sections were empty.
 #[test]
-#[ignore = "defect: `RequestMethod` and `EventBody` are no definitions of the schema, so the page is silent about them"]
 fn regression_the_protocol_page_describes_every_method_and_event() {
     let page = protocol_page();
     assert_described(&page, "Request", "method");

@@ -36,9 +36,10 @@ impl Head {
         shelf.write_head(usize::from(turn % 2 == 1), &self.encode())
     }
 
-    /// The newest head that can be read.
-    pub(super) fn read(shelf: &dyn Shelf) -> Result<Option<Head>, StoreError> {
+    /// The newest head that can be read, and the slot it is in.
+    pub(super) fn read(shelf: &dyn Shelf) -> Result<Option<(Head, usize)>, StoreError> {
         let slots = shelf.read_head()?;
-        Ok(slots.iter().filter_map(|slot| Head::decode(slot)).max_by_key(|head| head.seq))
+        let heads = slots.iter().enumerate().filter_map(|(slot, value)| Some((Head::decode(value)?, slot)));
+        Ok(heads.max_by_key(|(head, _)| head.seq))
     }
 }

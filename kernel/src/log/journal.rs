@@ -1,7 +1,8 @@
 //! The log's handle: what may append, read and follow.
 
+use std::cmp::Ordering;
 use std::collections::{HashSet, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{self, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
@@ -94,6 +95,7 @@ pub(super) struct Shared {
     pub(super) refused: AtomicU64,
     pub(super) degraded: watch::Sender<Option<StoreError>>,
     pub(super) recent: Mutex<Recent>,
+    pub(super) closed: watch::Sender<bool>,
 }
 
 /// Ids of recent commands. An id that is not among them and younger than all that were forgotten is new.
@@ -115,6 +117,11 @@ impl Recent {
             self.ids.remove(&oldest);
             self.forgotten_millis = self.forgotten_millis.max(oldest.unix_millis());
         }
+    }
+
+    /// Ids up to this time are not known to be new any more.
+    pub(super) fn forget_up_to(&mut self, millis: Option<u64>) {
+        self.forgotten_millis = self.forgotten_millis.max(millis);
     }
 
     fn may_know(&self, id: CommandId) -> bool {
@@ -140,7 +147,13 @@ impl Journal {
         let before = volumes.summaries().last().map(|summary| (summary.last, summary.hash));
         let (head, hash) = last_chunk(&*newest)?.or(before).unwrap_or((first.previous(), super::chunk::GENESIS));
         let acknowledged = Head::read(volumes.shelf())?;
-        let lost = acknowledged.filter(|known| known.seq > head).map(|known| (head.next(), known.seq));
+        let lost = acknowledged.and_then(|(known, _)| match known.seq.cmp(&head) {
+            Ordering::Greater => Some((head.next(), known.seq)),
+            // Another chunk lies where the acknowledged one was.
+            Ordering::Equal if known.hash != hash => Some((head, head)),
+            Ordering::Equal | Ordering::Less => None,
+        });
+        let turn = acknowledged.map_or(0, |(_, slot)| slot as u64);
         if let Some((from, to)) = lost {
             tracing::error!(%from, %to, "events that were acknowledged are not in the log any more");
         }
@@ -158,10 +171,12 @@ impl Journal {
             batches: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             degraded: watch::Sender::new(None),
+            closed: watch::Sender::new(false),
             recent: Mutex::new(Recent { forgotten_millis, ..Recent::default() }),
         });
         let (requests, receiver) = mpsc::channel(limits::WRITER_QUEUE_BATCHES_MAX);
-        let writer = writer::start(shared.clone(), receiver, head, hash, observer(head)).map_err(OpenError::Thread)?;
+        let writer =
+            writer::start(shared.clone(), receiver, head, hash, turn, observer(head)).map_err(OpenError::Thread)?;
         Ok(Opened { journal: Journal { shared, requests }, writer, lost })
     }
 
@@ -180,9 +195,14 @@ impl Journal {
         self.shared.head.subscribe()
     }
 
+    /// Tells when the log is closed: nothing will be appended any more.
+    pub(crate) fn closed(&self) -> watch::Receiver<bool> {
+        self.shared.closed.subscribe()
+    }
+
     /// The epoch that batches must carry; it changes when an append fails.
     pub fn epoch(&self) -> u64 {
-        self.shared.epoch.load(Ordering::Acquire)
+        self.shared.epoch.load(atomic::Ordering::Acquire)
     }
 
     /// Why appends fail, while they do.
@@ -208,6 +228,12 @@ impl Journal {
         let bytes: usize = records.iter().map(|record| record.len() + 4).sum();
         if bytes > limits::CHUNK_RECORD_BYTES_MAX || records.len() > limits::COMMIT_EVENTS_MAX {
             return Err(Rejection::too_large("one command's events", bytes, limits::CHUNK_RECORD_BYTES_MAX));
+        }
+        if let Some((_, _, Err(refusal))) = &batch.receipt
+            && refusal.message.len() + refusal.hint.len() + refusal.matches.iter().map(String::len).sum::<usize>()
+                > limits::EVENT_BYTES_MAX
+        {
+            return Err(Rejection::too_large("a refusal", refusal.message.len(), limits::EVENT_BYTES_MAX));
         }
         let (reply, answer) = oneshot::channel();
         self.request(Request::Append { batch, records, reply })?;
@@ -263,11 +289,13 @@ impl Journal {
         let in_range = |range: Option<(u64, u64)>| {
             range.zip(millis).is_some_and(|((oldest, newest), millis)| (oldest..=newest).contains(&millis))
         };
+        // The newest first: a volume that is sealed meanwhile is then looked at twice, not never.
+        let newest = volumes.newest().0;
         let sealed = volumes.summaries().into_iter().rev().filter(|summary| in_range(summary.commands));
-        let firsts = [volumes.newest().0].into_iter().chain(sealed.map(|summary| summary.first));
+        let firsts = [newest].into_iter().chain(sealed.map(|summary| summary.first));
         for first in firsts {
             if let Some(value) = volumes.read(first, |volume| volume.get(&key))? {
-                let receipt = Receipt::decode(&value);
+                let receipt = rows::decode_receipt(&value);
                 return receipt
                     .map(Some)
                     .map_err(|error| StoreError::Failed(format!("the receipt of {command}: {error}")));
@@ -294,6 +322,9 @@ impl Journal {
     /// The disk failed in a way that has no range.
     pub fn page(&self, filter: Filter, after: Seq) -> Result<EventPage, StoreError> {
         let head = self.head();
+        if after >= head {
+            return Ok(EventPage { to: after, ..EventPage::default() });
+        }
         match filter {
             Filter::All => self.shared.volumes.page_all(after, head, limits::PAGE_BYTES_MAX),
             Filter::Session(session) => self.shared.volumes.page_session(session, after, head, limits::PAGE_BYTES_MAX),
@@ -342,8 +373,8 @@ impl Journal {
             volumes: self.shared.volumes.firsts().len() as u64,
             disk_bytes: usage.used,
             free_bytes: usage.free,
-            commits: self.shared.commits.load(Ordering::Relaxed),
-            batches: self.shared.batches.load(Ordering::Relaxed),
+            commits: self.shared.commits.load(atomic::Ordering::Relaxed),
+            batches: self.shared.batches.load(atomic::Ordering::Relaxed),
             degraded: self.degraded().map(|error| error.to_string()),
         }
     }
@@ -351,7 +382,7 @@ impl Journal {
     /// Commits and batches since the log was opened, and batches refused because the disk failed.
     pub fn counts(&self) -> (u64, u64, u64) {
         let shared = &self.shared;
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let count = |counter: &AtomicU64| counter.load(atomic::Ordering::Relaxed);
         (count(&shared.commits), count(&shared.batches), count(&shared.refused))
     }
 

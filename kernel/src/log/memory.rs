@@ -36,7 +36,7 @@ impl MemoryShelf {
         }
     }
 
-    /// Changes one stored value in place, as a failing disk does. The `nth` row of the newest volume that holds events.
+    /// Changes one stored value in place, as a failing disk does. The `nth` row of the oldest volume that has so many.
     pub fn damage_event_row(&self, nth: usize) {
         let contents = lock(&self.0);
         for volume in contents.volumes.values() {

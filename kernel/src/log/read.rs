@@ -127,7 +127,7 @@ impl Volumes {
         let mut volume = Some(self.holding(after.next()));
         let mut bytes = 0;
         while let Some(first) = volume {
-            let end = self.after(first).map_or(head, Seq::previous);
+            let end = self.end_of(first, head);
             let chunks =
                 match self.read(first, |volume| chunks_after(volume, page.to, head, bytes_max.saturating_sub(bytes))) {
                     Ok(chunks) => chunks,
@@ -172,7 +172,8 @@ impl Volumes {
         let mut page = EventPage { to: after, ..EventPage::default() };
         let mut bytes = 0;
         for first in self.of_session(session)? {
-            if self.after(first).is_some_and(|next| next <= after.next()) {
+            let end = self.end_of(first, head);
+            if end <= after {
                 continue;
             }
             let found = self
@@ -181,21 +182,27 @@ impl Volumes {
                 Ok(found) => found,
                 Err(error) => {
                     tracing::error!(%first, %error, "a volume cannot be read");
-                    page.gap(self.after(first).map_or(head, Seq::previous));
+                    page.gap(end);
                     continue;
                 }
             };
             for (chunk_first, chunk, places) in found {
-                let Some(chunk) = chunk else {
-                    page.gaps.push(Gap { from: chunk_first, to: chunk_first, reason: GapReason::Damaged });
-                    page.to = chunk_first;
-                    continue;
+                let chunk = match chunk {
+                    Ok(chunk) => chunk,
+                    Err(next) => {
+                        let to = next.map_or(end, Seq::previous);
+                        if to > after {
+                            page.gaps.push(Gap { from: chunk_first.max(after.next()), to, reason: GapReason::Damaged });
+                            page.to = page.to.max(to);
+                        }
+                        continue;
+                    }
                 };
                 bytes += chunk.bytes();
-                let places = places
-                    .into_iter()
-                    .map(usize::from)
-                    .filter(|place| *place < chunk.len() && chunk.seq(*place) > after);
+                // The index has no checksum: what it names is looked at before it is believed.
+                let places = places.into_iter().map(usize::from).filter(|place| {
+                    *place < chunk.len() && chunk.seq(*place) > after && chunk.session(*place) == Some(session)
+                });
                 page.add_places(&chunk, places);
                 page.to = page.to.max(chunk.last());
             }
@@ -235,7 +242,8 @@ fn chunks_after(volume: &dyn Volume, after: Seq, head: Seq, bytes_max: usize) ->
     Ok(chunks)
 }
 
-type SessionChunk = (Seq, Option<Arc<Chunk>>, Vec<u16>);
+/// A chunk with events of a session, or where the next one begins if it is damaged; and their places in it.
+type SessionChunk = (Seq, Result<Arc<Chunk>, Option<Seq>>, Vec<u16>);
 
 fn session_chunks(
     volume: &dyn Volume,
@@ -270,11 +278,24 @@ fn session_chunks(
             break;
         }
         let value = volume.get(&rows::events(first))?;
-        let chunk = value.and_then(|value| Chunk::read_unhashed(first, &value).ok()).map(Arc::new);
+        let chunk = match value.and_then(|value| Chunk::read_unhashed(first, &value).ok()) {
+            Some(chunk) => Ok(Arc::new(chunk)),
+            None => Err(next_chunk(volume, first)?),
+        };
         bytes += chunk.as_ref().map_or(0, |chunk| chunk.bytes());
         found.push((first, chunk, places));
     }
     Ok((found, complete))
+}
+
+/// Where the chunk after this one begins, in this volume.
+fn next_chunk(volume: &dyn Volume, first: Seq) -> Result<Option<Seq>, StoreError> {
+    let mut next = None;
+    volume.scan(&rows::events(first.next()), &rows::end(Tag::Events), &mut |key, _| {
+        next = rows::trailing_number(key).map(Seq);
+        ControlFlow::Break(())
+    })?;
+    Ok(next)
 }
 
 impl EventPage {

@@ -15,16 +15,27 @@ impl Volumes {
         let volumes = self.of_terminal(terminal)?;
         // Newest first: most attaches want the end.
         let mut start = volumes.len() - 1;
-        while start > 0 && !self.read(volumes[start], |volume| covers(volume, terminal, from))? {
+        while start > 0 && !self.read(volumes[start], |volume| covers(volume, terminal, from)).unwrap_or(false) {
             start -= 1;
         }
         for first in &volumes[start..] {
-            let left = bytes_max - page.bytes.len();
+            let left = bytes_max.saturating_sub(page.bytes.len());
             if left == 0 {
                 break;
             }
             let at = page.offset + page.bytes.len() as u64;
-            let rows = self.read(*first, |volume| output_rows(volume, terminal, at, left))?;
+            let rows = match self.read(*first, |volume| output_rows(volume, terminal, at, left)) {
+                Ok(rows) => rows,
+                Err(error) => {
+                    // What the volume has of the terminal is a hole; the next one goes on behind it.
+                    tracing::error!(%first, %error, "a volume cannot be read");
+                    if !page.bytes.is_empty() {
+                        break;
+                    }
+                    page.damaged = true;
+                    continue;
+                }
+            };
             for (offset, bytes) in rows {
                 if !page.extend(offset, bytes) {
                     return Ok(page);
@@ -43,17 +54,12 @@ impl Volumes {
             if let Some((key, value)) = last {
                 let offset = rows::trailing_number(&key).unwrap_or_default();
                 let length =
-                    rows::decode_output(&value).map_or_else(|| stored_length(&value), |bytes| bytes.len() as u64);
+                    rows::decode_output(&value).map_or_else(|| rows::output_length(&value), |bytes| bytes.len() as u64);
                 return Ok(offset + length);
             }
         }
         Ok(0)
     }
-}
-
-/// What the row itself says of its length, for a row whose bytes are damaged.
-fn stored_length(value: &[u8]) -> u64 {
-    value.get(5..9).and_then(|length| length.try_into().ok()).map_or(0, |length| u64::from(u32::from_le_bytes(length)))
 }
 
 /// A page of a terminal's bytes.
@@ -71,6 +77,7 @@ impl OutputPage {
     /// Adds a row; false when it does not join on and the page has something already.
     fn extend(&mut self, offset: u64, bytes: Option<Vec<u8>>) -> bool {
         let Some(bytes) = bytes else {
+            self.damaged |= self.bytes.is_empty();
             return self.bytes.is_empty();
         };
         let end = self.offset + self.bytes.len() as u64;

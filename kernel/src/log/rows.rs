@@ -1,5 +1,7 @@
 //! Keys: a tag byte, then what it is about. One tree holds them all, because a batch is atomic within one tree only.
 
+use ropewalk_protocol::codec::CodecError;
+use ropewalk_protocol::record::Receipt;
 use ropewalk_protocol::{CommandId, Seq, SessionId, TerminalId};
 
 /// What a key's first byte says.
@@ -60,6 +62,23 @@ pub(super) fn output(terminal: TerminalId, offset: u64) -> Vec<u8> {
     named(Tag::Output, terminal.as_bytes(), offset)
 }
 
+/// A receipt as it is stored: `u32 LE crc | receipt`.
+pub(super) fn encode_receipt(receipt: &Receipt) -> Vec<u8> {
+    let record = receipt.encode();
+    let mut value = crc32fast::hash(&record).to_le_bytes().to_vec();
+    value.extend_from_slice(&record);
+    value
+}
+
+/// A stored receipt.
+pub(super) fn decode_receipt(value: &[u8]) -> Result<Receipt, CodecError> {
+    let (crc, record) = value.split_at_checked(4).ok_or_else(|| CodecError::Malformed("too short".to_owned()))?;
+    if crc32fast::hash(record).to_le_bytes() != crc {
+        return Err(CodecError::Malformed("the checksum is wrong".to_owned()));
+    }
+    Receipt::decode(record)
+}
+
 /// The first key after all keys of this tag.
 pub(super) fn end(tag: Tag) -> Vec<u8> {
     vec![tag as u8 + 1]
@@ -106,6 +125,12 @@ pub(super) fn encode_output(bytes: &[u8]) -> Vec<u8> {
     let crc = crc32fast::hash(&value[5..]);
     value[1..5].copy_from_slice(&crc.to_le_bytes());
     value
+}
+
+/// How many bytes an `Output` row says it has, also when they are damaged.
+pub(super) fn output_length(value: &[u8]) -> u64 {
+    let length = value.get(5..9).and_then(|length| length.try_into().ok()).map_or(0, u32::from_le_bytes);
+    u64::from(length).min(ropewalk_protocol::limits::OUTPUT_ROW_BYTES_MAX as u64)
 }
 
 /// The bytes of an `Output` row; `None` when they are damaged.

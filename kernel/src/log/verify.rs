@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use ropewalk_protocol::record::Receipt;
 use ropewalk_protocol::{DamageView, Event, Seq, SessionId, TerminalId, limits};
 
 use super::chunk::{Chunk, GENESIS};
@@ -49,12 +48,12 @@ impl Journal {
         };
         for first in self.volumes().firsts() {
             check.found.volumes += 1;
-            let end = self.volumes().after(first).map_or(check.found.head, Seq::previous);
+            let end = self.volumes().end_of(first, check.found.head);
             if let Err(error) = self.volumes().read(first, |volume| check.volume(volume, first, end)) {
                 check.damage("events", check.next.0.max(first.0), end.0, error.to_string());
                 check.hash = None;
             }
-            check.next = end.next();
+            check.next = check.next.max(end.next());
         }
         check.found.chain = check.hash.unwrap_or(GENESIS);
         Ok(check.found)
@@ -173,7 +172,7 @@ impl Check<'_> {
 
     fn receipts(&mut self, volume: &dyn Volume) -> Result<(), StoreError> {
         volume.scan(&[Tag::Receipts as u8], &rows::end(Tag::Receipts), &mut |_, value| {
-            match Receipt::decode(value) {
+            match rows::decode_receipt(value) {
                 // A receipt that was committed after the check began names a place beyond it.
                 Ok(_) => self.found.receipts += 1,
                 Err(error) => self.damage("receipts", 0, 0, error.to_string()),
@@ -192,12 +191,19 @@ impl Check<'_> {
             if offset > expected {
                 self.damage_of("output", Some(terminal), expected, offset - 1, "no row holds these bytes".to_owned());
             }
-            let Some(bytes) = rows::decode_output(value) else {
-                self.found.terminals.insert(terminal, offset);
-                return ControlFlow::Continue(());
+            let length = match rows::decode_output(value) {
+                Some(bytes) => {
+                    self.found.output_bytes += bytes.len() as u64;
+                    bytes.len() as u64
+                }
+                None => {
+                    let length = rows::output_length(value);
+                    let to = offset + length.max(1) - 1;
+                    self.damage_of("output", Some(terminal), offset, to, "the row is damaged".to_owned());
+                    length
+                }
             };
-            let end = offset + bytes.len() as u64;
-            self.found.output_bytes += bytes.len() as u64;
+            let end = offset + length;
             self.found.terminals.insert(terminal, end.max(expected));
             ControlFlow::Continue(())
         })

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use ropewalk_protocol::{LogId, Seq, SessionId, TerminalId, codec, limits};
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,9 @@ use super::rows::{self, Tag};
 use super::store::{Row, Shelf, StoreError, Volume};
 
 const FORMAT: u16 = 1;
+/// How often and how long a reader waits for a volume that is being opened again.
+const REOPEN_ATTEMPTS: usize = 100;
+const REOPEN_PAUSE: Duration = Duration::from_millis(5);
 
 /// What a volume says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +26,8 @@ pub(super) struct Meta {
     pub(super) previous: [u8; 32],
 }
 
-/// What the index remembers of a sealed volume, so that it need not be opened.
+/// What the index remembers of a sealed volume, so that it need not be opened. Its name, `first`, is the first place it could
+/// hold when it was begun, or more: names only rise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Summary {
     pub(super) first: Seq,
@@ -49,24 +54,33 @@ struct VolumeRow {
 impl Volumes {
     /// Opens the row, or begins one for this log id.
     pub(super) fn open(shelf: Arc<dyn Shelf>, fresh: LogId) -> Result<Self, StoreError> {
-        let firsts = shelf.volumes()?;
-        let (newest, log) = match firsts.last() {
-            None => (begin(&*shelf, Seq(1), fresh, super::chunk::GENESIS)?, fresh),
-            Some(&first) => {
-                let volume = shelf.open(first)?;
-                let log = match read_meta(&*volume)? {
-                    Some(meta) => meta.log,
-                    // A crash between making the volume and its first commit.
-                    None => adopt(&*shelf, &*volume, first, &firsts, fresh)?,
-                };
-                ((first, volume), log)
+        let mut firsts = shelf.volumes()?;
+        let mut newest = None;
+        while let Some(first) = firsts.pop() {
+            let volume = shelf.open(first)?;
+            let meta = match read_meta(&*volume)? {
+                Some(meta) => Some(meta),
+                None => take_on(&*shelf, &*volume, first, firsts.last().copied(), fresh)?,
+            };
+            if let Some(meta) = meta {
+                newest = Some((first, volume, meta.log));
+                break;
             }
+        }
+        let (newest, log) = match newest {
+            Some((first, volume, log)) => ((first, volume), log),
+            None => (begin(&*shelf, Seq(1), fresh, super::chunk::GENESIS)?, fresh),
         };
         let index = shelf.index()?;
+        let until = newest.0;
         let row = VolumeRow { newest, sealed: BTreeMap::new(), open: VecDeque::new() };
         let volumes = Self { shelf, index, log, row: Mutex::new(row) };
-        for first in firsts.iter().rev().skip(1).rev() {
-            let summary = volumes.summary_of(*first)?;
+        for (place, first) in firsts.iter().enumerate() {
+            let next = firsts.get(place + 1).copied().unwrap_or(until);
+            let summary = volumes.summary_of(*first).unwrap_or_else(|error| {
+                tracing::error!(%first, %error, "a volume cannot be opened; what it holds is a gap");
+                Summary { first: *first, last: next.previous(), hash: super::chunk::GENESIS, commands: None }
+            });
             volumes.lock().sealed.insert(*first, summary);
         }
         Ok(volumes)
@@ -101,10 +115,12 @@ impl Volumes {
     /// The volume that holds this place, or would.
     pub(super) fn holding(&self, seq: Seq) -> Seq {
         let row = self.lock();
-        if seq >= row.newest.0 {
-            return row.newest.0;
-        }
-        row.sealed.range(..=seq).next_back().map_or(row.newest.0, |(first, _)| *first)
+        row.sealed.values().find(|summary| summary.last >= seq).map_or(row.newest.0, |summary| summary.first)
+    }
+
+    /// The last place a volume holds, or would, if the log ended at this head.
+    pub(super) fn end_of(&self, first: Seq, head: Seq) -> Seq {
+        self.lock().sealed.get(&first).map_or(head, |summary| summary.last.min(head))
     }
 
     /// The volume after this one.
@@ -120,19 +136,20 @@ impl Volumes {
         first: Seq,
         mut work: impl FnMut(&dyn Volume) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        loop {
+        for _ in 0..REOPEN_ATTEMPTS {
             let volume = self.volume(first)?;
             match work(&*volume) {
+                // It is being sealed, or opened again after a failed commit: it is there again in a moment, or not at all.
                 Err(StoreError::Closed) => {
                     self.lock().open.retain(|(open, _)| *open != first);
-                    // The volume is being sealed: its lock is free as soon as that is done, and opening waits for it.
                     if self.lock().newest.0 == first {
-                        std::thread::yield_now();
+                        std::thread::sleep(REOPEN_PAUSE);
                     }
                 }
                 other => return other,
             }
         }
+        Err(StoreError::Failed(format!("volume {first} is closed")))
     }
 
     fn volume(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError> {
@@ -172,8 +189,10 @@ impl Volumes {
     pub(super) fn rotate(&self, last: Seq, hash: [u8; 32]) -> Result<(), StoreError> {
         let (first, volume) = self.newest();
         let summary = summarize(&*volume, first, last, hash)?;
+        // Names rise even when no event came since the last rotation: terminal bytes alone fill volumes too.
+        let next = begin(&*self.shelf, last.next().max(first.next()), self.log, hash)?;
+        // From here on the volume is not written any more, so that what the index says of it stays true.
         self.remember(&*volume, &summary)?;
-        let next = begin(&*self.shelf, last.next(), self.log, hash)?;
         {
             let mut row = self.lock();
             row.sealed.insert(first, summary);
@@ -322,24 +341,32 @@ fn begin(shelf: &dyn Shelf, first: Seq, log: LogId, previous: [u8; 32]) -> Resul
     Ok((first, volume))
 }
 
-fn adopt(
+/// Begins a volume that has no meta row: a crash, or a full disk, came between making it and its first commit. If the volume
+/// before it was written on after that, this one is left alone.
+fn take_on(
     shelf: &dyn Shelf,
     volume: &dyn Volume,
     first: Seq,
-    firsts: &[Seq],
+    before: Option<Seq>,
     fresh: LogId,
-) -> Result<LogId, StoreError> {
-    let before = firsts.iter().rev().nth(1);
+) -> Result<Option<Meta>, StoreError> {
     let (log, previous) = match before {
         None => (fresh, super::chunk::GENESIS),
         Some(before) => {
-            let before = shelf.open(*before)?;
-            let log = read_meta(&*before)?.map_or(fresh, |meta| meta.log);
-            (log, last_chunk(&*before)?.map_or(super::chunk::GENESIS, |(_, hash)| hash))
+            let before = shelf.open(before)?;
+            let last = last_chunk(&*before)?;
+            if last.is_some_and(|(last, _)| last >= first) {
+                return Ok(None);
+            }
+            let Some(meta) = read_meta(&*before)? else {
+                return Ok(None);
+            };
+            (meta.log, last.map_or(meta.previous, |(_, hash)| hash))
         }
     };
-    volume.commit(&[(rows::META.to_vec(), codec::encode(&Meta { format: FORMAT, log, first, previous }))])?;
-    Ok(log)
+    let meta = Meta { format: FORMAT, log, first, previous };
+    volume.commit(&[(rows::META.to_vec(), codec::encode(&meta))])?;
+    Ok(Some(meta))
 }
 
 pub(super) fn read_meta(volume: &dyn Volume) -> Result<Option<Meta>, StoreError> {

@@ -19,7 +19,7 @@ use super::head::Head;
 use super::journal::{Batch, Committed, Observer, Shared, lock};
 use super::rows;
 use super::store::{Row, StoreError};
-use super::volumes::last_chunk;
+use super::volumes::{last_chunk, newest_command_millis};
 
 pub(super) type Reply = oneshot::Sender<Result<Committed, Rejection>>;
 
@@ -50,10 +50,11 @@ pub(super) fn start(
     requests: mpsc::Receiver<Request>,
     head: Seq,
     hash: [u8; 32],
+    turn: u64,
     observer: Box<dyn Observer>,
 ) -> io::Result<JoinHandle<()>> {
     let volume_bytes = 0;
-    let writer = Writer { shared, head, hash, observer, turn: 0, volume_bytes, degraded: None };
+    let writer = Writer { shared, head, hash, observer, turn, volume_bytes, degraded: None };
     thread::Builder::new().name("log-writer".to_owned()).spawn(move || writer.run(requests))
 }
 
@@ -135,9 +136,19 @@ fn stored_bytes(records: &[Vec<u8>]) -> usize {
     records.iter().map(|record| record.len() + 4).sum()
 }
 
+/// Tells followers that nothing will be appended any more, however the writer ends.
+struct Closing(Arc<Shared>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.closed.send_replace(true);
+    }
+}
+
 impl Writer {
     fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         let mut left_over = None;
+        let _closed = Closing(self.shared.clone());
         while let Some(request) = left_over.take().or_else(|| requests.blocking_recv()) {
             let request = match request {
                 Request::Stop { reply } => {
@@ -216,7 +227,7 @@ impl Writer {
             if let Some((command, digest, outcome)) = &batch.receipt {
                 let seq = if *end > begin { Seq(self.head.0 + *end as u64) } else { self.head };
                 let receipt = Receipt { digest: *digest, seq, outcome: outcome.clone() };
-                rows.push((rows::receipt(*command), receipt.encode()));
+                rows.push((rows::receipt(*command), rows::encode_receipt(&receipt)));
             }
             begin = *end;
         }
@@ -291,6 +302,8 @@ impl Writer {
             self.adopt(last)?;
             self.hash = hash;
         }
+        // Receipts may have been stored although their commands were answered with an error.
+        lock(&self.shared.recent).forget_up_to(newest_command_millis(&*volume)?);
         self.degraded = None;
         self.shared.degraded.send_replace(None);
         tracing::info!("appends succeed again");
