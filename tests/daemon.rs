@@ -164,3 +164,21 @@ fn checkpoints_and_index_are_disposable() {
         assert!(verify(&client).await.intact);
     });
 }
+
+#[test]
+fn stop_all_ends_programs_also_when_no_daemon_runs() {
+    let home = Home::started();
+    let pid = block_on(async {
+        let client = home.client().await;
+        run(&client, "left", &["sleep", "1000"]).await;
+        loop {
+            if let Some(pid) = session(&client, "left").await.agents[0].pid {
+                break pid;
+            }
+        }
+    });
+    home.ok(&["daemon", "stop"]);
+    assert!(process_exists(pid));
+    assert!(home.ok(&["daemon", "stop", "--all"]).contains("ended 1 sessions"));
+    assert!(!process_exists(pid));
+}

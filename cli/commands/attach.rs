@@ -20,6 +20,8 @@ const DETACH_KITTY: &[u8] = b"\x1b[92;5u";
 /// synchronized output, key encodings, colours, hidden cursor.
 /// Then the cursor goes below the screen, where a shell's prompt belongs.
 const LEAVE: &[u8] = b"\x1b[?1049l\x1b[r\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?1004l\x1b[?2004l\x1b[?2026l\x1b[?1l\x1b>\x1b[<99u\x1b[>4;0m\x1b(B\x0f\x1b[4l\x1b[?6l\x1b[?7h\x1b[0m\x1b[?25h\x1b[0 q\x1b[999;1H\r\n";
+/// What is turned off even when the program ended by itself, and moves no cursor.
+const CALM: &[u8] = b"\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?2004l\x1b[?2026l\x1b[0m\x1b[?25h";
 /// A terminal as new, cleared, before a snapshot is drawn on it.
 const CLEAR: &[u8] = b"\x1b[!p\x1b[?1049l\x1b[0m\x1b[H\x1b[2J";
 /// Pieces that wait between a thread that reads or writes this terminal and the client.
@@ -78,7 +80,7 @@ pub(super) async fn follow(
     let raw = interactive.then(RawMode::enter).transpose()?;
     let left = Attached::new(client.clone(), terminal, &look, interactive).run(items).await;
     if let Some(raw) = raw {
-        raw.leave();
+        raw.leave(matches!(left, Ok(Left::Closed)));
     }
     match left? {
         Left::Detached => {
@@ -249,8 +251,9 @@ impl RawMode {
         Ok(Self(before))
     }
 
-    fn leave(self) {
-        print::bytes(LEAVE);
+    fn leave(self, program_ended: bool) {
+        // A program that ended has put the screen back itself, as far as it meant to.
+        print::bytes(if program_ended { CALM } else { LEAVE });
         drop(self);
     }
 }

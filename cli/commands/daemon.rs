@@ -61,6 +61,10 @@ fn start(context: &Context) -> Result<u8, Failure> {
 
 async fn stop(context: &Context, all: bool) -> Result<u8, Failure> {
     super::quiet_logs();
+    // Programs may go on without a daemon: only a daemon can end them, and record it.
+    if all && HomeLock::holder(&context.paths).is_none() && context.paths.holder_socket().exists() {
+        connect::start(&context.paths)?;
+    }
     let Some(pid) = HomeLock::holder(&context.paths) else {
         print::talk("no daemon runs");
         return Ok(OK);

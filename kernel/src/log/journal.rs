@@ -142,7 +142,18 @@ impl Journal {
         fresh: LogId,
         observer: impl FnOnce(Seq) -> Box<dyn Observer>,
     ) -> Result<Opened, OpenError> {
-        let volumes = Volumes::open(shelf, fresh)?;
+        let volumes = match Volumes::open(shelf.clone(), fresh) {
+            // What was kept for a full disk is for this: opening needs room.
+            Err(StoreError::Full(error)) => {
+                tracing::warn!(error, "the disk is full: the ballast is given up");
+                shelf.ballast(false);
+                Volumes::open(shelf.clone(), fresh)?
+            }
+            other => other?,
+        };
+        if shelf.usage().free > 2 * limits::BALLAST_BYTES {
+            shelf.ballast(true);
+        }
         let (first, newest) = volumes.newest();
         let before = volumes.summaries().last().map(|summary| (summary.last, summary.hash));
         let (head, hash) = last_chunk(&*newest)?.or(before).unwrap_or((first.previous(), super::chunk::GENESIS));

@@ -41,9 +41,7 @@ impl SledShelf {
         let head = directory.join("HEAD");
         let head = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(head)?;
         sync_directory(directory)?;
-        let shelf = Self { directory: directory.to_owned(), head };
-        shelf.ballast(true);
-        Ok(shelf)
+        Ok(Self { directory: directory.to_owned(), head })
     }
 
     fn path(&self, first: Seq) -> PathBuf {
@@ -300,7 +298,7 @@ fn directory_bytes(path: &Path) -> u64 {
 fn guarded<T>(what: &str, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let reason = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        Err(StoreError::Failed(format!("sled panicked in {what}: {}", reason.unwrap_or("no reason given"))))
+        Err(StoreError::Damaged(format!("sled panicked in {what}: {}", reason.unwrap_or("no reason given"))))
     })
 }
 
@@ -313,6 +311,7 @@ fn store_error(error: sled::Error) -> StoreError {
                 other => other,
             }
         }
+        sled::Error::Corruption { .. } => StoreError::Damaged(error.to_string()),
         other => StoreError::Failed(other.to_string()),
     }
 }

@@ -26,6 +26,9 @@ pub enum StoreError {
         /// Its length.
         bytes: usize,
     },
+    /// What is stored cannot be read.
+    #[error("damaged: {0}")]
+    Damaged(String),
     /// Anything else.
     #[error("the disk failed: {0}")]
     Failed(String),
@@ -36,7 +39,9 @@ impl From<StoreError> for Rejection {
         let code = match &error {
             StoreError::Full(_) => Code::StorageFull,
             StoreError::TooLarge { .. } => Code::TooLarge,
-            StoreError::Locked(_) | StoreError::Closed | StoreError::Failed(_) => Code::StorageFailed,
+            StoreError::Locked(_) | StoreError::Closed | StoreError::Damaged(_) | StoreError::Failed(_) => {
+                Code::StorageFailed
+            }
         };
         Rejection::new(code, error.to_string())
     }

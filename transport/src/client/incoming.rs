@@ -119,7 +119,16 @@ impl Task {
             Notification::Refused(error) => {
                 let rejection = Rejection::from(error);
                 tracing::warn!(%rejection, "the daemon refused a frame");
-                if rejection.code == Code::InputRefused || rejection.code == Code::NotAttached {
+                // The daemon's end of whatever was followed broke off: a reader must not wait for ever.
+                if matches!(rejection.code, Code::Internal | Code::StorageFailed) {
+                    for (_, items) in self.subscriptions.values() {
+                        items.send(SubscriptionItem::Failed(rejection.clone())).await.ok();
+                    }
+                }
+                if matches!(
+                    rejection.code,
+                    Code::InputRefused | Code::NotAttached | Code::Internal | Code::StorageFailed
+                ) {
                     for (_, items) in self.attachments.values() {
                         items.send(AttachmentItem::Failed(rejection.clone())).await.ok();
                     }
