@@ -179,7 +179,10 @@ impl Writer {
     fn admit(&self, group: &mut Group, request: Request) {
         match request {
             Request::Append { batch, reply, .. } if batch.epoch != self.shared.epoch.load(Ordering::Acquire) => {
-                let rejection = Rejection::new(Code::StorageFailed, "an append before this one failed").at(self.head);
+                // While appends fail, why they fail is the better answer.
+                let failed = || Rejection::new(Code::StorageFailed, "an append before this one failed");
+                let rejection =
+                    self.shared.degraded.borrow().clone().map_or_else(failed, Rejection::from).at(self.head);
                 drop(reply.send(Err(rejection)));
             }
             other => group.add(other),
