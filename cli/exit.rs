@@ -72,6 +72,7 @@ impl From<Rejection> for Failure {
             Code::InvalidParams | Code::Ambiguous => USAGE,
             Code::Unauthenticated | Code::ForbiddenOrigin | Code::ForbiddenHost | Code::ForbiddenPeer => NOT_ALLOWED,
             Code::ShuttingDown => UNREACHABLE,
+            Code::Unreadable => DAMAGED,
             _ if rejection.retryable() => TRY_LATER,
             _ => FAILURE,
         };

@@ -2,7 +2,10 @@
 
 use ropewalk_protocol::{
     AgentId, CommandResult, EventBody, Program, Rejection, RunId, RunOutcome, SessionId, Size, Stream, TerminalId,
+    codec,
 };
+
+use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentCore;
 use crate::session::SessionCore;
@@ -99,8 +102,12 @@ pub(crate) trait Core {
     fn react(&self, body: &EventBody) -> Vec<Effect>;
 }
 
+/// The encoding of cores that this build reads: another number wherever a field of one changes. A state that was kept in
+/// another is not read, and the core is made of its history.
+const STATE_VERSION: u16 = 1;
+
 /// The core of whichever actor owns a stream.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum AnyCore {
     Session(SessionCore),
     Agent(AgentCore),
@@ -116,6 +123,30 @@ impl AnyCore {
             Stream::Agent(session, agent) => AnyCore::Agent(AgentCore::new(session, agent)),
             Stream::Terminal(session, terminal) => AnyCore::Terminal(TerminalCore::new(session, terminal)),
         })
+    }
+}
+
+impl AnyCore {
+    /// The core's state, to be kept: `u16 LE version | core`.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut state = STATE_VERSION.to_le_bytes().to_vec();
+        codec::encode_into(self, &mut state);
+        state
+    }
+
+    /// The core of this stream in a state that was kept; `None` when it is of another build or stream.
+    pub(crate) fn decode(stream: Stream, state: &[u8]) -> Option<Self> {
+        let (version, state) = state.split_at_checked(2)?;
+        if version != STATE_VERSION.to_le_bytes() {
+            return None;
+        }
+        let core: AnyCore = codec::decode(state).ok()?;
+        let owns = match &core {
+            AnyCore::Session(core) => core.stream(),
+            AnyCore::Agent(core) => core.stream(),
+            AnyCore::Terminal(core) => core.stream(),
+        };
+        (owns == stream).then_some(core)
     }
 }
 

@@ -13,10 +13,11 @@ use ropewalk_kernel::{Answer, Envelope, Owners};
 use ropewalk_protocol::{Code, Command, EventBody, Program, Rejection, SessionId, Size, Stream, Timestamp, limits};
 use tokio::sync::oneshot;
 
-use crate::core::{AnyCore, Core, Input, Launch};
+use crate::core::{AnyCore, Input, Launch};
 use crate::hands::Hands;
 use crate::host::{Commanded, Deliver, Host, Sleep};
 use crate::names::Names;
+use crate::waking;
 
 /// How long a fact waits before it is reported again.
 const REPORT_PAUSE: Duration = Duration::from_millis(250);
@@ -140,14 +141,7 @@ impl Directory {
             // The epoch first: a failed append while the history is read makes the state too old to append with.
             let epoch = directory.0.journal.epoch();
             let journal = directory.0.journal.clone();
-            let read = tokio::task::spawn_blocking(move || {
-                let mut core = AnyCore::new(stream).ok_or_else(|| Rejection::not_found("actor for the machine"))?;
-                let session = stream.session().ok_or_else(|| Rejection::not_found("actor for the machine"))?;
-                for event in journal.history(session)? {
-                    core.apply(event.stream, &event.body);
-                }
-                Ok::<_, Rejection>(core)
-            });
+            let read = tokio::task::spawn_blocking(move || waking::read(&journal, stream));
             let core = read.await.unwrap_or_else(|error| Err(Rejection::new(Code::Internal, error.to_string())));
             match core {
                 Ok(core) => directory.start(stream, core, epoch),
@@ -158,6 +152,25 @@ impl Directory {
                         queue.into_iter().for_each(|message| message.refuse(rejection.clone()));
                     }
                 }
+            }
+        });
+    }
+
+    /// Starts the actor of a session that was not there before, so that there is nothing to read.
+    fn start_new(&self, session: SessionId) {
+        let stream = Stream::Session(session);
+        self.lock().entries.insert(stream, Entry::Waking(Vec::new()));
+        if let Some(core) = AnyCore::new(stream) {
+            self.start(stream, core, self.0.journal.epoch());
+        }
+    }
+
+    /// Reads the actor's state from the log once more, so that what was kept of it does not lag far behind.
+    pub(crate) fn refresh(&self, stream: Stream) {
+        let journal = self.0.journal.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Err(rejection) = waking::read(&journal, stream) {
+                tracing::warn!(%stream, %rejection, "an actor's history cannot be read");
             }
         });
     }
@@ -245,6 +258,7 @@ impl Directory {
         });
         let run = launch.as_ref().map(|launch| launch.run);
         let input = Input::Create { name, workspace, launch };
+        self.start_new(session);
         let answer = self.ask(Stream::Session(session), input, Some(commanded), now).await;
         if answer.is_err() {
             self.0.names.free_all(session);

@@ -69,6 +69,8 @@ pub(crate) struct Host {
     hands: Hands,
     directory: Directory,
     in_flight: usize,
+    /// Events that became durable since the actor's state was last kept.
+    unkept: usize,
     stopping: bool,
 }
 
@@ -81,7 +83,7 @@ impl Host {
         hands: Hands,
         directory: Directory,
     ) -> Self {
-        Self { stream, core, epoch, journal, hands, directory, in_flight: 0, stopping: false }
+        Self { stream, core, epoch, journal, hands, directory, in_flight: 0, unkept: 0, stopping: false }
     }
 
     fn append(&mut self, message: Deliver, decision: Decision, ctx: &mut Context<Self>) {
@@ -130,6 +132,7 @@ impl Host {
         }
         let effects: Vec<_> = events.iter().flat_map(|event| self.core.react(event)).collect();
         self.in_flight += 1;
+        let count = events.len();
         let durable = committed.into_actor(self).map(move |committed, host, ctx| {
             let stopped = || Rejection::new(Code::ShuttingDown, "the log is closed");
             let committed = committed.unwrap_or_else(|_| Err(stopped()));
@@ -137,6 +140,7 @@ impl Host {
             match committed {
                 Ok(committed) => {
                     host.hands.carry_out(host.stream, effects);
+                    host.count(count);
                     answer(reply, outcome.map(|result| (committed.last, result)));
                 }
                 Err(rejection) => {
@@ -148,6 +152,15 @@ impl Host {
             host.stop_if_done(ctx);
         });
         ctx.spawn(durable);
+    }
+
+    /// The state is kept as the log tells it, not as it is here: what is in flight may yet come to nothing.
+    fn count(&mut self, events: usize) {
+        self.unkept += events;
+        if self.unkept >= limits::SNAPSHOT_EVENTS {
+            self.unkept = 0;
+            self.directory.refresh(self.stream);
+        }
     }
 
     fn stop_if_done(&self, ctx: &mut Context<Self>) {

@@ -16,6 +16,7 @@ mod names;
 mod recovery;
 mod session;
 mod terminal;
+mod waking;
 
 pub use directory::Directory;
 pub use hands::{Hands, HolderLine};

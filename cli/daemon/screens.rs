@@ -257,8 +257,10 @@ impl Painter {
             let want = usize::try_from(until - at).unwrap_or(READ_BYTES).min(READ_BYTES);
             let page = self.journal.output(terminal, at, want)?;
             if page.bytes.is_empty() || page.offset != at {
-                let message = format!("bytes {at} to {until} of terminal {terminal} cannot be read");
-                return Err(Rejection::new(Code::StorageFailed, message));
+                let next = if page.bytes.is_empty() { until } else { page.offset.min(until) };
+                tracing::error!(%terminal, from = at, to = next, "bytes cannot be read; the screen begins anew behind them");
+                screen.skip_to(next);
+                continue;
             }
             screen.feed(&page.bytes);
         }

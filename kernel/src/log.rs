@@ -20,7 +20,7 @@ mod writer;
 
 pub use self::sled::SledShelf;
 pub use chunk::{Chunk, ChunkError};
-pub use journal::{Batch, Committed, Journal, Observer, OpenError, Opened, Stats};
+pub use journal::{Batch, Committed, History, Journal, Observer, OpenError, Opened, Snapshot, Stats};
 pub use memory::MemoryShelf;
 pub use read::{EventPage, Filter, Gap, Slice};
 pub use read_output::OutputPage;

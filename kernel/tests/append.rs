@@ -28,7 +28,7 @@ fn a_fresh_log_is_empty_and_keeps_its_id(disk: &Disk) {
     assert_eq!((log.journal.head(), log.lost), (Seq::ZERO, None));
     assert_eq!(log.journal.id(), LogId::from_bytes([7; 16]));
     assert!(log.events().is_empty());
-    assert_eq!(log.journal.history(session(1)), Ok(Vec::new()));
+    assert_eq!(history(&log.journal, session(1)), Ok(Vec::new()));
     assert_eq!(log.journal.receipt(command(1, 1)), Ok(None));
     assert_eq!(log.journal.output_end(terminal(1)), Ok(0));
     let page = log.journal.output(terminal(1), 0, 1000).expect("reads");
@@ -119,7 +119,7 @@ fn check_content(log: &Log, expected: &[Event]) {
         let filtered: Vec<Event> =
             expected.iter().filter(|event| event.stream.session() == Some(wanted)).cloned().collect();
         assert_eq!(events_of(&log.journal, Filter::Session(wanted)), filtered);
-        assert_eq!(log.journal.history(wanted), Ok(filtered.clone()));
+        assert_eq!(history(&log.journal, wanted), Ok(filtered.clone()));
         let after = Seq(random.below(expected.len()) as u64);
         let found: Vec<Event> = pages(&log.journal, Filter::Session(wanted), after)
             .iter()
@@ -231,7 +231,7 @@ fn sessions_and_receipts_are_found_across_volumes(disk: &Disk) {
         let filtered: Vec<Event> =
             all.iter().filter(|event| event.stream.session() == Some(session(byte))).cloned().collect();
         assert_eq!(events_of(&log.journal, Filter::Session(session(byte))), filtered, "session {byte}");
-        assert_eq!(log.journal.history(session(byte)), Ok(filtered));
+        assert_eq!(history(&log.journal, session(byte)), Ok(filtered));
     }
     for (id, volume, last) in ids {
         assert!(log.journal.may_know(id));
@@ -283,7 +283,7 @@ fn an_index_that_is_gone_is_rebuilt(disk: &Disk) {
     let log = disk.open();
     assert_dense(&log.events());
     for volume in 0..3 {
-        assert_eq!(log.journal.history(session(volume)).expect("reads").len(), 4);
+        assert_eq!(history(&log.journal, session(volume)).expect("reads").len(), 4);
         assert!(log.journal.receipt(command(u64::from(volume) * 100, 1)).expect("reads").is_some());
     }
     assert_eq!(log.journal.output_end(terminal(1)), Ok(30));

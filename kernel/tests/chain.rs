@@ -73,8 +73,8 @@ fn a_damaged_chunk_is_a_gap_of_its_exact_range_for_page_follower_and_check() {
         });
         assert_eq!((seqs.len(), gaps), (18, vec![(from, to)]));
         let (damaged, whole) = if nth % 2 == 0 { (1, 2) } else { (2, 1) };
-        assert!(log.journal.history(session(damaged)).is_err());
-        assert_eq!(log.journal.history(session(whole)).expect("is whole").len(), 10);
+        assert!(history(&log.journal, session(damaged)).is_err());
+        assert_eq!(history(&log.journal, session(whole)).expect("is whole").len(), 10);
         drop(follower);
         log.close();
     }

@@ -71,7 +71,7 @@ impl Shelf for FaultyShelf {
         if self.faults.no_opening.load(Ordering::SeqCst)
             || self.faults.unreadable.lock().expect("no panic").contains(&first)
         {
-            return Err(failed("the volume does not open"));
+            return Err(StoreError::Damaged("the volume does not open".to_owned()));
         }
         Ok(self.volume(self.inner.open(first)?))
     }

@@ -170,7 +170,7 @@ fn check(log: &Log, model: &Model, random: &mut Random, context: &str) {
     for who in 1..4 {
         let expected: Vec<Event> =
             model.events.iter().filter(|event| event.stream.session() == Some(session(who))).cloned().collect();
-        assert_eq!(log.journal.history(session(who)), Ok(expected), "{context}");
+        assert_eq!(history(&log.journal, session(who)), Ok(expected), "{context}");
     }
     for (who, output) in (0..).zip(&model.output) {
         assert_eq!(log.journal.output_end(terminal(who)), Ok(output.len() as u64), "{context}");

@@ -298,7 +298,7 @@ fn regression_events_appended_after_a_damaged_sealed_volume_can_be_read() {
     let disk = Disk::Memory(shelf);
     let log = disk.open();
     let committed = log.append(vec![remark(session(9), "new")]).expect("stored");
-    let history = log.journal.history(session(9)).expect("reads");
+    let history = history(&log.journal, session(9)).expect("reads");
     assert_eq!(history.len(), 1);
     let pages = pages(&log.journal, Filter::All, Seq::ZERO);
     let seqs: Vec<u64> =
@@ -410,7 +410,7 @@ fn regression_a_damaged_row_of_the_stream_index_serves_no_other_sessions_events(
     let (key, mut value) = tagged(&shelf, Seq(1), STREAMS)[0].clone();
     value[0] ^= 1;
     replace(&shelf, Seq(1), &[(key, value)]);
-    let history = log.journal.history(session(1)).unwrap_or_default();
+    let history = history(&log.journal, session(1)).unwrap_or_default();
     assert!(history.iter().all(|event| event.stream.session() == Some(session(1))), "{history:?}");
 }
 

@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ropewalk_kernel::log::store::{Row, Shelf};
-use ropewalk_kernel::log::{Batch, Committed, EventPage, Filter, Journal, MemoryShelf, SledShelf, Verified};
+use ropewalk_kernel::log::store::{Row, Shelf, StoreError};
+use ropewalk_kernel::log::{
+    Batch, Committed, EventPage, Filter, Gap, History, Journal, MemoryShelf, SledShelf, Verified,
+};
 use ropewalk_protocol::record::NewEvent;
 use ropewalk_protocol::{
     Cause, CommandId, CommandResult, Event, LogId, Rejection, Seq, SessionAnnotated, SessionId, Stream, TerminalId,
@@ -257,6 +259,19 @@ pub(crate) fn assert_dense(events: &[Event]) {
     }
 }
 
+/// All events of a session, where every one can be read.
+pub(crate) fn history(journal: &Journal, session: SessionId) -> Result<Vec<Event>, StoreError> {
+    let mut events = Vec::new();
+    journal.replay(session, Seq::ZERO, &mut |piece| match piece {
+        History::Event(event) => {
+            events.push(event.clone());
+            Ok(())
+        }
+        History::Gap(Gap { from, to, .. }) => Err(StoreError::Unreadable { what: session.to_string(), from, to }),
+    })?;
+    Ok(events)
+}
+
 /// All of a terminal's bytes from this offset on, read this many at a time.
 pub(crate) fn read_output(journal: &Journal, terminal: TerminalId, from: u64, bytes_max: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -306,11 +321,12 @@ pub(crate) fn rows(shelf: &dyn Shelf, first: Seq) -> Vec<Row> {
     rows
 }
 
-/// The first byte of the keys of chunks, of the stream index, of receipts and of output.
+/// The first byte of the keys of chunks, of the stream index, of receipts, of output and of actors' states.
 pub(crate) const CHUNKS: u8 = 1;
 pub(crate) const STREAMS: u8 = 2;
 pub(crate) const RECEIPTS: u8 = 3;
 pub(crate) const OUTPUT: u8 = 4;
+pub(crate) const SNAPSHOTS: u8 = 5;
 
 /// The rows whose key begins with this byte.
 pub(crate) fn tagged(shelf: &dyn Shelf, first: Seq, tag: u8) -> Vec<Row> {

@@ -71,6 +71,11 @@ impl Screen {
         }
     }
 
+    /// Goes on at this offset, on an empty screen: what was written before it cannot be read.
+    pub fn skip_to(&mut self, offset: u64) {
+        *self = Self { offset, ..Self::new(self.size()) };
+    }
+
     /// Gives the screen another size at the present offset. Nothing is laid out again: columns and rows are cut or
     /// filled, and rows above the cursor go to the scrollback if it would not fit otherwise.
     pub fn resize(&mut self, size: Size) {

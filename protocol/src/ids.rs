@@ -23,6 +23,15 @@ macro_rules! id {
         pub struct $name(Uuid);
 
         impl $name {
+            /// Milliseconds since the Unix epoch that a v7 id carries; `None` for any other version.
+            pub fn unix_millis(&self) -> Option<u64> {
+                if self.0.get_version_num() != 7 {
+                    return None;
+                }
+                let bytes = self.0.as_bytes();
+                Some(bytes[..6].iter().fold(0, |millis, byte| (millis << 8) | u64::from(*byte)))
+            }
+
             /// The id with these 16 bytes.
             pub const fn from_bytes(bytes: [u8; 16]) -> Self {
                 Self(Uuid::from_bytes(bytes))
@@ -75,17 +84,6 @@ id!(/** One life of a provider's process. */ RunId, "run id");
 id!(/** A terminal: a PTY with a byte stream and a screen. */ TerminalId, "terminal id");
 id!(/** One client program's life; terminal input is deduplicated per client. */ ClientId, "client id");
 id!(/** A command, minted by the client that sends it; a UUID v7, so that it carries its time. */ CommandId, "command id");
-
-impl CommandId {
-    /// Milliseconds since the Unix epoch that a v7 id carries; `None` for any other version.
-    pub fn unix_millis(&self) -> Option<u64> {
-        if self.0.get_version_num() != 7 {
-            return None;
-        }
-        let bytes = self.0.as_bytes();
-        Some(bytes[..6].iter().fold(0, |millis, byte| (millis << 8) | u64::from(*byte)))
-    }
-}
 
 /// A place in the machine's one sequence of events: 1, 2, 3 … without holes. 0 stands before the first event.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]

@@ -27,6 +27,8 @@ limits! {
     COMMIT_EVENTS_MAX: usize = 256;
     /// Terminal bytes of one commit, before compression. Keeps a commit near 10 ms on a slow disk.
     COMMIT_OUTPUT_BYTES_MAX: usize = MIB;
+    /// Actors' states of one commit. Each may be as large as a stored value.
+    COMMIT_SNAPSHOTS_MAX: usize = 8;
     /// Terminal bytes of one stored row, before compression.
     OUTPUT_ROW_BYTES_MAX: usize = 48 * KIB;
     /// Batches that wait for the log's writer. A full queue refuses commands with `busy`.
@@ -49,6 +51,8 @@ limits! {
     DAMAGE_RANGES_MAX: usize = 1000;
     /// Commands waiting in one actor's mailbox. A full mailbox answers `busy`.
     MAILBOX_COMMANDS_MAX: usize = 256;
+    /// Events of a session after which its actors' states are kept: what an actor reads at most, about, when it wakes.
+    SNAPSHOT_EVENTS: usize = 1024;
     /// Actors awake and idle. The one idle longest is put to sleep first.
     ACTORS_AWAKE_MAX: usize = 256;
     /// Milliseconds an idle actor stays awake.

@@ -95,6 +95,8 @@ codes! {
     NotAttached = -32032, false, "Send terminal.attach first, in a mode that may write.";
     /// The session is known but cannot take input now.
     InputRefused = -32033, false, "The program has ended or its terminal is closed.";
+    /// What must be known to answer is in a part of the log that cannot be read.
+    Unreadable = -32034, false, "`ropewalk log verify` names what is damaged; what is not concerned goes on.";
 }
 
 impl Code {

@@ -1,11 +1,12 @@
 //! An agent's rules: one run at a time, and the end of a run is recorded once.
 
 use ropewalk_protocol::{AgentId, EventBody, Rejection, RunEnded, RunFailed, RunId, RunStarted, SessionId, Stream};
+use serde::{Deserialize, Serialize};
 
 use crate::core::{Core, Decision, Effect, Input};
 
 /// Where the newest run is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Run {
     None,
     Asked(RunId),
@@ -14,7 +15,7 @@ enum Run {
 }
 
 /// What an agent decides on.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct AgentCore {
     session: SessionId,
     id: AgentId,
@@ -24,6 +25,11 @@ pub(crate) struct AgentCore {
 impl AgentCore {
     pub(crate) fn new(session: SessionId, id: AgentId) -> Self {
         Self { session, id, run: Run::None }
+    }
+
+    /// The stream that it owns.
+    pub(crate) fn stream(&self) -> Stream {
+        Stream::Agent(self.session, self.id)
     }
 
     /// Whether this is the run that has not ended.

@@ -6,11 +6,12 @@ use ropewalk_protocol::{
     AgentAdded, AgentId, Code, CommandResult, EventBody, Rejection, RunId, SessionAnnotated, SessionCreated,
     SessionDeleted, SessionEndRequested, SessionEnded, SessionId, SessionRenamed, Stream,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::core::{Core, Decision, Effect, Input, Launch};
 
 /// Where a session is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
     Absent,
     Open,
@@ -20,7 +21,7 @@ enum Phase {
 }
 
 /// What a session decides on.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SessionCore {
     id: SessionId,
     phase: Phase,
@@ -33,6 +34,11 @@ pub(crate) struct SessionCore {
 impl SessionCore {
     pub(crate) fn new(id: SessionId) -> Self {
         Self { id, phase: Phase::Absent, live: BTreeMap::new(), last_end: None }
+    }
+
+    /// The stream that it owns.
+    pub(crate) fn stream(&self) -> Stream {
+        Stream::Session(self.id)
     }
 
     fn create(

@@ -1,11 +1,12 @@
 //! A terminal's rules: a size is recorded where it changes, and the stream closes once.
 
 use ropewalk_protocol::{EventBody, Rejection, SessionId, Size, Stream, TerminalClosed, TerminalId, TerminalResized};
+use serde::{Deserialize, Serialize};
 
 use crate::core::{Core, Decision, Effect, Input};
 
 /// What a terminal decides on.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TerminalCore {
     session: SessionId,
     id: TerminalId,
@@ -16,6 +17,11 @@ pub(crate) struct TerminalCore {
 impl TerminalCore {
     pub(crate) fn new(session: SessionId, id: TerminalId) -> Self {
         Self { session, id, size: None, closed: false }
+    }
+
+    /// The stream that it owns.
+    pub(crate) fn stream(&self) -> Stream {
+        Stream::Terminal(self.session, self.id)
     }
 }
 

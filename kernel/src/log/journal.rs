@@ -9,18 +9,18 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use ropewalk_protocol::record::{NewEvent, Receipt};
 use ropewalk_protocol::{
-    Code, CommandId, CommandResult, Event, LogId, LogStats, Rejection, Seq, SessionId, TerminalId, limits,
+    Code, CommandId, CommandResult, Event, LogId, LogStats, Rejection, Seq, SessionId, Stream, TerminalId, limits,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::chunk::Chunk;
 use super::head::Head;
-use super::read::{EventPage, Filter};
+use super::read::{EventPage, Filter, Gap};
 use super::read_output::OutputPage;
 use super::rows;
 use super::store::{Shelf, StoreError};
 use super::tail::Tail;
-use super::volumes::{Volumes, last_chunk, newest_command_millis};
+use super::volumes::{Volumes, newest_command_millis};
 use super::writer::{self, Request};
 
 /// What one actor appends at once: all of it or nothing.
@@ -124,9 +124,32 @@ impl Recent {
         self.forgotten_millis = self.forgotten_millis.max(millis);
     }
 
+    /// The time of the newest one, in milliseconds.
+    pub(super) fn newest_millis(&self) -> Option<u64> {
+        self.order.iter().filter_map(CommandId::unix_millis).max().max(self.forgotten_millis)
+    }
+
     fn may_know(&self, id: CommandId) -> bool {
         self.ids.contains(&id) || id.unix_millis() <= self.forgotten_millis
     }
+}
+
+/// A piece of a session's history.
+#[derive(Debug, Clone, Copy)]
+pub enum History<'a> {
+    /// This happened.
+    Event(&'a Event),
+    /// What happened here, if anything did, cannot be read.
+    Gap(Gap),
+}
+
+/// What an actor knew when everything up to a place had happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The place.
+    pub at: Seq,
+    /// The actor's state, in the actor's own encoding.
+    pub state: Vec<u8>,
 }
 
 /// Counts since the log was opened.
@@ -142,29 +165,28 @@ impl Journal {
         fresh: LogId,
         observer: impl FnOnce(Seq) -> Box<dyn Observer>,
     ) -> Result<Opened, OpenError> {
-        let volumes = match Volumes::open(shelf.clone(), fresh) {
+        let acknowledged = Head::read(&*shelf)?;
+        let (known, turn) = acknowledged.map_or((None, 0), |(head, slot)| (Some(head), slot as u64));
+        let volumes = match Volumes::open(shelf.clone(), fresh, known) {
             // What was kept for a full disk is for this: opening needs room.
             Err(StoreError::Full(error)) => {
                 tracing::warn!(error, "the disk is full: the ballast is given up");
                 shelf.ballast(false);
-                Volumes::open(shelf.clone(), fresh)?
+                Volumes::open(shelf.clone(), fresh, known)?
             }
             other => other?,
         };
         if shelf.usage().free > 2 * limits::BALLAST_BYTES {
             shelf.ballast(true);
         }
-        let (first, newest) = volumes.newest();
-        let before = volumes.summaries().last().map(|summary| (summary.last, summary.hash));
-        let (head, hash) = last_chunk(&*newest)?.or(before).unwrap_or((first.previous(), super::chunk::GENESIS));
-        let acknowledged = Head::read(volumes.shelf())?;
-        let lost = acknowledged.and_then(|(known, _)| match known.seq.cmp(&head) {
+        let (_, newest) = volumes.newest();
+        let (head, hash) = volumes.end()?;
+        let lost = known.and_then(|known| match known.seq.cmp(&head) {
             Ordering::Greater => Some((head.next(), known.seq)),
             // Another chunk lies where the acknowledged one was.
             Ordering::Equal if known.hash != hash => Some((head, head)),
             Ordering::Equal | Ordering::Less => None,
         });
-        let turn = acknowledged.map_or(0, |(_, slot)| slot as u64);
         if let Some((from, to)) = lost {
             tracing::error!(%from, %to, "events that were acknowledged are not in the log any more");
         }
@@ -304,15 +326,26 @@ impl Journal {
         let newest = volumes.newest().0;
         let sealed = volumes.summaries().into_iter().rev().filter(|summary| in_range(summary.commands));
         let firsts = [newest].into_iter().chain(sealed.map(|summary| summary.first));
+        let mut unreadable = None;
         for first in firsts {
-            if let Some(value) = volumes.read(first, |volume| volume.get(&key))? {
-                let receipt = rows::decode_receipt(&value);
-                return receipt
-                    .map(Some)
-                    .map_err(|error| StoreError::Failed(format!("the receipt of {command}: {error}")));
+            match volumes.read(first, |volume| volume.get(&key)) {
+                Ok(None) => {}
+                Ok(Some(value)) => {
+                    let receipt = rows::decode_receipt(&value);
+                    return receipt
+                        .map(Some)
+                        .map_err(|error| StoreError::Failed(format!("the receipt of {command}: {error}")));
+                }
+                // It may be there: saying that it is not would let the command be done twice.
+                Err(StoreError::Damaged(_)) => unreadable = Some(first),
+                Err(error) => return Err(error),
             }
         }
-        Ok(None)
+        let Some(first) = unreadable else {
+            return Ok(None);
+        };
+        let what = format!("whether {command} was done is not known");
+        Err(StoreError::Unreadable { what, from: volumes.begin_of(first), to: volumes.end_of(first, self.head()) })
     }
 
     /// A page of events after this place, from memory; `None` when they are on disk only.
@@ -342,22 +375,68 @@ impl Journal {
         }
     }
 
-    /// All events of one session, for the actor that wakes up. Reads the disk.
+    /// Shows all that happened in one session after this place, in order, and what of it cannot be read; returns the place up
+    /// to which it was shown. Reads the disk.
     ///
     /// # Errors
-    /// The disk failed, or a part of the session's history is damaged: an actor must not decide on half a state.
-    pub fn history(&self, session: SessionId) -> Result<Vec<Event>, StoreError> {
-        let mut events = Vec::new();
-        let (mut after, head) = (Seq::ZERO, self.head());
+    /// The disk failed, or the visitor said why it would not go on.
+    pub fn replay<E: From<StoreError>>(
+        &self,
+        session: SessionId,
+        after: Seq,
+        visit: &mut dyn FnMut(History<'_>) -> Result<(), E>,
+    ) -> Result<Seq, E> {
+        let (mut after, head) = (after, self.head());
         while after < head {
             let page = self.page(Filter::Session(session), after)?;
-            if let Some(gap) = page.gaps.first() {
-                return Err(StoreError::Failed(format!("events {} to {} cannot be read", gap.from, gap.to)));
+            let mut gaps = page.gaps.iter().peekable();
+            for event in page.events().map_err(|error| StoreError::Failed(error.to_string()))? {
+                while let Some(gap) = gaps.next_if(|gap| gap.from < event.seq) {
+                    visit(History::Gap(*gap))?;
+                }
+                visit(History::Event(&event))?;
             }
+            gaps.try_for_each(|gap| visit(History::Gap(*gap)))?;
             after = page.to;
-            events.extend(page.events().map_err(|error| StoreError::Failed(error.to_string()))?);
         }
-        Ok(events)
+        Ok(head.max(after))
+    }
+
+    /// The newest state that was kept of this actor, if it can be read. Reads the disk.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn snapshot(&self, stream: Stream) -> Result<Option<Snapshot>, StoreError> {
+        let Some((session, key)) = rows::snapshot(stream) else {
+            return Ok(None);
+        };
+        let volumes = &self.shared.volumes;
+        for first in volumes.of_session(session)?.into_iter().rev() {
+            // It only saves time: what cannot be read is as good as not there.
+            let value = volumes.read(first, |volume| volume.get(&key)).unwrap_or_else(|error| {
+                tracing::warn!(%first, %error, "a volume cannot be read for a snapshot");
+                None
+            });
+            if let Some((at, state)) = value.as_deref().and_then(rows::decode_snapshot) {
+                return Ok(Some(Snapshot { at, state }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Keeps an actor's state, so that it need not be made of all its history when it wakes. It may be lost at any time.
+    ///
+    /// # Errors
+    /// `busy` when the writer's queue is full, `too_large` when the state is over the bound of a stored value.
+    pub fn keep_snapshot(&self, stream: Stream, snapshot: &Snapshot) -> Result<(), Rejection> {
+        let Some((_, key)) = rows::snapshot(stream) else {
+            return Err(Rejection::not_found("actor for the machine"));
+        };
+        let value = rows::encode_snapshot(snapshot.at, &snapshot.state);
+        if value.len() > limits::STORED_VALUE_BYTES_MAX {
+            return Err(Rejection::too_large("an actor's state", value.len(), limits::STORED_VALUE_BYTES_MAX));
+        }
+        self.request(Request::Snapshot { row: (key, value) })
     }
 
     /// Up to this many stored bytes of a terminal from this offset on. Reads the disk.

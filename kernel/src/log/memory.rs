@@ -36,6 +36,13 @@ impl MemoryShelf {
         }
     }
 
+    /// Changes a slot of HEAD in place, as a failing disk does.
+    pub fn damage_head(&self, slot: usize) {
+        if let Some(byte) = lock(&self.0).heads[slot].first_mut() {
+            *byte ^= 0x10;
+        }
+    }
+
     /// Changes one stored value in place, as a failing disk does. The `nth` row of the oldest volume that has so many.
     pub fn damage_event_row(&self, nth: usize) {
         let contents = lock(&self.0);
@@ -70,7 +77,7 @@ impl Shelf for MemoryShelf {
     fn open(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError> {
         let contents = lock(&self.0);
         let volume = contents.volumes.get(&first).cloned();
-        volume.map(|volume| volume as Arc<dyn Volume>).ok_or_else(|| StoreError::Failed(format!("no volume {first}")))
+        volume.map(|volume| volume as Arc<dyn Volume>).ok_or_else(|| StoreError::Damaged(format!("no volume {first}")))
     }
 
     fn index(&self) -> Result<Arc<dyn Volume>, StoreError> {

@@ -129,13 +129,15 @@ impl Volumes {
         while let Some(first) = volume {
             let end = self.end_of(first, head);
             let chunks =
-                match self.read(first, |volume| chunks_after(volume, page.to, head, bytes_max.saturating_sub(bytes))) {
+                match self.read(first, |volume| chunks_after(volume, page.to, end, bytes_max.saturating_sub(bytes))) {
                     Ok(chunks) => chunks,
-                    Err(error) => {
+                    Err(StoreError::Damaged(error)) => {
                         tracing::error!(%first, %error, "a volume cannot be read");
                         page.gap(end);
                         Vec::new()
                     }
+                    // Such as no file descriptor: it may be readable in a moment, and a gap would be for good.
+                    Err(error) => return Err(error),
                 };
             let found_all =
                 chunks.iter().map(|(_, chunk)| chunk.as_ref().map_or(0, |chunk| chunk.bytes())).sum::<usize>() + bytes
@@ -176,15 +178,16 @@ impl Volumes {
             if end <= after {
                 continue;
             }
-            let found = self
-                .read(first, |volume| session_chunks(volume, session, after, head, bytes_max.saturating_sub(bytes)));
+            let found =
+                self.read(first, |volume| session_chunks(volume, session, after, end, bytes_max.saturating_sub(bytes)));
             let (found, complete) = match found {
                 Ok(found) => found,
-                Err(error) => {
+                Err(StoreError::Damaged(error)) => {
                     tracing::error!(%first, %error, "a volume cannot be read");
-                    page.gap(end);
+                    page.gap_between(self.begin_of(first), end);
                     continue;
                 }
+                Err(error) => return Err(error),
             };
             for (chunk_first, chunk, places) in found {
                 let chunk = match chunk {
@@ -300,7 +303,12 @@ fn next_chunk(volume: &dyn Volume, first: Seq) -> Result<Option<Seq>, StoreError
 
 impl EventPage {
     fn gap(&mut self, to: Seq) {
-        let from = self.to.next();
+        self.gap_between(self.to.next(), to);
+    }
+
+    /// Nothing of the filter lies before `from` that was not found.
+    fn gap_between(&mut self, from: Seq, to: Seq) {
+        let from = from.max(self.to.next());
         if from <= to {
             self.gaps.push(Gap { from, to, reason: GapReason::Damaged });
             self.to = to;

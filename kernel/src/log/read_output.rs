@@ -26,7 +26,7 @@ impl Volumes {
             let at = page.offset + page.bytes.len() as u64;
             let rows = match self.read(*first, |volume| output_rows(volume, terminal, at, left)) {
                 Ok(rows) => rows,
-                Err(error) => {
+                Err(StoreError::Damaged(error)) => {
                     // What the volume has of the terminal is a hole; the next one goes on behind it.
                     tracing::error!(%first, %error, "a volume cannot be read");
                     if !page.bytes.is_empty() {
@@ -35,6 +35,7 @@ impl Volumes {
                     page.damaged = true;
                     continue;
                 }
+                Err(error) => return Err(error),
             };
             for (offset, bytes) in rows {
                 if !page.extend(offset, bytes) {
@@ -43,14 +44,19 @@ impl Volumes {
             }
         }
         page.bytes.truncate(bytes_max);
+        // A volume that cannot be read need not have had anything of this terminal.
+        page.damaged &= page.bytes.is_empty() || page.offset > from;
         Ok(page)
     }
 
-    /// How many bytes of a terminal are stored: the offset after the last one.
+    /// How many bytes of a terminal are stored: the offset after the last one that can be read.
     pub(super) fn output_end(&self, terminal: TerminalId) -> Result<u64, StoreError> {
         for first in self.of_terminal(terminal)?.into_iter().rev() {
             let (from, to) = (rows::output(terminal, 0), rows::end_named(Tag::Output, terminal.as_bytes()));
-            let last = self.read(first, |volume| volume.last(&from, &to))?;
+            let last = match self.read(first, |volume| volume.last(&from, &to)) {
+                Err(StoreError::Damaged(_)) => continue,
+                other => other?,
+            };
             if let Some((key, value)) = last {
                 let offset = rows::trailing_number(&key).unwrap_or_default();
                 let length =

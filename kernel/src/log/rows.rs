@@ -2,7 +2,7 @@
 
 use ropewalk_protocol::codec::CodecError;
 use ropewalk_protocol::record::Receipt;
-use ropewalk_protocol::{CommandId, Seq, SessionId, TerminalId};
+use ropewalk_protocol::{CommandId, Seq, SessionId, Stream, TerminalId};
 
 /// What a key's first byte says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(super) enum Tag {
     Receipts = 3,
     /// Terminal + offset → bytes.
     Output = 4,
+    /// Session + agent or terminal of it, or zeros → the owning actor's state.
+    Snapshots = 5,
     /// In the index only: first seq of a sealed volume → its summary.
     Summary = 16,
     /// In the index only: session + first seq of a sealed volume → nothing.
@@ -77,6 +79,41 @@ pub(super) fn decode_receipt(value: &[u8]) -> Result<Receipt, CodecError> {
         return Err(CodecError::Malformed("the checksum is wrong".to_owned()));
     }
     Receipt::decode(record)
+}
+
+/// The session and the key of an actor's state; `None` for the machine, which has none.
+pub(super) fn snapshot(stream: Stream) -> Option<(SessionId, Vec<u8>)> {
+    let part = match &stream {
+        Stream::Machine => return None,
+        Stream::Session(_) => [0; 16],
+        Stream::Agent(_, agent) => *agent.as_bytes(),
+        Stream::Terminal(_, terminal) => *terminal.as_bytes(),
+    };
+    let session = stream.session()?;
+    let mut key = vec![Tag::Snapshots as u8];
+    key.extend_from_slice(session.as_bytes());
+    key.extend_from_slice(&part);
+    Some((session, key))
+}
+
+/// An actor's state as it is stored: `u32 LE crc | u64 LE seq | state`.
+pub(super) fn encode_snapshot(at: Seq, state: &[u8]) -> Vec<u8> {
+    let mut value = vec![0; 4];
+    value.extend_from_slice(&at.0.to_le_bytes());
+    value.extend_from_slice(state);
+    let crc = crc32fast::hash(&value[4..]);
+    value[..4].copy_from_slice(&crc.to_le_bytes());
+    value
+}
+
+/// An actor's state and the place it is of; `None` when it is damaged.
+pub(super) fn decode_snapshot(value: &[u8]) -> Option<(Seq, Vec<u8>)> {
+    let (crc, rest) = value.split_at_checked(4)?;
+    if crc32fast::hash(rest).to_le_bytes() != crc {
+        return None;
+    }
+    let (at, state) = rest.split_at_checked(8)?;
+    Some((Seq(u64::from_le_bytes(at.try_into().ok()?)), state.to_vec()))
 }
 
 /// The first key after all keys of this tag.

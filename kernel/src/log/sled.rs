@@ -74,7 +74,7 @@ impl Shelf for SledShelf {
     fn open(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError> {
         let path = self.path(first);
         if !path.is_dir() {
-            return Err(StoreError::Failed(format!("{} is not there", path.display())));
+            return Err(StoreError::Damaged(format!("{} is not there", path.display())));
         }
         Ok(Arc::new(SledVolume::open(&path, SEGMENT_BYTES)?))
     }
@@ -305,13 +305,18 @@ fn guarded<T>(what: &str, work: impl FnOnce() -> Result<T, StoreError>) -> Resul
 fn store_error(error: sled::Error) -> StoreError {
     match error {
         sled::Error::Io(io) => {
-            let text = io.to_string();
+            // sled wraps what the system said into an error of its own, so that only the words tell.
+            let (text, kind) = (io.to_string(), io.kind());
+            let cut = matches!(kind, std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData);
             match StoreError::from(io) {
                 StoreError::Failed(_) if text.contains("No space left") => StoreError::Full(text),
+                StoreError::Failed(_) if cut || text.contains("Input/output error") => StoreError::Damaged(text),
                 other => other,
             }
         }
-        sled::Error::Corruption { .. } => StoreError::Damaged(error.to_string()),
-        other => StoreError::Failed(other.to_string()),
+        sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) | sled::Error::Unsupported(_) => {
+            StoreError::Damaged(error.to_string())
+        }
+        other @ sled::Error::CollectionNotFound(_) => StoreError::Failed(other.to_string()),
     }
 }

@@ -29,6 +29,16 @@ pub enum StoreError {
     /// What is stored cannot be read.
     #[error("damaged: {0}")]
     Damaged(String),
+    /// What is asked for is, or may be, in a part of the log that cannot be read.
+    #[error("{what}: events {from} to {to} cannot be read")]
+    Unreadable {
+        /// What was to be read, in words.
+        what: String,
+        /// The first event that cannot be read.
+        from: Seq,
+        /// The last one.
+        to: Seq,
+    },
     /// Anything else.
     #[error("the disk failed: {0}")]
     Failed(String),
@@ -39,6 +49,7 @@ impl From<StoreError> for Rejection {
         let code = match &error {
             StoreError::Full(_) => Code::StorageFull,
             StoreError::TooLarge { .. } => Code::TooLarge,
+            StoreError::Unreadable { .. } => Code::Unreadable,
             StoreError::Locked(_) | StoreError::Closed | StoreError::Damaged(_) | StoreError::Failed(_) => {
                 Code::StorageFailed
             }

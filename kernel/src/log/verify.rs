@@ -49,9 +49,13 @@ impl Journal {
         for first in self.volumes().firsts() {
             check.found.volumes += 1;
             let end = self.volumes().end_of(first, check.found.head);
-            if let Err(error) = self.volumes().read(first, |volume| check.volume(volume, first, end)) {
-                check.damage("events", check.next.0.max(first.0), end.0, error.to_string());
-                check.hash = None;
+            match self.volumes().read(first, |volume| check.volume(volume, first, end)) {
+                Ok(()) => {}
+                Err(StoreError::Damaged(error)) => {
+                    check.damage("events", check.next.0, end.0.max(check.next.0), error);
+                    check.hash = None;
+                }
+                Err(error) => return Err(error),
             }
             check.next = check.next.max(end.next());
         }
@@ -91,6 +95,7 @@ impl Check<'_> {
         let sessions = self.events(volume, end)?;
         self.streams(volume, end, sessions)?;
         self.receipts(volume)?;
+        self.snapshots(volume)?;
         self.output(volume)
     }
 
@@ -99,7 +104,7 @@ impl Check<'_> {
         let mut sessions: BTreeMap<(SessionId, Seq), Vec<u16>> = BTreeMap::new();
         volume.scan(&[Tag::Events as u8], &rows::end(Tag::Events), &mut |key, value| {
             let first = Seq(rows::trailing_number(key).unwrap_or_default());
-            if first > self.found.head {
+            if first > end {
                 return ControlFlow::Break(());
             }
             if first > self.next {
@@ -176,6 +181,15 @@ impl Check<'_> {
                 // A receipt that was committed after the check began names a place beyond it.
                 Ok(_) => self.found.receipts += 1,
                 Err(error) => self.damage("receipts", 0, 0, error.to_string()),
+            }
+            ControlFlow::Continue(())
+        })
+    }
+
+    fn snapshots(&mut self, volume: &dyn Volume) -> Result<(), StoreError> {
+        volume.scan(&[Tag::Snapshots as u8], &rows::end(Tag::Snapshots), &mut |_, value| {
+            if rows::decode_snapshot(value).is_none() {
+                self.damage("snapshots", 0, 0, "an actor's state is damaged; it is made anew of its history");
             }
             ControlFlow::Continue(())
         })

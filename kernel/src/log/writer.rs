@@ -37,6 +37,10 @@ pub(super) enum Request {
         bytes: Vec<Bytes>,
         reply: Reply,
     },
+    /// An actor's state: nobody waits for it.
+    Snapshot {
+        row: Row,
+    },
     Stop {
         reply: oneshot::Sender<()>,
     },
@@ -81,6 +85,7 @@ struct Group {
     batches: Vec<(Batch, usize, Reply)>,
     output: Vec<(TerminalId, u64, Vec<Bytes>, Reply)>,
     output_bytes: usize,
+    snapshots: Vec<Row>,
 }
 
 impl Group {
@@ -89,10 +94,11 @@ impl Group {
             || self.batches.len() >= limits::COMMIT_EVENTS_MAX
             || self.record_bytes >= limits::CHUNK_RECORD_BYTES_MAX
             || self.output_bytes >= limits::COMMIT_OUTPUT_BYTES_MAX
+            || self.snapshots.len() >= limits::COMMIT_SNAPSHOTS_MAX
     }
 
     fn is_empty(&self) -> bool {
-        self.batches.is_empty() && self.output.is_empty()
+        self.batches.is_empty() && self.output.is_empty() && self.snapshots.is_empty()
     }
 
     fn has_room_for(&self, request: &Request) -> bool {
@@ -102,7 +108,7 @@ impl Group {
                     || (self.records.len() + records.len() <= limits::COMMIT_EVENTS_MAX
                         && self.record_bytes + stored_bytes(records) <= limits::CHUNK_RECORD_BYTES_MAX)
             }
-            Request::Output { .. } => true,
+            Request::Output { .. } | Request::Snapshot { .. } => true,
             Request::Stop { .. } => false,
         }
     }
@@ -119,6 +125,7 @@ impl Group {
                 self.output_bytes += bytes.iter().map(Bytes::len).sum::<usize>();
                 self.output.push((terminal, offset, bytes, reply));
             }
+            Request::Snapshot { row } => self.snapshots.push(row),
             Request::Stop { .. } => {}
         }
     }
@@ -237,6 +244,7 @@ impl Writer {
         for (terminal, offset, bytes, _) in &group.output {
             output_rows(*terminal, *offset, bytes, &mut rows);
         }
+        rows.extend(group.snapshots.iter().cloned());
         (chunk, rows)
     }
 
@@ -298,7 +306,15 @@ impl Writer {
         }
         self.degraded = Some(Instant::now());
         shelf.ballast(false);
-        self.shared.volumes.reopen_newest()?;
+        match self.shared.volumes.reopen_newest() {
+            Err(StoreError::Damaged(error)) => {
+                tracing::error!(error, "the newest volume cannot be opened again: another is begun");
+                let newest_command = lock(&self.shared.recent).newest_millis();
+                self.shared.volumes.set_aside_newest(Head { seq: self.head, hash: self.hash }, newest_command)?;
+                self.volume_bytes = 0;
+            }
+            other => other?,
+        }
         shelf.ballast(true);
         let (_, volume) = self.shared.volumes.newest();
         if let Some((last, hash)) = last_chunk(&*volume)?.filter(|(last, _)| *last > self.head) {

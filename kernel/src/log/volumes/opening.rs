@@ -1,0 +1,184 @@
+//! Opening the row of volumes, whatever state the last process left it in.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use ropewalk_protocol::{LogId, Seq, codec};
+use serde::{Deserialize, Serialize};
+
+use super::summary::{Summary, last_chunk};
+use super::{VolumeRow, Volumes};
+use crate::log::chunk::GENESIS;
+use crate::log::head::Head;
+use crate::log::rows;
+use crate::log::store::{Shelf, StoreError, Volume};
+
+const FORMAT: u16 = 1;
+
+/// What a volume says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::log) struct Meta {
+    format: u16,
+    log: LogId,
+    first: Seq,
+    /// The hash of the last chunk of the volume before.
+    pub(in crate::log) previous: [u8; 32],
+}
+
+/// The volume that is written, and those before it.
+struct Found {
+    newest: (Seq, Arc<dyn Volume>),
+    sealed: Vec<Seq>,
+    log: LogId,
+}
+
+impl Volumes {
+    /// Opens the row, or begins one for this log id. Where the newest volume cannot be read, a new one is begun behind the
+    /// last place that was acknowledged, and what the old one holds is a gap.
+    pub(in crate::log) fn open(
+        shelf: Arc<dyn Shelf>,
+        fresh: LogId,
+        acknowledged: Option<Head>,
+    ) -> Result<Self, StoreError> {
+        let Found { newest, sealed, log } = find_newest(&*shelf, fresh, acknowledged)?;
+        let index = shelf.index()?;
+        let until = newest.0;
+        let row = VolumeRow { newest, sealed: BTreeMap::new(), unread: BTreeSet::new(), open: VecDeque::new() };
+        let volumes = Self { shelf, index, log, row: Mutex::new(row) };
+        for (place, first) in sealed.iter().enumerate() {
+            let next = sealed.get(place + 1).copied().unwrap_or(until);
+            let mut summary = match volumes.summary_of(*first) {
+                Ok(summary) => summary,
+                Err(StoreError::Damaged(error)) => {
+                    tracing::error!(%first, %error, "a volume cannot be read; what it holds is a gap");
+                    volumes.suppose(*first, acknowledged, fresh.unix_millis())?
+                }
+                Err(error) => return Err(error),
+            };
+            // What lies behind that was never acknowledged: the volume was given up before it was shown to anyone.
+            summary.last = summary.last.min(next.previous());
+            volumes.insert(summary);
+        }
+        Ok(volumes)
+    }
+
+    /// What must be supposed of a volume that cannot be read: that it holds all it could. Its commands may be as young as
+    /// this time, in milliseconds.
+    pub(super) fn suppose(
+        &self,
+        first: Seq,
+        acknowledged: Option<Head>,
+        newest_command: Option<u64>,
+    ) -> Result<Summary, StoreError> {
+        let last = acknowledged.map_or(Seq(u64::MAX), |head| head.seq);
+        let hash = acknowledged.map_or(GENESIS, |head| head.hash);
+        let before = self.summaries().iter().rev().find_map(|summary| Some(summary.commands?.1));
+        let oldest = before.unwrap_or(0);
+        let commands = Some((oldest, newest_command.unwrap_or(oldest).max(oldest)));
+        let summary = match self.remembered(first)? {
+            Some(summary) => summary,
+            None => Summary { first, last, hash, commands, indexed: false },
+        };
+        self.remember_unread(&summary)?;
+        Ok(summary)
+    }
+}
+
+fn find_newest(shelf: &dyn Shelf, fresh: LogId, acknowledged: Option<Head>) -> Result<Found, StoreError> {
+    let mut sealed = shelf.volumes()?;
+    let mut unreadable: Vec<Seq> = Vec::new();
+    let mut log = None;
+    while let Some(first) = sealed.pop() {
+        let read = shelf.open(first).and_then(|volume| {
+            let meta = meta_of(shelf, &*volume, first, sealed.last().copied(), fresh)?;
+            // Where its end is must be readable too, or nothing can be put behind it.
+            last_chunk(&*volume)?;
+            Ok((volume, meta))
+        });
+        match read {
+            Ok((volume, Some(meta))) if unreadable.is_empty() => {
+                return Ok(Found { newest: (first, volume), sealed, log: meta.log });
+            }
+            Ok((_, Some(meta))) => {
+                log = Some(meta.log);
+                sealed.push(first);
+                break;
+            }
+            Ok((_, None)) => {}
+            Err(StoreError::Damaged(error)) => {
+                tracing::error!(%first, %error, "the newest volume cannot be read");
+                unreadable.push(first);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let log = log.unwrap_or(fresh);
+    let Some(newest) = unreadable.first() else {
+        return Ok(Found { newest: begin(shelf, Seq(1), log, GENESIS)?, sealed, log });
+    };
+    let Some(head) = acknowledged else {
+        return Err(StoreError::Damaged(format!(
+            "neither the newest volume, {newest}, nor HEAD can be read, so that nobody knows which places are taken"
+        )));
+    };
+    let newest = begin(shelf, head.seq.next().max(newest.next()), log, head.hash)?;
+    sealed.extend(unreadable.into_iter().rev());
+    Ok(Found { newest, sealed, log })
+}
+
+/// Makes a volume, behind the chunk with this hash.
+pub(super) fn begin(
+    shelf: &dyn Shelf,
+    first: Seq,
+    log: LogId,
+    previous: [u8; 32],
+) -> Result<(Seq, Arc<dyn Volume>), StoreError> {
+    let volume = shelf.create(first)?;
+    let meta = Meta { format: FORMAT, log, first, previous };
+    volume.commit(&[(rows::META.to_vec(), codec::encode(&meta))])?;
+    Ok((first, volume))
+}
+
+/// A volume's meta row. It is begun if it has none: a crash, or a full disk, came between making it and its first commit. If
+/// the volume before it was written on after that, this one is left alone.
+fn meta_of(
+    shelf: &dyn Shelf,
+    volume: &dyn Volume,
+    first: Seq,
+    before: Option<Seq>,
+    fresh: LogId,
+) -> Result<Option<Meta>, StoreError> {
+    if let Some(meta) = read_meta(volume)? {
+        return Ok(Some(meta));
+    }
+    let (log, previous) = match before {
+        None => (fresh, GENESIS),
+        Some(before) => {
+            let before = shelf.open(before)?;
+            let last = last_chunk(&*before)?;
+            if last.is_some_and(|(last, _)| last >= first) {
+                return Ok(None);
+            }
+            let Some(meta) = read_meta(&*before)? else {
+                return Ok(None);
+            };
+            (meta.log, last.map_or(meta.previous, |(_, hash)| hash))
+        }
+    };
+    let meta = Meta { format: FORMAT, log, first, previous };
+    volume.commit(&[(rows::META.to_vec(), codec::encode(&meta))])?;
+    Ok(Some(meta))
+}
+
+pub(in crate::log) fn read_meta(volume: &dyn Volume) -> Result<Option<Meta>, StoreError> {
+    let Some(value) = volume.get(rows::META)? else {
+        return Ok(None);
+    };
+    let meta: Meta =
+        codec::decode(&value).map_err(|error| StoreError::Damaged(format!("the volume's meta row: {error}")))?;
+    if meta.format != FORMAT {
+        let format = meta.format;
+        return Err(StoreError::Failed(format!("the volume has format {format}; this build reads {FORMAT}")));
+    }
+    Ok(Some(meta))
+}
