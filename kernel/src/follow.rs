@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::log::store::StoreError;
 use crate::log::{EventPage, Filter, Journal};
+use crate::offload;
 
 /// What a follower is given.
 #[derive(Debug)]
@@ -111,7 +112,7 @@ impl Follower {
 
     fn read_from_disk(&self, after: Seq) -> JoinHandle<Result<EventPage, StoreError>> {
         let (journal, filter, encodes) = (self.journal.clone(), self.filter, self.encodes);
-        tokio::task::spawn_blocking(move || {
+        offload::blocking(move || {
             let page = journal.page(filter, after)?;
             if encodes {
                 page.slices.iter().for_each(|slice| drop(slice.json()));

@@ -6,6 +6,7 @@ pub mod clock;
 mod follow;
 pub mod ids;
 pub mod log;
+pub mod offload;
 mod router;
 
 pub use follow::{Follower, Step};

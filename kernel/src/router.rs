@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::log::Journal;
+use crate::offload;
 
 /// What a command led to: the head once it was done, and what it made.
 pub type Answer = Result<(Seq, CommandResult), Rejection>;
@@ -132,7 +133,7 @@ impl<O: Owners> Shared<O> {
     async fn carry_out(&self, envelope: Envelope) -> Answer {
         if self.journal.may_know(envelope.id) {
             let (journal, id) = (self.journal.clone(), envelope.id);
-            let read = tokio::task::spawn_blocking(move || journal.receipt(id)).await;
+            let read = offload::blocking(move || journal.receipt(id)).await;
             let read = read.map_err(|error| Rejection::new(Code::Internal, format!("reading a receipt: {error}")))?;
             if let Some(receipt) = read? {
                 if receipt.digest != envelope.digest {

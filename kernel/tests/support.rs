@@ -4,13 +4,13 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ropewalk_kernel::log::store::{Row, Shelf, StoreError};
 use ropewalk_kernel::log::{
     Batch, Committed, EventPage, Filter, Gap, History, Journal, MemoryShelf, SledShelf, Verified,
 };
+use ropewalk_kernel::offload::Worker;
 use ropewalk_protocol::record::NewEvent;
 use ropewalk_protocol::{
     Cause, CommandId, CommandResult, Event, LogId, Rejection, Seq, SessionAnnotated, SessionId, Stream, TerminalId,
@@ -136,7 +136,7 @@ pub(crate) struct Log {
     pub(crate) journal: Journal,
     pub(crate) lost: Option<(Seq, Seq)>,
     pub(crate) observed: Arc<Mutex<Vec<Event>>>,
-    writer: JoinHandle<()>,
+    writer: Worker,
 }
 
 impl Log {

@@ -4,7 +4,6 @@ use std::cmp::Ordering;
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{self, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use ropewalk_protocol::record::{NewEvent, Receipt};
@@ -22,6 +21,7 @@ use super::store::{Shelf, StoreError};
 use super::tail::Tail;
 use super::volumes::{Volumes, newest_command_millis};
 use super::writer::{self, Request};
+use crate::offload::{self, Worker};
 
 /// What one actor appends at once: all of it or nothing.
 #[derive(Debug, Clone)]
@@ -72,7 +72,7 @@ pub struct Opened {
     /// Its handle.
     pub journal: Journal,
     /// Its writer; it ends once [`Journal::stop`] was called.
-    pub writer: JoinHandle<()>,
+    pub writer: Worker,
     /// Events that were acknowledged once and are not there any more.
     pub lost: Option<(Seq, Seq)>,
 }
@@ -294,7 +294,11 @@ impl Journal {
         if let Err(rejected) = self.requests.try_send(Request::Stop { reply }) {
             // A full queue is being worked off: a thread waits for its turn so that the caller need not.
             let (requests, request) = (self.requests.clone(), rejected.into_inner());
-            std::thread::spawn(move || drop(requests.blocking_send(request)));
+            if offload::is_simulated() {
+                tokio::spawn(async move { drop(requests.send(request).await) });
+            } else {
+                std::thread::spawn(move || drop(requests.blocking_send(request)));
+            }
         }
         answer
     }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use ropewalk_protocol::{Code, Rejection, Seq};
+use ropewalk_protocol::{Code, Rejection, Seq, limits};
 
 /// A key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
@@ -149,6 +149,11 @@ pub trait Shelf: Send + Sync + 'static {
     /// # Errors
     /// The disk failed.
     fn read_head(&self) -> Result<[Vec<u8>; 2], StoreError>;
+
+    /// How large a volume may grow before the next one is begun.
+    fn volume_bytes_max(&self) -> usize {
+        limits::VOLUME_BYTES_MAX
+    }
 
     /// How much there is and how much fits.
     fn usage(&self) -> Usage;

@@ -13,6 +13,7 @@ use ropewalk_protocol::{LogId, Seq, SessionId, TerminalId, limits};
 use super::head::Head;
 use super::rows::{self, Tag};
 use super::store::{Shelf, StoreError, Volume};
+use crate::offload;
 
 pub(super) use opening::read_meta;
 pub(super) use summary::{Summary, last_chunk, newest_command_millis};
@@ -121,7 +122,7 @@ impl Volumes {
                 Err(StoreError::Closed) => {
                     self.lock().open.retain(|(open, _)| *open != first);
                     if self.lock().newest.0 == first {
-                        std::thread::sleep(REOPEN_PAUSE);
+                        offload::wait(REOPEN_PAUSE);
                     }
                 }
                 other => return other,
@@ -188,12 +189,11 @@ impl Volumes {
             row.sealed.insert(first, summary);
             row.newest = next;
         }
-        let sealed = std::thread::Builder::new().name("sealer".to_owned()).spawn(move || {
+        offload::detached("sealer", move || {
             if let Err(error) = volume.seal() {
                 tracing::warn!(%error, %first, "a volume could not be sealed; it is read as it is");
             }
-        });
-        drop(sealed?);
+        })?;
         Ok(())
     }
 

@@ -4,15 +4,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use ropewalk_protocol::record::{NewEvent, Receipt};
 use ropewalk_protocol::{Code, Event, Rejection, Seq, SessionId, TerminalId, limits};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::chunk::Chunk;
 use super::head::Head;
@@ -20,6 +21,7 @@ use super::journal::{Batch, Committed, Observer, Shared, lock};
 use super::rows;
 use super::store::{Row, StoreError};
 use super::volumes::{last_chunk, newest_command_millis};
+use crate::offload::{self, Worker};
 
 pub(super) type Reply = oneshot::Sender<Result<Committed, Rejection>>;
 
@@ -56,10 +58,10 @@ pub(super) fn start(
     hash: [u8; 32],
     turn: u64,
     observer: Box<dyn Observer>,
-) -> io::Result<JoinHandle<()>> {
+) -> io::Result<Worker> {
     let volume_bytes = 0;
     let writer = Writer { shared, head, hash, observer, turn, volume_bytes, degraded: None };
-    thread::Builder::new().name("log-writer".to_owned()).spawn(move || writer.run(requests))
+    Worker::start("log-writer", (writer, requests), Writer::run, Writer::step)
 }
 
 struct Writer {
@@ -153,33 +155,65 @@ impl Drop for Closing {
 }
 
 impl Writer {
-    fn run(mut self, mut requests: mpsc::Receiver<Request>) {
+    fn run((mut writer, mut requests): (Self, mpsc::Receiver<Request>)) {
+        let _closed = Closing(writer.shared.clone());
         let mut left_over = None;
-        let _closed = Closing(self.shared.clone());
         while let Some(request) = left_over.take().or_else(|| requests.blocking_recv()) {
-            let request = match request {
-                Request::Stop { reply } => {
-                    let _ = reply.send(());
-                    return;
-                }
-                other => other,
-            };
-            let mut group = Group::default();
-            self.admit(&mut group, request);
-            while !group.is_full() {
-                let Ok(request) = requests.try_recv() else {
-                    break;
-                };
-                if !group.has_room_for(&request) {
-                    left_over = Some(request);
-                    break;
-                }
-                self.admit(&mut group, request);
-            }
-            if !group.is_empty() {
-                self.commit(group);
+            if writer.turn(request, &mut requests, &mut left_over).is_break() {
+                return;
             }
         }
+    }
+
+    /// The same in a simulation: what arrives during the pause is committed together, as during a commit.
+    async fn step((mut writer, mut requests): (Self, mpsc::Receiver<Request>)) {
+        let _closed = Closing(writer.shared.clone());
+        let mut left_over: Option<Request> = None;
+        loop {
+            let request = match left_over.take() {
+                Some(request) => request,
+                None => match requests.recv().await {
+                    Some(request) => request,
+                    None => return,
+                },
+            };
+            offload::pause().await;
+            if writer.turn(request, &mut requests, &mut left_over).is_break() {
+                return;
+            }
+        }
+    }
+
+    /// Commits one group: this request and what waits behind it, as far as it fits.
+    fn turn(
+        &mut self,
+        request: Request,
+        requests: &mut mpsc::Receiver<Request>,
+        left_over: &mut Option<Request>,
+    ) -> ControlFlow<()> {
+        let request = match request {
+            Request::Stop { reply } => {
+                let _ = reply.send(());
+                return ControlFlow::Break(());
+            }
+            other => other,
+        };
+        let mut group = Group::default();
+        self.admit(&mut group, request);
+        while !group.is_full() {
+            let Ok(request) = requests.try_recv() else {
+                break;
+            };
+            if !group.has_room_for(&request) {
+                *left_over = Some(request);
+                break;
+            }
+            self.admit(&mut group, request);
+        }
+        if !group.is_empty() {
+            self.commit(group);
+        }
+        ControlFlow::Continue(())
     }
 
     /// Refuses what was decided on a state that never came to be.
@@ -210,7 +244,7 @@ impl Writer {
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.batches.fetch_add(group.batches.len() as u64, Ordering::Relaxed);
         self.finish(group, chunk);
-        if self.volume_bytes >= limits::VOLUME_BYTES_MAX {
+        if self.volume_bytes >= self.shared.volumes.shelf().volume_bytes_max() {
             self.rotate();
         }
     }
