@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix::prelude::SendError;
 use actix::{Actor, Addr, ArbiterHandle};
 use ropewalk_kernel::clock::Clock;
 use ropewalk_kernel::ids::Ids;
 use ropewalk_kernel::log::{Batch, Journal};
-use ropewalk_kernel::{Answer, Envelope, Owners};
+use ropewalk_kernel::{Answer, Envelope, Owners, offload};
 use ropewalk_protocol::{Code, Command, EventBody, Program, Rejection, SessionId, Size, Stream, Timestamp, limits};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::core::{AnyCore, Input, Launch};
 use crate::hands::Hands;
@@ -141,7 +142,7 @@ impl Directory {
             // The epoch first: a failed append while the history is read makes the state too old to append with.
             let epoch = directory.0.journal.epoch();
             let journal = directory.0.journal.clone();
-            let read = tokio::task::spawn_blocking(move || waking::read(&journal, stream));
+            let read = offload::blocking(move || waking::read(&journal, stream));
             let core = read.await.unwrap_or_else(|error| Err(Rejection::new(Code::Internal, error.to_string())));
             match core {
                 Ok(core) => directory.start(stream, core, epoch),
@@ -168,11 +169,11 @@ impl Directory {
     /// Reads the actor's state from the log once more, so that what was kept of it does not lag far behind.
     pub(crate) fn refresh(&self, stream: Stream) {
         let journal = self.0.journal.clone();
-        tokio::task::spawn_blocking(move || {
+        drop(offload::blocking(move || {
             if let Err(rejection) = waking::read(&journal, stream) {
                 tracing::warn!(%stream, %rejection, "an actor's history cannot be read");
             }
-        });
+        }));
     }
 
     fn start(&self, stream: Stream, core: AnyCore, epoch: u64) {
@@ -347,10 +348,14 @@ impl Actors {
 }
 
 async fn check_directories(workspace: Option<&String>, program: Option<&Program>) -> Result<(), Rejection> {
-    for directory in workspace.into_iter().chain(program.map(|program| &program.directory)) {
-        if !tokio::fs::metadata(directory).await.is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(Rejection::new(Code::WorkspaceMissing, format!("{directory} is not a directory")));
-        }
+    let directories = workspace.into_iter().chain(program.map(|program| &program.directory)).cloned();
+    let directories: Vec<String> = directories.collect();
+    let looked = offload::blocking(move || {
+        let missing = |path: &String| !std::fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
+        directories.into_iter().find(missing)
+    });
+    match looked.await.map_err(|error| Rejection::new(Code::Internal, error.to_string()))? {
+        Some(missing) => Err(Rejection::new(Code::WorkspaceMissing, format!("{missing} is not a directory"))),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ropewalk_kernel::log::Journal;
 use ropewalk_protocol::holder::{Ends, Exit, FromHolder, HeldRun, Spawn};
@@ -11,6 +11,7 @@ use ropewalk_protocol::{
     AgentId, ClientId, Code, Program, Rejection, RunId, RunOutcome, SessionId, Size, Stream, TerminalId, limits,
 };
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::core::{Effect, Input};
 use crate::directory::Directory;
@@ -45,7 +46,8 @@ struct Inner {
     link: Link,
     lanes: Lanes,
     directory: Arc<OnceLock<Directory>>,
-    places: Mutex<HashMap<RunId, Place>>,
+    /// In order, so that what is done for each is done in the same order in every run.
+    places: Mutex<BTreeMap<RunId, Place>>,
     /// How many runs are not settled; moves whenever one is.
     unsettled: watch::Sender<usize>,
     /// The holder was told to leave: no other one is started.
@@ -89,7 +91,7 @@ impl Hands {
         self.0.directory.get().expect("the directory connects its hands when it is made")
     }
 
-    fn places(&self) -> MutexGuard<'_, HashMap<RunId, Place>> {
+    fn places(&self) -> MutexGuard<'_, BTreeMap<RunId, Place>> {
         self.0.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

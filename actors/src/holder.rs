@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use ropewalk_protocol::holder::{FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToHolder};
 use ropewalk_protocol::{ClientId, Code, Rejection, RunId, Size, TerminalId, codec, limits};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 
 /// Frames that wait to be written to the holder. Each is an answer to somebody who waits, or an acknowledgement.
@@ -27,13 +26,8 @@ const WRITE_TOGETHER_BYTES: usize = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum HolderError {
     /// It cannot be started or reached.
-    #[error("the holder cannot be reached at {path}: {source}")]
-    Unreachable {
-        /// Its socket.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    #[error("the holder cannot be reached: {0}")]
+    Unreachable(io::Error),
     /// It speaks another version.
     #[error("the holder speaks version {theirs} of its protocol, this daemon {HOLDER_PROTOCOL}")]
     Version {
@@ -57,13 +51,18 @@ pub struct Welcome {
 /// Starts a holder; ready once it listens.
 pub type Launch = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = io::Result<()>> + Send>> + Send + Sync>;
 
+/// What the holder says, and what it is told.
+pub type Line = (Box<dyn AsyncRead + Send + Unpin>, Box<dyn AsyncWrite + Send + Unpin>);
+
+/// Makes a line to a holder, starting one if there is none.
+pub type Dial = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = io::Result<Line>> + Send>> + Send + Sync>;
+
 /// The line. Clones share it.
 #[derive(Clone)]
 pub struct Link(Arc<Inner>);
 
 struct Inner {
-    socket: PathBuf,
-    launch: Launch,
+    dial: Dial,
     state: Mutex<State>,
 }
 
@@ -77,12 +76,17 @@ struct State {
 }
 
 /// The reading end of a line that was just made.
-pub(crate) struct Incoming(BufReader<OwnedReadHalf>);
+pub(crate) struct Incoming(BufReader<Box<dyn AsyncRead + Send + Unpin>>);
 
 impl Link {
     /// A line to the holder behind this socket; not connected yet.
     pub fn new(socket: PathBuf, launch: Launch) -> Self {
-        Self(Arc::new(Inner { socket, launch, state: Mutex::default() }))
+        Self::over(Arc::new(move || Box::pin(dial_unix(socket.clone(), launch.clone()))))
+    }
+
+    /// A line that is made like this; not connected yet.
+    pub fn over(dial: Dial) -> Self {
+        Self(Arc::new(Inner { dial, state: Mutex::default() }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -96,18 +100,12 @@ impl Link {
 
     /// Connects, starting the holder if none listens.
     pub(crate) async fn connect(&self) -> Result<(Welcome, Incoming), HolderError> {
-        let unreachable = |source| HolderError::Unreachable { path: self.0.socket.clone(), source };
-        let stream = match UnixStream::connect(&self.0.socket).await {
-            Ok(stream) => stream,
-            Err(_) => {
-                (self.0.launch)().await.map_err(unreachable)?;
-                UnixStream::connect(&self.0.socket).await.map_err(unreachable)?
-            }
-        };
-        let (read, mut write) = stream.into_split();
-        write.write_all(&frame(&ToHolder::Hello { protocol: HOLDER_PROTOCOL })).await.map_err(unreachable)?;
+        let (read, mut write) = (self.0.dial)().await.map_err(HolderError::Unreachable)?;
+        let hello = frame(&ToHolder::Hello { protocol: HOLDER_PROTOCOL });
+        write.write_all(&hello).await.map_err(HolderError::Unreachable)?;
         let mut incoming = Incoming(BufReader::with_capacity(WRITE_TOGETHER_BYTES, read));
-        let FromHolder::Welcome { protocol, pid, runs } = incoming.next().await.map_err(unreachable)? else {
+        let FromHolder::Welcome { protocol, pid, runs } = incoming.next().await.map_err(HolderError::Unreachable)?
+        else {
             return Err(HolderError::NoWelcome);
         };
         if protocol != HOLDER_PROTOCOL {
@@ -245,6 +243,20 @@ impl Incoming {
     }
 }
 
+/// Connects to the holder behind this socket, starting it if none listens.
+async fn dial_unix(socket: PathBuf, launch: Launch) -> io::Result<Line> {
+    let unreachable = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", socket.display()));
+    let stream = match UnixStream::connect(&socket).await {
+        Ok(stream) => stream,
+        Err(_) => {
+            launch().await.map_err(unreachable)?;
+            UnixStream::connect(&socket).await.map_err(unreachable)?
+        }
+    };
+    let (read, write) = stream.into_split();
+    Ok((Box::new(read), Box::new(write)))
+}
+
 fn frame(message: &ToHolder) -> Vec<u8> {
     let mut bytes = vec![0; 4];
     codec::encode_into(message, &mut bytes);
@@ -253,7 +265,7 @@ fn frame(message: &ToHolder) -> Vec<u8> {
     bytes
 }
 
-async fn write_frames(mut write: OwnedWriteHalf, mut frames: mpsc::Receiver<ToHolder>) {
+async fn write_frames(mut write: Box<dyn AsyncWrite + Send + Unpin>, mut frames: mpsc::Receiver<ToHolder>) {
     while let Some(message) = frames.recv().await {
         let mut bytes = frame(&message);
         while bytes.len() < WRITE_TOGETHER_BYTES

@@ -20,7 +20,7 @@ mod waking;
 
 pub use directory::Directory;
 pub use hands::{Hands, HolderLine};
-pub use holder::{HolderError, Launch, Link, Welcome as HolderWelcome};
+pub use holder::{Dial as HolderDial, HolderError, Launch, Line, Link, Welcome as HolderWelcome};
 pub use lanes::{InputDone, Lane, LaneRead, Lanes, OutputSink, Presence};
 pub use machine::Machine;
 pub use names::Names;

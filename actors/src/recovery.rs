@@ -1,6 +1,7 @@
 //! Recovery: what the log says is open, held against what the holder holds.
 
 use ropewalk_kernel::log::Journal;
+use ropewalk_kernel::offload;
 use ropewalk_protocol::{AgentId, Rejection, RunId, SessionId, Size, Stream, TerminalId};
 
 use crate::core::Input;
@@ -44,7 +45,7 @@ pub async fn recover(
 ) -> Result<(), Rejection> {
     for open in &open {
         let (reader, terminal) = (journal.clone(), open.terminal);
-        let stored = tokio::task::spawn_blocking(move || reader.output_end(terminal)).await;
+        let stored = offload::blocking(move || reader.output_end(terminal)).await;
         let stored = stored.map_err(|error| Rejection::new(ropewalk_protocol::Code::Internal, error.to_string()))??;
         let OpenRun { session, agent, terminal, size, run_settled, terminal_settled, .. } = *open;
         hands.hold(open.run, Place { session, agent, terminal, run_settled, terminal_settled, reaped: false });

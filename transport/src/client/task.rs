@@ -1,6 +1,6 @@
 //! The client's one task: it owns the connection, whichever it is just now, and what must be asked for again after a cut.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -23,9 +23,9 @@ pub(super) struct Task {
     options: Options,
     welcomes: watch::Sender<Welcome>,
     pub(super) pending: Pending,
-    pub(super) subscriptions: HashMap<u64, (SubscriptionCursor, mpsc::Sender<SubscriptionItem>)>,
+    pub(super) subscriptions: BTreeMap<u64, (SubscriptionCursor, mpsc::Sender<SubscriptionItem>)>,
     next_subscription: u64,
-    pub(super) attachments: HashMap<TerminalId, (AttachmentCursor, mpsc::Sender<AttachmentItem>)>,
+    pub(super) attachments: BTreeMap<TerminalId, (AttachmentCursor, mpsc::Sender<AttachmentItem>)>,
     heard: Instant,
 }
 
@@ -44,9 +44,9 @@ impl Task {
             options,
             welcomes,
             pending: Pending::default(),
-            subscriptions: HashMap::new(),
+            subscriptions: BTreeMap::new(),
             next_subscription: 1,
-            attachments: HashMap::new(),
+            attachments: BTreeMap::new(),
             heard: Instant::now(),
         }
     }
@@ -90,6 +90,7 @@ impl Task {
                 }
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(pause) => {}
                 // What is called meanwhile waits in the queue; only a dropped client is noticed.
                 () = closed_and_empty(calls) => return Ok(None),
@@ -100,10 +101,10 @@ impl Task {
 
     async fn fail(&mut self, rejection: &Rejection) {
         self.pending.fail(rejection);
-        for (_, (_, items)) in self.subscriptions.drain() {
+        for (_, (_, items)) in std::mem::take(&mut self.subscriptions) {
             items.send(SubscriptionItem::Failed(rejection.clone())).await.ok();
         }
-        for (_, (_, items)) in self.attachments.drain() {
+        for (_, (_, items)) in std::mem::take(&mut self.attachments) {
             items.send(AttachmentItem::Failed(rejection.clone())).await.ok();
         }
     }

@@ -31,8 +31,8 @@ pub type Handed = (Box<dyn Stream>, String);
 
 /// All the places connections come from.
 pub struct Incoming {
-    tcp: TcpListener,
-    unix: UnixListener,
+    tcp: Option<TcpListener>,
+    unix: Option<UnixListener>,
     handed: mpsc::Receiver<Handed>,
 }
 
@@ -43,18 +43,25 @@ impl Incoming {
     /// Connections from these listeners, and from whoever uses the sender.
     pub fn new(tcp: TcpListener, unix: UnixListener) -> (Self, mpsc::Sender<Handed>) {
         let (sender, handed) = mpsc::channel(HANDED_MAX);
-        (Self { tcp, unix, handed }, sender)
+        (Self { tcp: Some(tcp), unix: Some(unix), handed }, sender)
+    }
+
+    /// Connections from whoever uses the sender, and from nowhere else.
+    pub fn handed_only() -> (Self, mpsc::Sender<Handed>) {
+        let (sender, handed) = mpsc::channel(HANDED_MAX);
+        (Self { tcp: None, unix: None, handed }, sender)
     }
 
     async fn accept_one(&mut self) -> io::Result<Option<(Accepted, Peer)>> {
         tokio::select! {
-            accepted = self.tcp.accept() => {
+            Some((stream, from)) = self.handed.recv() => Ok(Some((Accepted(stream), Peer::Handed(from)))),
+            accepted = accepted(self.tcp.as_ref(), TcpListener::accept) => {
                 let (stream, _) = accepted?;
                 // A keystroke must not wait for the acknowledgement of the one before it.
                 stream.set_nodelay(true)?;
                 Ok(Some((Accepted(Box::new(stream)), Peer::Loopback)))
             }
-            accepted = self.unix.accept() => {
+            accepted = accepted(self.unix.as_ref(), UnixListener::accept) => {
                 let (stream, _) = accepted?;
                 let owner = stream.peer_cred()?.uid();
                 if owner != rustix::process::geteuid().as_raw() {
@@ -63,8 +70,18 @@ impl Incoming {
                 }
                 Ok(Some((Accepted(Box::new(stream)), Peer::Local)))
             }
-            Some((stream, from)) = self.handed.recv() => Ok(Some((Accepted(stream), Peer::Handed(from)))),
         }
+    }
+}
+
+/// The next connection of a listener; of none, none ever.
+async fn accepted<'a, L, T>(
+    listener: Option<&'a L>,
+    accept: impl AsyncFnOnce(&'a L) -> io::Result<T>,
+) -> io::Result<T> {
+    match listener {
+        Some(listener) => accept(listener).await,
+        None => std::future::pending().await,
     }
 }
 

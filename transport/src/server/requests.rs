@@ -1,6 +1,6 @@
 //! Requests: decoded, checked, carried out, answered. A connection's subscriptions and attachments live here.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::ws::Message;
@@ -43,9 +43,9 @@ pub(super) struct Requests<B: Backend> {
     authenticated: bool,
     outgoing: Outgoing,
     client: Option<Client>,
-    subscriptions: HashMap<u64, AbortHandle>,
+    subscriptions: BTreeMap<u64, AbortHandle>,
     next_subscription: u64,
-    attachments: HashMap<TerminalId, Attachment>,
+    attachments: BTreeMap<TerminalId, Attachment>,
     in_flight: Arc<Semaphore>,
     /// Pumps and answers: they end with the connection.
     tasks: JoinSet<()>,
@@ -59,9 +59,9 @@ impl<B: Backend> Requests<B> {
             authenticated,
             outgoing,
             client: None,
-            subscriptions: HashMap::new(),
+            subscriptions: BTreeMap::new(),
             next_subscription: 1,
-            attachments: HashMap::new(),
+            attachments: BTreeMap::new(),
             in_flight: Arc::new(Semaphore::new(limits::REQUESTS_IN_FLIGHT_MAX)),
             tasks: JoinSet::new(),
         }

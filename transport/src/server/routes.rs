@@ -41,6 +41,7 @@ pub async fn serve<B: Backend>(
         .with_state(shared);
     let service = app.into_make_service_with_connect_info::<Peer>();
     tokio::select! {
+        biased;
         served = axum::serve(incoming, service).into_future() => served,
         () = stop => Ok(()),
     }
