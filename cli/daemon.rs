@@ -3,6 +3,7 @@
 mod attachments;
 mod backend;
 mod checkpoints;
+mod compose;
 pub(crate) mod discovery;
 mod metrics;
 mod queries;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ropewalk_actors::{Lane, LaneRead, Presence};
 use ropewalk_kernel::log::Journal;
+use ropewalk_kernel::offload;
 use ropewalk_protocol::{AttachParams, Attached, Code, GapReason, Rejection, Size, TerminalId, limits};
 use ropewalk_transport::{ByteSource, ByteStep};
 use tokio::sync::watch;
@@ -80,7 +81,7 @@ impl Daemon {
 
     async fn stored_end(&self, terminal: TerminalId) -> Result<u64, Rejection> {
         let journal = self.journal.clone();
-        let end = tokio::task::spawn_blocking(move || journal.output_end(terminal)).await;
+        let end = offload::blocking(move || journal.output_end(terminal)).await;
         Ok(end.map_err(|error| Rejection::new(Code::Internal, error.to_string()))??)
     }
 }
@@ -98,7 +99,7 @@ impl Attachment {
 
     async fn stored(&mut self, bytes_max: usize) -> Result<ByteStep, Rejection> {
         let (journal, terminal, at) = (self.journal.clone(), self.terminal, self.at);
-        let page = tokio::task::spawn_blocking(move || journal.output(terminal, at, bytes_max)).await;
+        let page = offload::blocking(move || journal.output(terminal, at, bytes_max)).await;
         let page = page.map_err(|error| Rejection::new(Code::Internal, error.to_string()))??;
         if page.bytes.is_empty() {
             // Nothing readable follows: what the terminal had there is damaged.

@@ -39,6 +39,8 @@ pub(super) enum Stop {
 #[derive(Clone)]
 pub(super) struct Daemon {
     pub(super) machine: MachineId,
+    /// The process id that is told.
+    pub(super) pid: u32,
     pub(super) journal: Journal,
     pub(super) router: Router<Directory>,
     pub(super) directory: Directory,
@@ -59,7 +61,7 @@ impl Daemon {
         DaemonInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             build: build(),
-            pid: std::process::id(),
+            pid: self.pid,
             holder_pid: self.hands.link().pid(),
         }
     }
@@ -131,7 +133,7 @@ impl Backend for Daemon {
 
     async fn stop(&self, all: bool) -> Result<Stopped, Rejection> {
         let running = self.running();
-        let pid = std::process::id();
+        let pid = self.pid;
         if !all {
             self.stop.send_replace(Stop::Daemon);
             return Ok(Stopped { pid, ended: Vec::new(), running });

@@ -1,6 +1,7 @@
 //! Questions, answered from projections, screens and the log. None touches an actor.
 
 use ropewalk_kernel::log::Filter;
+use ropewalk_kernel::offload;
 use ropewalk_projections::{Projections, timeline};
 use ropewalk_protocol::{
     Code, Event, Query, QueryAnswer, QueryResult, Rejection, Seq, SessionId, TerminalId, VerifyReport, limits,
@@ -54,7 +55,7 @@ async fn blocking(
     read: impl FnOnce(&Daemon) -> Result<QueryAnswer, Rejection> + Send + 'static,
 ) -> Result<QueryAnswer, Rejection> {
     let daemon = daemon.clone();
-    let read = tokio::task::spawn_blocking(move || read(&daemon)).await;
+    let read = offload::blocking(move || read(&daemon)).await;
     read.map_err(|error| Rejection::new(Code::Internal, format!("a query failed: {error}")))?
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A screen that is not in memory is drawn anew from its checkpoint and the log; nothing here matters once it is gone.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 use ropewalk_actors::OutputSink;
 use ropewalk_kernel::log::Journal;
+use ropewalk_kernel::offload::{self, Worker};
 use ropewalk_projections::Projections;
 use ropewalk_projections::screen::Screen;
 use ropewalk_protocol::{Code, Rejection, Size, TerminalId, limits};
@@ -65,10 +66,10 @@ impl Screens {
             projections,
             checkpoints,
             queued: queued.clone(),
-            open: HashMap::new(),
+            open: BTreeMap::new(),
             closed: Vec::new(),
         };
-        std::thread::Builder::new().name("screens".to_owned()).spawn(move || painter.run(queue))?;
+        drop(Worker::start("screens", (painter, queue), Painter::run, Painter::step)?);
         Ok(Self { messages, queued })
     }
 
@@ -138,7 +139,7 @@ struct Painter {
     projections: Arc<RwLock<Projections>>,
     checkpoints: Checkpoints,
     queued: Arc<Queued>,
-    open: HashMap<TerminalId, Open>,
+    open: BTreeMap<TerminalId, Open>,
     /// The one asked for last at the end.
     closed: Vec<(TerminalId, Screen)>,
 }
@@ -149,33 +150,44 @@ struct Open {
 }
 
 impl Painter {
-    fn run(mut self, mut queue: mpsc::Receiver<Message>) {
+    fn run((mut painter, mut queue): (Self, mpsc::Receiver<Message>)) {
         while let Some(message) = queue.blocking_recv() {
-            match message {
-                Message::Output(terminal, offset, bytes) => {
-                    self.output(terminal, offset, &bytes);
-                    self.queued.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
-                    self.queued.freed.notify_one();
+            painter.take(message);
+        }
+    }
+
+    async fn step((mut painter, mut queue): (Self, mpsc::Receiver<Message>)) {
+        while let Some(message) = queue.recv().await {
+            offload::pause().await;
+            painter.take(message);
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Output(terminal, offset, bytes) => {
+                self.output(terminal, offset, &bytes);
+                self.queued.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
+                self.queued.freed.notify_one();
+            }
+            Message::Resized(terminal, offset, size) => {
+                if let Some(open) = self.open_at(terminal, offset) {
+                    open.screen.resize(size);
                 }
-                Message::Resized(terminal, offset, size) => {
-                    if let Some(open) = self.open_at(terminal, offset) {
-                        open.screen.resize(size);
-                    }
+            }
+            Message::Closed(terminal) => {
+                if let Some(Open { screen, .. }) = self.open.remove(&terminal) {
+                    self.checkpoints.keep_screen(terminal, &screen);
+                    self.remember(terminal, screen);
                 }
-                Message::Closed(terminal) => {
-                    if let Some(Open { screen, .. }) = self.open.remove(&terminal) {
-                        self.checkpoints.keep_screen(terminal, &screen);
-                        self.remember(terminal, screen);
-                    }
+            }
+            Message::Ask(terminal, answer) => answer(self.find(terminal)),
+            Message::Keep(reply) => {
+                for (terminal, open) in &mut self.open {
+                    self.checkpoints.keep_screen(*terminal, &open.screen);
+                    open.kept_at = open.screen.offset();
                 }
-                Message::Ask(terminal, answer) => answer(self.find(terminal)),
-                Message::Keep(reply) => {
-                    for (terminal, open) in &mut self.open {
-                        self.checkpoints.keep_screen(*terminal, &open.screen);
-                        open.kept_at = open.screen.offset();
-                    }
-                    let _ = reply.send(());
-                }
+                let _ = reply.send(());
             }
         }
     }
