@@ -229,7 +229,7 @@ impl Volume for SledVolume {
 }
 
 fn open_db(path: &Path, segment_bytes: usize) -> Result<Open, StoreError> {
-    let fresh = !path.join("db").exists();
+    let fresh = remove_torn_conf(path)? || !path.join("db").exists();
     remove_unfinished_snapshots(path)?;
     let config = sled::Config::new()
         .path(path)
@@ -264,6 +264,21 @@ fn open_db(path: &Path, segment_bytes: usize) -> Result<Open, StoreError> {
 
 fn is_locked(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::WouldBlock || error.to_string().contains("could not acquire lock")
+}
+
+/// sled writes `conf` in two writes, and a crash between them leaves one that never opens again. All it says are the options
+/// that every open passes, so one whose checksum is wrong is written anew; whether there was one.
+fn remove_torn_conf(path: &Path) -> Result<bool, StoreError> {
+    let conf = path.join("conf");
+    let Ok(bytes) = fs::read(&conf) else {
+        return Ok(false);
+    };
+    let whole = bytes.split_last_chunk().is_some_and(|(options, crc)| crc32fast::hash(options).to_le_bytes() == *crc);
+    if !whole {
+        tracing::warn!(file = %conf.display(), "a database's options are torn or damaged: they are written anew");
+        fs::remove_file(&conf)?;
+    }
+    Ok(!whole)
 }
 
 fn remove_unfinished_snapshots(path: &Path) -> Result<(), StoreError> {
