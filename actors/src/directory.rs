@@ -148,6 +148,7 @@ impl Directory {
                 Ok(core) => directory.start(stream, core, epoch),
                 Err(rejection) => {
                     tracing::error!(%stream, %rejection, "an actor could not be woken");
+                    let rejection = directory.why_not(epoch, rejection);
                     let entry = directory.lock().entries.remove(&stream);
                     if let Some(Entry::Waking(queue)) = entry {
                         queue.into_iter().for_each(|message| message.refuse(rejection.clone()));
@@ -174,6 +175,17 @@ impl Directory {
                 tracing::warn!(%stream, %rejection, "an actor's history cannot be read");
             }
         }));
+    }
+
+    /// Why an actor could not be woken. While appends fail reads of the volume may fail with them, and only an append opens
+    /// it again: since actors that cannot be woken append nothing, one without events is made here.
+    fn why_not(&self, epoch: u64, rejection: Rejection) -> Rejection {
+        let journal = &self.0.journal;
+        let Some(error) = journal.degraded() else {
+            return rejection;
+        };
+        drop(journal.append(Batch { epoch, events: Vec::new(), receipt: None }));
+        Rejection::from(error).at(journal.head())
     }
 
     fn start(&self, stream: Stream, core: AnyCore, epoch: u64) {
