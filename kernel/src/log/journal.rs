@@ -373,10 +373,22 @@ impl Journal {
         if after >= head {
             return Ok(EventPage { to: after, ..EventPage::default() });
         }
-        match filter {
+        let page = match filter {
             Filter::All => self.shared.volumes.page_all(after, head, limits::PAGE_BYTES_MAX),
             Filter::Session(session) => self.shared.volumes.page_session(session, after, head, limits::PAGE_BYTES_MAX),
+        };
+        // While appends fail reads of the disk may fail with them: memory has the newest events all the same.
+        let is_whole = page.as_ref().is_ok_and(|page| page.gaps.is_empty());
+        match self.recent_page(filter, after).filter(|_| !is_whole && self.degraded().is_some()) {
+            Some(page) => Ok(page),
+            None => self.believe(is_whole).and(page),
         }
+    }
+
+    /// While appends fail, reads of the newest volume may fail with them: what is not found then may well be there, and
+    /// must not be called damaged.
+    pub(super) fn believe(&self, is_whole: bool) -> Result<(), StoreError> {
+        self.degraded().filter(|_| !is_whole).map_or(Ok(()), Err)
     }
 
     /// Shows all that happened in one session after this place, in order, and what of it cannot be read; returns the place up

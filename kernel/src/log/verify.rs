@@ -59,6 +59,7 @@ impl Journal {
             }
             check.next = check.next.max(end.next());
         }
+        self.believe(check.found.damage.is_empty())?;
         check.found.chain = check.hash.unwrap_or(GENESIS);
         Ok(check.found)
     }
