@@ -6,6 +6,7 @@ mod attach;
 mod commands;
 mod crash;
 mod daemon;
+mod faults;
 mod harness;
 mod resume;
 mod security;

@@ -1,0 +1,153 @@
+//! A disk that refuses: full, over its quota, broken, or after half a write. Nothing is promised, everything is served,
+//! and appends come back by themselves.
+
+use std::time::Instant;
+
+use ropewalk_protocol::{Code, Command as Change, Event, EventBody, Query, QueryResult, Rejection, Seq, SessionId};
+use ropewalk_transport::client::Client;
+
+use super::shim::{EDQUOT, EIO, ENOSPC, Shim, op};
+use crate::harness::{Home, PATIENCE, all_events, annotate, block_on, create, mint, verify};
+
+/// Where it hurts: a name, the operations, and what is in the paths.
+const PLACES: &[(&str, u64, [&str; 2])] = &[
+    ("the log's writes", op::WRITE, ["/data/log/v-", "/db"]),
+    ("the log's syncs", op::SYNC, ["/data/log/v-", "/db"]),
+    ("the log's sync_file_range", op::RANGE, ["/data/log/v-", "/db"]),
+    ("HEAD", op::WRITE, ["/data/log/HEAD", ""]),
+    ("the index", op::ALL, ["/data/log/index", ""]),
+    ("snapshots, while a volume is opened again", op::ALL, ["/data/log/v-", "/snap"]),
+    ("checkpoints", op::ALL, ["/data/checkpoints", ""]),
+    ("all that is written", op::WRITE, ["/", ""]),
+    ("everything", op::ALL, ["/", ""]),
+];
+
+const ERRORS: &[(&str, u64, bool, Code)] = &[
+    ("full", ENOSPC, false, Code::StorageFull),
+    ("full after half a write", ENOSPC, true, Code::StorageFull),
+    ("over the quota", EDQUOT, false, Code::StorageFull),
+    ("broken", EIO, false, Code::StorageFailed),
+];
+
+async fn degraded(client: &Client) -> Option<String> {
+    match client.query(Query::LogStats {}).await.unwrap().result {
+        QueryResult::LogStats { stats } => stats.degraded,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn remark(session: SessionId, text: &str) -> Change {
+    Change::SessionAnnotate { session, text: text.to_owned() }
+}
+
+fn remarks(events: &[Event]) -> Vec<(Seq, &str)> {
+    let mut found = Vec::new();
+    for event in events {
+        if let EventBody::SessionAnnotated(it) = &event.body {
+            found.push((event.seq, it.text.as_str()));
+        }
+    }
+    found
+}
+
+/// Sends remarks until one is refused; the refusal. Those that were stored are added to `kept`.
+async fn refused(client: &Client, session: SessionId, kept: &mut Vec<(Seq, String)>, what: &str) -> Option<Rejection> {
+    for number in 0..8 {
+        let text = format!("{what} {number}");
+        match client.command(mint(), remark(session, &text)).await {
+            Ok(answer) => kept.push((answer.seq, text)),
+            Err(rejection) => return Some(rejection),
+        }
+    }
+    None
+}
+
+/// One error at one place, and what must hold while it lasts and after it.
+async fn attack(
+    shim: &Shim,
+    client: &Client,
+    session: SessionId,
+    kept: &mut Vec<(Seq, String)>,
+    (place, ops, with): (&str, u64, [&str; 2]),
+    (error, errno, short, code): (&str, u64, bool, Code),
+) {
+    let what = format!("{error}: {place}");
+    println!("{what}");
+    shim.points_are(ops, with, "");
+    shim.fail(errno, short);
+    let first = refused(client, session, kept, &what).await;
+    let pending = mint();
+    if let Some(first) = &first {
+        assert_eq!((first.code, first.retryable()), (code, true), "{what}: the first refusal says why: {first}");
+        assert!(degraded(client).await.is_some(), "{what}: the status says so");
+        let second = client.command(pending, remark(session, &format!("{what} pending"))).await.unwrap_err();
+        assert_eq!(second.code, code, "{what}: so does every other refusal: {second}");
+    }
+    let seen = all_events(client).await;
+    let shown = remarks(&seen);
+    for (seq, text) in kept.iter() {
+        assert!(shown.contains(&(*seq, text.as_str())), "{what}: {seq} is read meanwhile");
+    }
+    match client.query(Query::LogVerify {}).await.map(|answer| answer.result) {
+        Ok(QueryResult::LogVerify { report }) => assert!(report.intact, "{what}: {:?}", report.damage),
+        Ok(other) => panic!("{other:?}"),
+        // What cannot be read just now is not called damaged.
+        Err(rejection) => assert_eq!((rejection.code, rejection.retryable()), (code, true), "{what}: {rejection}"),
+    }
+    shim.stop_failing();
+    // The command that was refused is sent again, under its id: it happens once.
+    let began = Instant::now();
+    let seq = loop {
+        match client.command(pending, remark(session, &format!("{what} pending"))).await {
+            Ok(answer) => break answer.seq,
+            Err(rejection) => {
+                assert!(rejection.retryable() && began.elapsed() < PATIENCE, "{what}: {rejection}");
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        }
+    };
+    kept.push((seq, format!("{what} pending")));
+    assert_eq!(degraded(client).await, None, "{what}: it is over");
+}
+
+/// Every acknowledged remark is there once, and the log is whole.
+async fn assert_kept(client: &Client, kept: &[(Seq, String)]) {
+    let events = all_events(client).await;
+    assert!(events.iter().zip(1..).all(|(event, seq)| event.seq == Seq(seq)), "the sequence has a hole");
+    let there = remarks(&events);
+    for (seq, text) in kept {
+        let at: Vec<Seq> = there.iter().filter(|(_, found)| found == text).map(|(seq, _)| *seq).collect();
+        assert_eq!(at, [*seq], "{text}");
+    }
+    let report = verify(client).await;
+    assert!(report.intact, "{:?}", report.damage);
+}
+
+#[test]
+fn enospc_short_write_eio() {
+    let home = Home::new();
+    let shim = Shim::new(&home);
+    let mut daemon = shim.start(&home).expect("nothing is wrong yet");
+    let mut kept = Vec::new();
+    block_on(async {
+        let client = home.client().await;
+        let session = create(&client, Some("kept")).await;
+        for place in PLACES {
+            for error in ERRORS {
+                let before = format!("before {} {}", error.0, place.0);
+                kept.push((annotate(&client, session, &before).await, before));
+                attack(&shim, &client, session, &mut kept, *place, *error).await;
+            }
+        }
+        assert_kept(&client, &kept).await;
+        let events = all_events(&client).await;
+        let told = |name: &str| events.iter().filter(|event| event.body.name() == name).count();
+        assert!(told("machine.storage_degraded") > 8, "bad times are recorded: {}", told("machine.storage_degraded"));
+        assert_eq!(told("machine.storage_degraded"), told("machine.storage_restored"));
+    });
+    assert!(shim.failed() > 20, "the disk failed {} times", shim.failed());
+    assert!(!daemon.is_gone(), "one daemon went through all of it");
+    daemon.stop();
+    home.start();
+    block_on(async { assert_kept(&home.client().await, &kept).await });
+}
