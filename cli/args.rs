@@ -9,7 +9,7 @@ use ropewalk_protocol::Size;
 /// Runs AI coding agents and terminal programs as durable sessions.
 ///
 /// Sessions belong to a daemon and outlive the terminal that shows them, the connection, and the daemon itself. REF is a
-/// session's name, its id, or a unique prefix of its id. Set ROPEWALK_HOME to keep everything under one directory.
+/// session's name, its id, or a unique prefix of its id; a name goes before a prefix. Set ROPEWALK_HOME to keep everything under one directory.
 #[derive(Debug, Parser)]
 #[command(name = "ropewalk", version = VERSION, max_term_width = 100, disable_help_subcommand = true)]
 pub(crate) struct Args {
@@ -37,7 +37,7 @@ pub(crate) enum Command {
         /// The directory to run in; this one if not given.
         #[arg(long, value_name = "DIR")]
         workspace: Option<PathBuf>,
-        /// Do not attach: print the session's id and return.
+        /// Do not attach: print the session's id and return once the program has started.
         #[arg(long, short)]
         detach: bool,
         /// The terminal's size, such as 120x40; this terminal's, or 80x24.
@@ -69,7 +69,9 @@ pub(crate) enum Command {
     },
     /// Type into a session's terminal.
     ///
-    /// TEXT is typed and followed by Enter; `-` sends what comes on stdin, byte by byte. Returns once it was written.
+    /// TEXT is typed and followed by Enter; `-` sends what comes on stdin, byte by byte. Returns once the terminal took it.
+    /// A terminal whose program does not read takes some 4 KiB; what it has not taken when the time is over stays queued, and
+    /// the exit code is 75.
     Send {
         /// Name, id or unique prefix of an id.
         #[arg(value_name = "REF")]
@@ -79,6 +81,9 @@ pub(crate) enum Command {
         /// Do not press Enter after TEXT.
         #[arg(long)]
         no_enter: bool,
+        /// Give up after this time: 30s, 5m, or a number of seconds.
+        #[arg(long, default_value = "30s", value_parser = parse_duration, value_name = "D")]
+        timeout: Duration,
     },
     /// Print a session's screen as text.
     Screen {
@@ -103,7 +108,7 @@ pub(crate) enum Command {
     },
     /// Wait until a session ended, is idle, or shows some text.
     #[command(
-        after_help = "CONDITION is one of:\n  ended        every program ended\n  idle         no output for --quiet (a guess: see `since` in --json)\n  text:REGEX   a line of the screen or of new output matches"
+        after_help = "CONDITION is one of:\n  ended        every program ended\n  idle         no output for --quiet (a guess: see `since` in --json)\n  text:REGEX   a line of the screen or of new output matches\n\nA terminal echoes what is typed, so text:REGEX also matches the line that `send` typed, or the command in a shell's prompt. Match what the program alone prints: anchor the pattern (text:^done$), let the command compose the word (echo do''ne), or turn echo off first (stty -echo)."
     )]
     Wait {
         /// Name, id or unique prefix of an id.
@@ -112,11 +117,11 @@ pub(crate) enum Command {
         /// What to wait for.
         #[arg(long = "for", value_name = "CONDITION")]
         condition: Condition,
-        /// Give up after this time, with exit code 124.
-        #[arg(long, value_parser = humantime::parse_duration, value_name = "D")]
+        /// Give up after this time, with exit code 124: 30s, 5m, or a number of seconds.
+        #[arg(long, value_parser = parse_duration, value_name = "D")]
         timeout: Option<Duration>,
         /// How long without output counts as idle.
-        #[arg(long, default_value = "1s", value_parser = humantime::parse_duration, value_name = "D")]
+        #[arg(long, default_value = "1s", value_parser = parse_duration, value_name = "D")]
         quiet: Duration,
     },
     /// Print events.
@@ -207,7 +212,11 @@ pub(crate) enum Command {
     Demo,
     /// The process that holds the terminals.
     #[command(hide = true)]
-    Holder,
+    Holder {
+        /// The file mode mask that programs are given, in octal.
+        #[arg(long, value_parser = parse_mask)]
+        umask: Option<u32>,
+    },
     /// Runs a program in a session of its own.
     #[command(hide = true)]
     ExecInSession {
@@ -281,6 +290,18 @@ impl std::str::FromStr for Condition {
     }
 }
 
+fn parse_mask(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8).map_err(|error| error.to_string())
+}
+
+/// A number alone is seconds, as everywhere else on a command line.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
+    }
+    humantime::parse_duration(text).map_err(|error| format!("{error}; seconds, or a time such as 30s, 5m, 1h"))
+}
+
 fn parse_size(text: &str) -> Result<Size, String> {
     let (cols, rows) = text.split_once(['x', 'X']).ok_or("expected COLSxROWS, such as 120x40")?;
     let number = |text: &str| text.parse::<u16>().map_err(|error| format!("{text:?}: {error}"));
@@ -297,6 +318,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn a_number_alone_is_seconds() {
+        assert_eq!(parse_duration("1"), Ok(Duration::from_secs(1)));
+        assert_eq!(parse_duration("0.5"), Ok(Duration::from_millis(500)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "soon", "-1", "inf", "NaN", "1e30"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

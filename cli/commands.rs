@@ -41,7 +41,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Failure> {
     }
     let context = Context { json, paths: Paths::from_environment()? };
     match command {
-        Command::Holder => holder::run(&context),
+        Command::Holder { umask } => holder::run(&context, umask),
         Command::Daemon { command } => daemon::daemon(&context, &command),
         Command::Demo => demo::demo(&context),
         Command::Bench { what, quick } => crate::bench::bench(what, quick, json),
@@ -63,7 +63,9 @@ fn client_command(context: &Context, command: Command) -> Result<u8, Failure> {
             Command::Attach { reference, view, scrollback } => {
                 attach::attach(context, &reference, view, scrollback).await
             }
-            Command::Send { reference, text, no_enter } => send::send(context, &reference, &text, !no_enter).await,
+            Command::Send { reference, text, no_enter, timeout } => {
+                send::send(context, &reference, &text, !no_enter, timeout).await
+            }
             Command::Screen { reference, scrollback } => output::screen(context, &reference, scrollback).await,
             Command::Output { reference, after, follow } => output::output(context, &reference, after, follow).await,
             Command::Wait { reference, condition, timeout, quiet } => {
@@ -82,7 +84,7 @@ fn client_command(context: &Context, command: Command) -> Result<u8, Failure> {
             | Command::Demo
             | Command::Bench { .. }
             | Command::Info
-            | Command::Holder
+            | Command::Holder { .. }
             | Command::ExecInSession { .. }
             | Command::Schema { .. }
             | Command::Completions { .. } => Err(Failure::new(FAILURE, "this command needs no daemon")),

@@ -1,15 +1,16 @@
 //! Finding the daemon, and starting one when none runs.
 
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ropewalk_protocol::{ClientId, ClientInfo};
-use ropewalk_transport::client::{Client, ClientError, Dial, Io, Options};
+use ropewalk_transport::client::{Client, ClientError, Dial, Io, Options, dial_tcp};
+use serde::Deserialize;
 use tokio::net::UnixStream;
 
-use crate::daemon::discovery::Discovery;
+use crate::daemon::discovery::{Discovery, HomeLock};
 use crate::exit::{Failure, UNREACHABLE};
 use crate::launch;
 use crate::paths::Paths;
@@ -23,11 +24,22 @@ pub(crate) fn dial(paths: &Paths) -> Dial {
     Arc::new(move || {
         let paths = paths.clone();
         Box::pin(async move {
-            let socket = Discovery::read(&paths).map_or_else(|| paths.socket(), |found| found.socket);
-            let stream = UnixStream::connect(socket).await?;
-            Ok((Box::new(stream) as Box<dyn Io>, None))
+            let found = Discovery::read(&paths);
+            let socket = found.as_ref().map_or_else(|| paths.socket(), |found| found.socket.clone());
+            match UnixStream::connect(socket).await {
+                Ok(stream) => Ok((Box::new(stream) as Box<dyn Io>, None)),
+                Err(error) => dial_port(&paths, found).await.unwrap_or(Err(error)),
+            }
         })
     })
+}
+
+/// The way in when the socket is gone: the port, with the token. Only while the daemon that had the port has the home's
+/// lock too: else the port may be somebody else's, who must not be shown the token.
+async fn dial_port(paths: &Paths, found: Option<Discovery>) -> Option<io::Result<(Box<dyn Io>, Option<String>)>> {
+    let found = found.filter(|found| HomeLock::holder(paths) == Some(found.pid))?;
+    let token = std::fs::read_to_string(found.token_file).ok()?;
+    Some(dial_tcp(found.port, token.trim().to_owned())().await)
 }
 
 pub(crate) fn options(bincode: bool) -> Options {
@@ -62,18 +74,31 @@ const START_ATTEMPTS: usize = 3;
 /// Starts a daemon and waits until clients may come. One that somebody else just started is as good.
 pub(crate) fn start(paths: &Paths) -> Result<Discovery, Failure> {
     paths.create()?;
-    for _ in 1..START_ATTEMPTS {
-        if let Some(found) = try_start(paths)?.or_else(|| wait_for_other(paths)) {
-            return Ok(found);
+    let mut last = None;
+    for _ in 0..START_ATTEMPTS {
+        match try_start(paths) {
+            Ok(found) => return Ok(found),
+            Err(failure) if failure.home_taken => {
+                if let Some(found) = wait_for_other(paths) {
+                    return Ok(found);
+                }
+                last = Some(failure);
+            }
+            Err(failure) => return Err(failure.while_starting()),
         }
     }
-    let log = paths.daemon_log();
-    let failure = || Failure::new(UNREACHABLE, "the daemon did not start");
-    try_start(paths)?.ok_or_else(|| failure().hint(format!("Its last words are in {}.", log.display())))
+    // Whoever has the home does not serve it.
+    Err(last.map_or_else(|| Failure::new(UNREACHABLE, "the daemon did not start"), Failure::while_starting))
 }
 
-/// Starts a daemon; `None` when it ended before clients could come.
-fn try_start(paths: &Paths) -> Result<Option<Discovery>, Failure> {
+/// What a daemon says on its stdout when it could not start.
+#[derive(Deserialize)]
+struct StartFailed {
+    failed: Failure,
+}
+
+/// Starts a daemon and waits until it serves, or for its own word of why not.
+fn try_start(paths: &Paths) -> Result<Discovery, Failure> {
     let exe = std::env::current_exe()?;
     let mut command = launch::detached(&exe, &["daemon", "start", "--foreground"], &paths.daemon_log())?;
     if let Some(home) = &paths.home {
@@ -84,15 +109,18 @@ fn try_start(paths: &Paths) -> Result<Option<Discovery>, Failure> {
     if let Some(stdout) = child.stdout.take() {
         BufReader::new(stdout).read_line(&mut said)?;
     }
-    let found = Discovery::decode(said.as_bytes());
-    if found.is_none() {
-        child.wait()?;
+    if let Some(found) = Discovery::decode(said.as_bytes()) {
+        return Ok(found);
     }
-    Ok(found)
+    let status = child.wait()?;
+    Err(match serde_json::from_str(&said) {
+        Ok(StartFailed { failed }) => failed,
+        Err(_) => Failure::new(UNREACHABLE, format!("it ended without a word ({status})"))
+            .hint(format!("Its last words are in {}.", paths.daemon_log().display())),
+    })
 }
 
 fn wait_for_other(paths: &Paths) -> Option<Discovery> {
-    use crate::daemon::discovery::HomeLock;
     // Another process's readiness has no event to wait for; its lock tells whether waiting is worth while.
     for _ in 0..200 {
         let pid = HomeLock::holder(paths)?;

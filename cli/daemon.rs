@@ -5,6 +5,7 @@ mod backend;
 mod checkpoints;
 mod compose;
 pub(crate) mod discovery;
+mod log_failure;
 mod metrics;
 mod queries;
 mod run;

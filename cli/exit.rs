@@ -1,9 +1,11 @@
 //! Exit codes, and failures as people see them. `docs/operations.md` lists the codes; a test holds the two together.
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 
 use ropewalk_protocol::{Code, Rejection};
 use ropewalk_transport::client::ClientError;
+use serde::{Deserialize, Serialize};
 
 use crate::print;
 
@@ -29,17 +31,19 @@ pub(crate) const CANNOT_RUN: u8 = 127;
 pub(crate) const SIGNAL_BASE: u8 = 128;
 
 /// Why a command did not work.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Failure {
     pub(crate) code: u8,
     message: String,
     hint: Option<String>,
     matches: Vec<String>,
+    /// Another daemon has the home: whoever wanted one may use that.
+    pub(crate) home_taken: bool,
 }
 
 impl Failure {
     pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, matches: Vec::new() }
+        Self { code, message: message.into(), hint: None, matches: Vec::new(), home_taken: false }
     }
 
     #[must_use]
@@ -51,6 +55,27 @@ impl Failure {
     /// `message: error`, as a plain failure.
     pub(crate) fn because(message: impl Display, error: impl Display) -> Self {
         Self::new(FAILURE, format!("{message}: {error}"))
+    }
+
+    /// The same for the operating system's errors: what may work later is said to.
+    pub(crate) fn because_io(message: impl Display, error: &std::io::Error) -> Self {
+        let message = format!("{message}: {error}");
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Rejection::new(Code::StorageFull, message).into(),
+            _ => Self::new(FAILURE, message),
+        }
+    }
+
+    /// The same, as why there is no daemon.
+    #[must_use]
+    pub(crate) fn while_starting(self) -> Self {
+        let code = if self.code == FAILURE { UNREACHABLE } else { self.code };
+        Self { code, message: format!("the daemon did not start: {}", self.message), ..self }
+    }
+
+    /// What is wrong, in a sentence.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// Says it on stderr.
@@ -77,7 +102,7 @@ impl From<Rejection> for Failure {
             _ => FAILURE,
         };
         let message = format!("{} ({})", rejection.message, rejection.code.name());
-        Self { code, message, hint: Some(rejection.hint), matches: rejection.matches }
+        Self { code, message, hint: Some(rejection.hint), matches: rejection.matches, home_taken: false }
     }
 }
 
@@ -94,6 +119,11 @@ impl From<ClientError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(FAILURE, error.to_string())
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                Rejection::new(Code::StorageFull, error.to_string()).into()
+            }
+            _ => Self::new(FAILURE, error.to_string()),
+        }
     }
 }

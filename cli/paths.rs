@@ -72,7 +72,7 @@ impl Paths {
     pub(crate) fn create(&self) -> Result<(), Failure> {
         for directory in [&self.data, &self.state, &self.runtime] {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
-            made.map_err(|error| Failure::because(format_args!("making {}", directory.display()), error))?;
+            made.map_err(|error| Failure::because_io(format_args!("making {}", directory.display()), &error))?;
         }
         let runtime = self.runtime.symlink_metadata()?;
         let ours = runtime.is_dir() && runtime.uid() == rustix::process::geteuid().as_raw();

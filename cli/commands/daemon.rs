@@ -1,5 +1,9 @@
 //! `ropewalk daemon`.
 
+use std::collections::HashMap;
+
+use ropewalk_protocol::SessionId;
+use ropewalk_transport::client::Client;
 use serde::Serialize;
 
 use super::Context;
@@ -7,6 +11,9 @@ use crate::args::DaemonCommand;
 use crate::daemon::discovery::{Discovery, HomeLock};
 use crate::exit::{Failure, OK, UNREACHABLE};
 use crate::{connect, print};
+
+/// Sessions that are listed when the daemon stops.
+const LISTED_MAX: usize = 5;
 
 #[derive(Serialize)]
 struct Status {
@@ -39,8 +46,12 @@ fn foreground(context: &Context) -> Result<u8, Failure> {
         print::line(&serde_json::to_string(found).unwrap_or_default());
         super::holder::close_stdout();
     };
-    crate::daemon::run(&context.paths, ready)?;
-    Ok(OK)
+    let ran = crate::daemon::run(&context.paths, ready);
+    if let Err(failure) = &ran {
+        // Whoever started it in the background reads why from here; once it was ready nobody listens any more.
+        print::line(&serde_json::json!({"failed": failure}).to_string());
+    }
+    ran.map(|()| OK)
 }
 
 fn start(context: &Context) -> Result<u8, Failure> {
@@ -70,20 +81,36 @@ async fn stop(context: &Context, all: bool) -> Result<u8, Failure> {
         return Ok(OK);
     };
     let client = connect::connect_running(&context.paths).await?;
+    let names = if context.json { HashMap::new() } else { names(&client).await? };
     let stopped = client.stop(all).await?;
     drop(client);
     wait_gone(pid).await?;
     context.print(&stopped, |stopped| {
-        let list = |ids: &[ropewalk_protocol::SessionId]| ids.iter().map(|id| format!("  {id}\n")).collect::<String>();
         let mut text = format!("daemon stopped: process {}\n", stopped.pid);
         if !stopped.ended.is_empty() {
-            text.push_str(&format!("ended {} sessions:\n{}", stopped.ended.len(), list(&stopped.ended)));
+            text.push_str(&format!("ended {} sessions:\n{}", stopped.ended.len(), listed(&stopped.ended, &names)));
         }
         if !stopped.running.is_empty() {
-            text.push_str(&format!("{} sessions go on:\n{}", stopped.running.len(), list(&stopped.running)));
+            text.push_str(&format!("{} sessions go on:\n{}", stopped.running.len(), listed(&stopped.running, &names)));
         }
         text
     })
+}
+
+/// What sessions are called.
+async fn names(client: &Client) -> Result<HashMap<SessionId, String>, Failure> {
+    let sessions = super::sessions::all(client).await?;
+    Ok(sessions.into_iter().filter_map(|session| Some((session.session, session.name?))).collect())
+}
+
+/// The first few; a list that nobody reads hides the line that counts.
+fn listed(sessions: &[SessionId], names: &HashMap<SessionId, String>) -> String {
+    let name = |id: &SessionId| names.get(id).map_or_else(|| format!("  {id}\n"), |name| format!("  {id}  {name}\n"));
+    let mut text: String = sessions.iter().take(LISTED_MAX).map(name).collect();
+    if let Some(more @ 1..) = sessions.len().checked_sub(LISTED_MAX) {
+        text.push_str(&format!("  and {more} more (--json lists all)\n"));
+    }
+    text
 }
 
 /// Waits until the process is gone: its lock is free only then.

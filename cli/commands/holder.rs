@@ -5,8 +5,12 @@ use std::ffi::OsString;
 use super::Context;
 use crate::exit::{CANNOT_RUN, Failure, OK};
 
-pub(super) fn run(context: &Context) -> Result<u8, Failure> {
+pub(super) fn run(context: &Context, programs_mask: Option<u32>) -> Result<u8, Failure> {
     super::logs("info");
+    if let Some(mask) = programs_mask {
+        // Programs inherit it; the holder's own files name their modes.
+        rustix::process::umask(rustix::fs::Mode::from_bits_truncate(mask));
+    }
     let paths = &context.paths;
     paths.create()?;
     let config = ropewalk_holder::Config {

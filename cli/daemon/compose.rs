@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use super::backend::{Daemon, Stop};
 use super::checkpoints::Checkpoints;
+use super::log_failure::log_failure;
 use super::run::build;
 use super::screens::Screens;
 use super::subscriptions::SharedProjections;
@@ -137,8 +138,7 @@ async fn open_log(shelf: Arc<dyn Shelf>, fresh: LogId, checkpoints: Checkpoints)
                 events.iter().for_each(|event| projections.apply(event));
             })
         };
-        let opened =
-            Journal::open(shelf, fresh, observer).map_err(|error| Failure::because("opening the log", error))?;
+        let opened = Journal::open(shelf, fresh, observer).map_err(log_failure)?;
         let folded = fold(&opened.journal, checkpoints.projections(opened.journal.head()))?;
         *projections.write().unwrap_or_else(PoisonError::into_inner) = folded;
         Ok::<_, Failure>((opened.journal, opened.writer, projections))

@@ -2,8 +2,8 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use ropewalk_protocol::{LogId, MachineId};
 use serde::{Deserialize, Serialize};
@@ -41,9 +41,42 @@ impl Discovery {
         serde_json::from_slice(bytes).ok()
     }
 
-    pub(crate) fn write(&self, paths: &Paths) -> std::io::Result<()> {
-        write_private(&paths.discovery(), &serde_json::to_vec_pretty(self)?)
+    pub(crate) fn write(&self, paths: &Paths) -> Result<(), Failure> {
+        let path = paths.discovery();
+        // A directory there can be nobody's discovery file; an empty one is not worth a word.
+        std::fs::remove_dir(&path).ok();
+        let json = serde_json::to_vec_pretty(self).map_err(std::io::Error::from)?;
+        write_private(&path, &json).map_err(|error| {
+            let failure = Failure::because_io(format_args!("writing {}", path.display()), &error);
+            if path.is_dir() { failure.hint("It is a directory: move it away, and start again.") } else { failure }
+        })
     }
+}
+
+/// Puts back what was removed from the runtime directory beside the socket.
+pub(super) fn restore(found: &Discovery, token: &str, paths: &Paths) {
+    let token_there = paths.token().exists();
+    let put_back = if token_there { Ok(()) } else { write_private(&paths.token(), token.as_bytes()) };
+    let put_back = put_back.map_err(Failure::from).and_then(|()| found.write(paths));
+    if let Err(failure) = put_back {
+        tracing::error!(error = failure.message(), "the discovery file could not be put back");
+    }
+}
+
+/// The process that has this file locked, as far as the kernel tells.
+pub(super) fn lock_owner(path: &Path) -> Option<u32> {
+    let inode = path.metadata().ok()?.ino();
+    owner_of(&std::fs::read_to_string("/proc/locks").ok()?, inode)
+}
+
+/// Reads the kernel's list of locks, as in `1: FLOCK  ADVISORY  WRITE 708 00:1c:1234 0 EOF`.
+fn owner_of(locks: &str, inode: u64) -> Option<u32> {
+    let inode = inode.to_string();
+    locks.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let at = fields.iter().position(|field| field.rsplit(':').next() == Some(&inode) && field.contains(':'))?;
+        fields.get(at.checked_sub(1)?)?.parse().ok()
+    })
 }
 
 /// The lock on a home. It is let go when the process ends, however it ends.
@@ -53,8 +86,14 @@ impl HomeLock {
     /// Takes the lock, or says which process has it.
     pub(crate) fn take(paths: &Paths) -> Result<Self, Failure> {
         let path = paths.daemon_lock();
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| Failure::because_io(format_args!("opening {}", path.display()), &error))?;
         match file.try_lock() {
             Ok(()) => {
                 file.set_len(0)?;
@@ -66,7 +105,10 @@ impl HomeLock {
                 let mut pid = String::new();
                 file.read_to_string(&mut pid)?;
                 let message = format!("a daemon runs on {} already: process {}", paths.data.display(), pid.trim());
-                Err(Failure::new(FAILURE, message).hint("Use it, or stop it with `ropewalk daemon stop`."))
+                let mut failure =
+                    Failure::new(FAILURE, message).hint("Use it, or stop it with `ropewalk daemon stop`.");
+                failure.home_taken = true;
+                Err(failure)
             }
             Err(TryLockError::Error(error)) => Err(Failure::because(format_args!("locking {}", path.display()), error)),
         }
@@ -110,4 +152,18 @@ pub(crate) fn machine(paths: &Paths) -> Result<MachineId, Failure> {
     let machine = MachineId::from(uuid::Uuid::now_v7());
     write_private(&paths.machine_id(), machine.to_string().as_bytes())?;
     Ok(machine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_of_a_lock_is_read_from_the_kernels_list() {
+        let locks = "1: POSIX  ADVISORY  WRITE 12 00:1c:77 0 EOF\n2: FLOCK  ADVISORY  WRITE 708 fd:01:1234 0 EOF\n";
+        assert_eq!(owner_of(locks, 1234), Some(708));
+        assert_eq!(owner_of(locks, 77), Some(12));
+        assert_eq!(owner_of(locks, 34), None);
+        assert_eq!(owner_of("", 1), None);
+    }
 }

@@ -10,6 +10,7 @@ use ropewalk_kernel::log::SledShelf;
 use ropewalk_kernel::{clock, ids, offload};
 use ropewalk_protocol::PROTOCOL_VERSION;
 use ropewalk_transport::server;
+use rustix::fs::Mode;
 use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -18,6 +19,7 @@ use super::backend::Stop;
 use super::checkpoints::Checkpoints;
 use super::compose::{Ground, compose};
 use super::discovery::{self, Discovery, HomeLock};
+use super::log_failure::log_failure;
 use crate::exit::Failure;
 use crate::launch;
 use crate::paths::Paths;
@@ -32,6 +34,8 @@ pub(crate) fn build() -> String {
 
 /// Runs a daemon until it is told to stop. `ready` is called with the discovery file's contents once clients may come.
 pub(crate) fn run(paths: &Paths, ready: impl FnOnce(&Discovery) + 'static) -> Result<(), Failure> {
+    // Whatever is written below, by whichever package, is its owner's alone. Programs get the mask that was there before.
+    let programs_mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
     paths.create()?;
     let lock = HomeLock::take(paths)?;
     let system = actix::System::with_tokio_rt(|| {
@@ -42,32 +46,31 @@ pub(crate) fn run(paths: &Paths, ready: impl FnOnce(&Discovery) + 'static) -> Re
             .build()
             .expect("a runtime on this thread needs an epoll descriptor only")
     });
-    let result = system.block_on(live(paths.clone(), ready));
+    let result = system.block_on(live(paths.clone(), programs_mask, ready));
     drop(lock);
     result
 }
 
-async fn live(paths: Paths, ready: impl FnOnce(&Discovery)) -> Result<(), Failure> {
+async fn live(paths: Paths, programs_mask: Mode, ready: impl FnOnce(&Discovery)) -> Result<(), Failure> {
     let started = std::time::Instant::now();
     let directory = paths.log();
     let shelf = offload::blocking(move || SledShelf::open(&directory)).await;
-    let shelf = shelf.map_err(|error| Failure::because("opening the log", error))?;
-    let shelf = shelf.map_err(|error| Failure::because("opening the log", error))?;
+    let shelf = shelf.map_err(|error| Failure::because("opening the log", error))?.map_err(log_failure)?;
+    let token = discovery::token(&paths)?;
     let ground = Ground {
         shelf: Arc::new(shelf),
         clock: Arc::new(clock::System),
         ids: Arc::new(ids::Random),
-        link: Link::new(paths.holder_socket(), launch_holder(&paths)),
+        link: Link::new(paths.holder_socket(), launch_holder(&paths, programs_mask)),
         checkpoints: Checkpoints::new(&paths),
         machine: discovery::machine(&paths)?,
-        token: blake3::hash(discovery::token(&paths)?.as_bytes()),
+        token: blake3::hash(token.as_bytes()),
         pid: std::process::id(),
     };
     let composed = compose(ground).await?;
     let daemon = composed.daemon.clone();
-    let tcp = server::bind_loopback(PORT).await.map_err(|error| Failure::because("listening on 127.0.0.1", error))?;
-    let unix = server::bind_unix(&paths.socket())
-        .map_err(|error| Failure::because(format_args!("listening on {}", paths.socket().display()), error))?;
+    let tcp =
+        server::bind_loopback(PORT).await.map_err(|error| Failure::because_io("listening on 127.0.0.1", &error))?;
     let found = Discovery {
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -79,6 +82,12 @@ async fn live(paths: Paths, ready: impl FnOnce(&Discovery)) -> Result<(), Failur
         socket: paths.socket(),
         token_file: paths.token(),
     };
+    let restore = {
+        let (found, paths) = (found.clone(), paths.clone());
+        move || discovery::restore(&found, &token, &paths)
+    };
+    let unix = server::Door::open(&paths.socket(), Box::new(restore))
+        .map_err(|error| Failure::because_io(format_args!("listening on {}", paths.socket().display()), &error))?;
     found.write(&paths)?;
     // The sender is where a connection that did not come from a listener is handed over, such as a relay's.
     let (incoming, _handed) = server::Incoming::new(tcp, unix);
@@ -102,13 +111,18 @@ async fn live(paths: Paths, ready: impl FnOnce(&Discovery)) -> Result<(), Failur
 }
 
 /// Starts a holder from this binary and waits until it listens.
-fn launch_holder(paths: &Paths) -> Launch {
+fn launch_holder(paths: &Paths, programs_mask: Mode) -> Launch {
     let paths = paths.clone();
+    let mask = format!("{:o}", programs_mask.as_raw_mode());
     Arc::new(move || {
-        let paths = paths.clone();
+        let (paths, mask) = (paths.clone(), mask.clone());
         Box::pin(async move {
             let exe: PathBuf = std::env::current_exe()?;
-            let mut command = tokio::process::Command::from(launch::detached(&exe, &["holder"], &paths.holder_log())?);
+            let mut command = tokio::process::Command::from(launch::detached(
+                &exe,
+                &["holder", "--umask", &mask],
+                &paths.holder_log(),
+            )?);
             let mut child = command.stdout(Stdio::piped()).spawn()?;
             let mut said = String::new();
             if let Some(stdout) = &mut child.stdout {

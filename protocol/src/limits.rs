@@ -63,8 +63,12 @@ limits! {
     SUBSCRIPTIONS_MAX: usize = 64;
     /// Terminals one connection is attached to.
     ATTACHMENTS_MAX: usize = 64;
-    /// Connections to the daemon. Each costs a file descriptor and some 40 KiB.
+    /// Connections to the daemon, counted from accept on. Each costs a file descriptor and some 40 KiB.
     CONNECTIONS_MAX: usize = 512;
+    /// Connections over that bound which are still told so. More are closed at once.
+    CONNECTIONS_TURNED_AWAY_MAX: usize = 16;
+    /// TCP connections that have not shown the token: any user of the machine can open them. More are closed at once.
+    CONNECTIONS_UNPROVEN_MAX: usize = 64;
     /// Answers and frames that wait to be written to one connection. Bulk is pulled, never queued.
     SEND_QUEUE_FRAMES_MAX: usize = 512;
     /// What one read of a connection may take. The buffer is cleared before each read, so a larger one costs every keystroke.
@@ -73,7 +77,9 @@ limits! {
     HEARTBEAT_MILLIS: u64 = 15_000;
     /// Milliseconds without any frame after which a connection is given up: two heartbeats and some air.
     SILENCE_MILLIS_MAX: u64 = 40_000;
-    /// Milliseconds a new connection has to say hello.
+    /// Milliseconds a new connection has to send its request and become a WebSocket. Plain HTTP is over by then too.
+    UPGRADE_MILLIS_MAX: u64 = 10_000;
+    /// Milliseconds a new WebSocket has to say hello.
     HELLO_MILLIS_MAX: u64 = 10_000;
     /// Milliseconds one write to a peer that reads nothing may take before the connection is given up.
     WRITE_STALL_MILLIS_MAX: u64 = 600_000;

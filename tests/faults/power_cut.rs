@@ -60,7 +60,8 @@ fn assert_the_shim_saw_everything(home: &Home, entries: &[Entry]) {
         let name = path.strip_prefix(&real).unwrap();
         // The ballast's room is taken by a system call that the shim does not see.
         if name != Path::new("ballast") {
-            let (real, seen) = (std::fs::read(&path).unwrap(), std::fs::read(image.log().join(name)).unwrap_or_default());
+            let (real, seen) =
+                (std::fs::read(&path).unwrap(), std::fs::read(image.log().join(name)).unwrap_or_default());
             assert!(real == seen, "{}: {} bytes are there, {} were seen", name.display(), real.len(), seen.len());
             compared += 1;
         }
@@ -205,7 +206,8 @@ fn a_power_cut_while_a_volume_is_sealed_and_another_one_begun() {
         daemon.stop();
     });
     let recorded = Recorded { home: home.path().to_str().unwrap().to_owned(), entries: trace::read(&traced) };
-    let is_next = |entry: &Entry| matches!(entry, Entry::Mkdir { path } if path.contains("/v-") && !path.ends_with("01"));
+    let is_next =
+        |entry: &Entry| matches!(entry, Entry::Mkdir { path } if path.contains("/v-") && !path.ends_with("01"));
     let begun = recorded.entries.iter().position(is_next).expect("another volume was begun");
     let drawn = points(begun.saturating_sub(2)..recorded.entries.len() + 1, runs(4));
     let wrong = cut(&recorded, drawn, false);

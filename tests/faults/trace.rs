@@ -13,18 +13,41 @@ const HEADER_BYTES: usize = 40;
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Entry {
-    Write { path: String, offset: u64, bytes: Vec<u8> },
+    Write {
+        path: String,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
     /// `fsync` or `fdatasync` of a file or a directory returned.
-    Sync { path: String },
-    Create { path: String },
-    Truncate { path: String, size: u64 },
-    Rename { from: String, to: String },
-    Unlink { path: String },
-    Mkdir { path: String },
+    Sync {
+        path: String,
+    },
+    Create {
+        path: String,
+    },
+    Truncate {
+        path: String,
+        size: u64,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    Unlink {
+        path: String,
+    },
+    Mkdir {
+        path: String,
+    },
     /// A sync that promises nothing.
-    Range { path: String },
+    Range {
+        path: String,
+    },
     /// The test says that this was acknowledged.
-    Acknowledged { seq: u64, text: String },
+    Acknowledged {
+        seq: u64,
+        text: String,
+    },
 }
 
 impl Entry {

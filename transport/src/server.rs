@@ -2,12 +2,16 @@
 
 mod admission;
 mod connection;
+mod door;
 mod listen;
 mod outgoing;
 mod pumps;
 mod requests;
 mod routes;
+mod seats;
 
 pub use admission::{Peer, admit_host, admit_origin, bearer};
-pub use listen::{Handed, Incoming, bind_loopback, bind_unix};
+pub use door::{Door, Restored};
+pub use listen::{Handed, Incoming, Visitor, bind_loopback};
 pub use routes::serve;
+pub use seats::Seat;

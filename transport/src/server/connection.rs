@@ -1,5 +1,6 @@
 //! One connection: reads frames, hands requests on, and notices when the other side is gone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
@@ -11,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::outgoing::{self, Gone, Outgoing};
 use super::pumps::heartbeat;
 use super::requests::Requests;
+use super::seats::Seat;
 use crate::backend::{Backend, Wire};
 
 /// WebSocket close codes, RFC 6455 §7.4.1.
@@ -19,11 +21,11 @@ const CLOSE_POLICY: u16 = 1008;
 const CLOSE_TOO_LARGE: u16 = 1009;
 
 /// Serves a connection until it ends. `authenticated`: it has already proved who it is.
-pub(super) async fn run<B: Backend>(socket: WebSocket, backend: B, wire: Wire, authenticated: bool) {
+pub(super) async fn run<B: Backend>(socket: WebSocket, backend: B, wire: Wire, authenticated: bool, seat: Arc<Seat>) {
     let (sink, stream) = socket.split();
     let (outgoing, writer) = outgoing::start(sink);
     let requests = Requests::new(backend, wire, authenticated, outgoing.clone());
-    let mut connection = Connection { stream, outgoing, requests };
+    let mut connection = Connection { stream, outgoing, requests, seat };
     if let Err(farewell) = connection.serve().await {
         connection.outgoing.close(farewell.code, &farewell.reason).await.ok();
     }
@@ -48,6 +50,7 @@ struct Connection<B: Backend> {
     stream: SplitStream<WebSocket>,
     outgoing: Outgoing,
     requests: Requests<B>,
+    seat: Arc<Seat>,
 }
 
 impl<B: Backend> Connection<B> {
@@ -64,7 +67,11 @@ impl<B: Backend> Connection<B> {
                 Ok(None) => return Ok(()),
                 Ok(Some(Ok(message))) => {
                     heard = Instant::now();
+                    let was_greeted = self.requests.greeted();
                     self.take(message).await?;
+                    if !was_greeted && self.requests.greeted() {
+                        self.seat.prove();
+                    }
                 }
                 Ok(Some(Err(error))) => return Err(self.broken(&error).await),
                 Err(_) if !self.requests.greeted() => {

@@ -2,19 +2,22 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
+use ropewalk_protocol::limits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixStream};
 use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::admission::Peer;
+use super::door::Door;
+use super::seats::{Seat, Seats};
 
 /// How many ports after the first are tried.
 const PORTS_TRIED: u16 = 200;
@@ -29,55 +32,104 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// A connection that did not come from a listener, with who is at its other end.
 pub type Handed = (Box<dyn Stream>, String);
 
+/// The first pause after no connection could be accepted, and the longest one.
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// After this time without a failure the next one is news again.
+const SHORTAGE_OVER_AFTER: Duration = Duration::from_secs(10);
+
 /// All the places connections come from.
 pub struct Incoming {
     tcp: Option<TcpListener>,
-    unix: Option<UnixListener>,
+    unix: Option<Door>,
     handed: mpsc::Receiver<Handed>,
+    seats: Seats,
+    shortage: Option<Shortage>,
 }
 
-/// One connection.
-pub struct Accepted(Box<dyn Stream>);
+/// No connection can be accepted: out of descriptors, most likely.
+struct Shortage {
+    pause: Duration,
+    last: Instant,
+}
+
+/// Who a connection is from, and its seat.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    pub(super) peer: Peer,
+    pub(super) seat: Arc<Seat>,
+}
+
+/// One connection. It has a while to become a WebSocket, whatever it does meanwhile.
+pub struct Accepted {
+    stream: Box<dyn Stream>,
+    seat: Arc<Seat>,
+    deadline: Option<Pin<Box<Sleep>>>,
+}
 
 impl Incoming {
     /// Connections from these listeners, and from whoever uses the sender.
-    pub fn new(tcp: TcpListener, unix: UnixListener) -> (Self, mpsc::Sender<Handed>) {
+    pub fn new(tcp: TcpListener, unix: Door) -> (Self, mpsc::Sender<Handed>) {
         let (sender, handed) = mpsc::channel(HANDED_MAX);
-        (Self { tcp: Some(tcp), unix: Some(unix), handed }, sender)
+        (Self { tcp: Some(tcp), unix: Some(unix), handed, seats: Seats::default(), shortage: None }, sender)
     }
 
     /// Connections from whoever uses the sender, and from nowhere else.
     pub fn handed_only() -> (Self, mpsc::Sender<Handed>) {
         let (sender, handed) = mpsc::channel(HANDED_MAX);
-        (Self { tcp: None, unix: None, handed }, sender)
+        (Self { tcp: None, unix: None, handed, seats: Seats::default(), shortage: None }, sender)
     }
 
-    async fn accept_one(&mut self) -> io::Result<Option<(Accepted, Peer)>> {
-        tokio::select! {
-            Some((stream, from)) = self.handed.recv() => Ok(Some((Accepted(stream), Peer::Handed(from)))),
-            accepted = accepted(self.tcp.as_ref(), TcpListener::accept) => {
-                let (stream, _) = accepted?;
-                // A keystroke must not wait for the acknowledgement of the one before it.
-                stream.set_nodelay(true)?;
-                Ok(Some((Accepted(Box::new(stream)), Peer::Loopback)))
-            }
-            accepted = accepted(self.unix.as_ref(), UnixListener::accept) => {
-                let (stream, _) = accepted?;
-                let owner = stream.peer_cred()?.uid();
-                if owner != rustix::process::geteuid().as_raw() {
-                    tracing::warn!(uid = owner, code = "forbidden_peer", "a connection of another user was refused");
-                    return Ok(None);
+    async fn accept_one(&mut self) -> io::Result<(Box<dyn Stream>, Peer)> {
+        loop {
+            tokio::select! {
+                Some((stream, from)) = self.handed.recv() => return Ok((stream, Peer::Handed(from))),
+                accepted = accepted(self.tcp.as_mut(), async |tcp| tcp.accept().await) => {
+                    let (stream, _) = accepted?;
+                    // A keystroke must not wait for the acknowledgement of the one before it.
+                    if stream.set_nodelay(true).is_ok() {
+                        return Ok((Box::new(stream), Peer::Loopback));
+                    }
                 }
-                Ok(Some((Accepted(Box::new(stream)), Peer::Local)))
+                accepted = accepted(self.unix.as_mut(), Door::accept) => {
+                    let stream = accepted?;
+                    if is_own_user(&stream) {
+                        return Ok((Box::new(stream), Peer::Local));
+                    }
+                }
             }
         }
     }
+
+    /// Waits longer each time, and says so once: those that are served free what is short.
+    async fn wait_out(&mut self, error: &io::Error) {
+        let now = Instant::now();
+        let lasting = self.shortage.take().filter(|shortage| now - shortage.last < SHORTAGE_OVER_AFTER);
+        let pause = match &lasting {
+            Some(shortage) => (shortage.pause * 2).min(PAUSE_MAX),
+            None => {
+                tracing::warn!(%error, "connections cannot be accepted for now");
+                PAUSE_FIRST
+            }
+        };
+        sleep(pause).await;
+        self.shortage = Some(Shortage { pause, last: Instant::now() });
+    }
+}
+
+fn is_own_user(stream: &UnixStream) -> bool {
+    let owner = stream.peer_cred().ok().map(|peer| peer.uid());
+    let own = owner == Some(rustix::process::geteuid().as_raw());
+    if !own {
+        tracing::warn!(uid = owner, code = "forbidden_peer", "a connection of another user was refused");
+    }
+    own
 }
 
 /// The next connection of a listener; of none, none ever.
 async fn accepted<'a, L, T>(
-    listener: Option<&'a L>,
-    accept: impl AsyncFnOnce(&'a L) -> io::Result<T>,
+    listener: Option<&'a mut L>,
+    accept: impl AsyncFnOnce(&'a mut L) -> io::Result<T>,
 ) -> io::Result<T> {
     match listener {
         Some(listener) => accept(listener).await,
@@ -87,50 +139,73 @@ async fn accepted<'a, L, T>(
 
 impl Listener for Incoming {
     type Io = Accepted;
-    type Addr = Peer;
+    type Addr = Visitor;
 
-    async fn accept(&mut self) -> (Accepted, Peer) {
+    async fn accept(&mut self) -> (Accepted, Visitor) {
         loop {
             match self.accept_one().await {
-                Ok(Some(accepted)) => return accepted,
-                Ok(None) => {}
-                Err(error) => {
-                    // Out of descriptors, most likely: those that are served free some.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                Ok((stream, peer)) => {
+                    // Without a seat it is closed at once: that costs less than to say why.
+                    if let Some(seat) = self.seats.take(&peer) {
+                        let deadline = sleep(Duration::from_millis(limits::UPGRADE_MILLIS_MAX));
+                        let accepted = Accepted { stream, seat: seat.clone(), deadline: Some(Box::pin(deadline)) };
+                        return (accepted, Visitor { peer, seat });
+                    }
+                    tracing::debug!(?peer, "a connection was closed: there is no seat");
                 }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => self.wait_out(&error).await,
             }
         }
     }
 
-    fn local_addr(&self) -> io::Result<Peer> {
-        Ok(Peer::Local)
+    fn local_addr(&self) -> io::Result<Visitor> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
-impl Connected<IncomingStream<'_, Incoming>> for Peer {
+/// The peer left before it was accepted; the next one is none the worse.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
+impl Connected<IncomingStream<'_, Incoming>> for Visitor {
     fn connect_info(stream: IncomingStream<'_, Incoming>) -> Self {
         stream.remote_addr().clone()
     }
 }
 
+impl Accepted {
+    /// The stream, as long as the connection has time.
+    fn in_time(&mut self, cx: &mut Context<'_>) -> io::Result<Pin<&mut dyn Stream>> {
+        if self.seat.has_entered() {
+            self.deadline = None;
+        }
+        if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
+            tracing::debug!("a connection is cut: it asked for no WebSocket in time");
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(Pin::new(&mut *self.stream))
+    }
+}
+
 impl AsyncRead for Accepted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_read(cx, buf)
+        self.in_time(cx)?.poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Accepted {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_write(cx, buf)
+        self.in_time(cx)?.poll_write(cx, buf)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_flush(cx)
+        self.in_time(cx)?.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_shutdown(cx)
+        self.in_time(cx)?.poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -138,11 +213,11 @@ impl AsyncWrite for Accepted {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_write_vectored(cx, bufs)
+        self.in_time(cx)?.poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 }
 
@@ -159,18 +234,4 @@ pub async fn bind_loopback(port: u16) -> io::Result<TcpListener> {
         }
     }
     Err(last.unwrap_or_else(|| io::Error::other("no port was tried")))
-}
-
-/// Listens on a Unix socket that only its owner may connect to. What lies there is removed: the caller has the lock.
-///
-/// # Errors
-/// The path is too long for a socket, or cannot be written.
-pub fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
 }

@@ -1,7 +1,6 @@
 //! The HTTP face: health, metrics, schema, and the upgrade to a WebSocket.
 
 use std::future::Future;
-use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -10,17 +9,15 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ropewalk_protocol::{Code, ErrorObject, Rejection, SUBPROTOCOL, SUBPROTOCOL_BINCODE, limits, schema};
-use tokio::sync::Semaphore;
 
 use super::admission::{Peer, admit_host, admit_origin, bearer};
 use super::connection;
-use super::listen::Incoming;
+use super::listen::{Incoming, Visitor};
 use crate::backend::{Backend, Wire};
 
 #[derive(Clone)]
 struct Shared<B> {
     backend: B,
-    connections: Arc<Semaphore>,
 }
 
 /// Serves until `stop` ends, then lets go of every connection.
@@ -32,14 +29,14 @@ pub async fn serve<B: Backend>(
     backend: B,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let shared = Shared { backend, connections: Arc::new(Semaphore::new(limits::CONNECTIONS_MAX)) };
+    let shared = Shared { backend };
     let app = Router::new()
         .route("/health", get(health::<B>))
         .route("/metrics", get(metrics::<B>))
         .route("/schema.json", get(schema_json))
         .route("/v1", get(upgrade::<B>))
         .with_state(shared);
-    let service = app.into_make_service_with_connect_info::<Peer>();
+    let service = app.into_make_service_with_connect_info::<Visitor>();
     tokio::select! {
         biased;
         served = axum::serve(incoming, service).into_future() => served,
@@ -56,10 +53,10 @@ async fn health<B: Backend>(State(shared): State<Shared<B>>, headers: HeaderMap)
 
 async fn metrics<B: Backend>(
     State(shared): State<Shared<B>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    ConnectInfo(visitor): ConnectInfo<Visitor>,
     headers: HeaderMap,
 ) -> Response {
-    match admit(&shared.backend, &peer, &headers) {
+    match admit(&shared.backend, &visitor.peer, &headers) {
         Ok(true) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.backend.metrics()).into_response(),
         Ok(false) => refuse(Rejection::new(Code::Unauthenticated, "the request carries no token")),
         Err(rejection) => refuse(rejection),
@@ -75,11 +72,11 @@ async fn schema_json(headers: HeaderMap) -> Response {
 
 async fn upgrade<B: Backend>(
     State(shared): State<Shared<B>>,
-    ConnectInfo(peer): ConnectInfo<Peer>,
+    ConnectInfo(visitor): ConnectInfo<Visitor>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let authenticated = match admit(&shared.backend, &peer, &headers) {
+    let authenticated = match admit(&shared.backend, &visitor.peer, &headers) {
         Ok(authenticated) => authenticated,
         Err(rejection) => return refuse(rejection),
     };
@@ -88,9 +85,9 @@ async fn upgrade<B: Backend>(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
-    let Ok(permit) = shared.connections.clone().try_acquire_owned() else {
+    if visitor.seat.is_turned_away() {
         return refuse(Rejection::new(Code::Busy, format!("{} connections are open", limits::CONNECTIONS_MAX)));
-    };
+    }
     upgrade
         .protocols([SUBPROTOCOL, SUBPROTOCOL_BINCODE])
         .max_message_size(limits::FRAME_BYTES_MAX)
@@ -99,8 +96,8 @@ async fn upgrade<B: Backend>(
         .on_upgrade(async move |socket| {
             let bincode = socket.protocol().is_some_and(|protocol| protocol == SUBPROTOCOL_BINCODE);
             let wire = if bincode { Wire::Bincode } else { Wire::Json };
-            connection::run(socket, shared.backend, wire, authenticated).await;
-            drop(permit);
+            visitor.seat.enter();
+            connection::run(socket, shared.backend, wire, authenticated, visitor.seat).await;
         })
         .into_response()
 }

@@ -1,0 +1,55 @@
+//! A log that cannot be opened, as people are told of it.
+
+use std::path::Path;
+
+use ropewalk_kernel::log::OpenError;
+use ropewalk_kernel::log::store::StoreError;
+use ropewalk_protocol::{Code, Rejection};
+
+use super::discovery::lock_owner;
+use crate::exit::{DAMAGED, FAILURE, Failure};
+
+/// Why the log cannot be opened, with what to do about it.
+pub(super) fn log_failure(error: impl Into<OpenError>) -> Failure {
+    let error = error.into();
+    let message = format!("opening the log: {error}");
+    let OpenError::Store(error) = error else {
+        return Failure::new(FAILURE, message);
+    };
+    match error {
+        StoreError::Full(_) => Rejection::new(Code::StorageFull, message).into(),
+        StoreError::Locked(path) => match lock_owner(&Path::new(&path).join("db")) {
+            Some(pid) => Failure::new(FAILURE, format!("{message}: process {pid}"))
+                .hint(format!("End process {pid} if it is not meant to read the log, and start again.")),
+            None => Failure::new(FAILURE, message).hint("End the process that reads the log, and start again."),
+        },
+        StoreError::Damaged(_) => Failure::new(DAMAGED, message).hint(
+            "Copy the log's directory away (`ropewalk info` names it), then move its newest v-* and HEAD out of it: the daemon \
+             starts with what is before.",
+        ),
+        StoreError::Closed | StoreError::TooLarge { .. } | StoreError::Failed(_) => {
+            Failure::new(FAILURE, message).hint("Look at the disk and at who may read and write that directory.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::TRY_LATER;
+
+    fn failure(error: StoreError) -> Failure {
+        log_failure(error)
+    }
+
+    #[test]
+    fn what_keeps_the_log_from_opening_has_its_code_and_a_next_step() {
+        let full = failure(StoreError::Full("no room".to_owned()));
+        assert_eq!(full.code, TRY_LATER);
+        assert!(full.message().contains("storage_full"), "{}", full.message());
+        let damaged = failure(StoreError::Damaged("a snapshot".to_owned()));
+        assert_eq!(damaged.code, DAMAGED);
+        assert!(format!("{damaged:?}").contains("move its newest v-*"), "{damaged:?}");
+        assert_eq!(failure(StoreError::Locked("/home/log/v-1".to_owned())).code, FAILURE);
+    }
+}
