@@ -7,6 +7,7 @@ mod commands;
 mod crash;
 mod daemon;
 mod door;
+mod edges;
 mod faults;
 mod harness;
 mod resume;

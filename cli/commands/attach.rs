@@ -103,7 +103,7 @@ async fn exit_code(client: &Client, session: SessionId) -> Result<u8, Failure> {
         return Ok(OK);
     };
     if let Some(failure) = &agent.failure {
-        return Err(Failure::new(CANNOT_RUN, format!("the program could not be started: {}", print::plain(failure))));
+        return Err(not_started(failure));
     }
     match &agent.outcome {
         Some(RunOutcome::Exited { code }) => Ok(u8::try_from(*code).unwrap_or(FAILURE)),
@@ -111,6 +111,11 @@ async fn exit_code(client: &Client, session: SessionId) -> Result<u8, Failure> {
         Some(interrupted @ RunOutcome::Interrupted { .. }) => Err(Failure::new(FAILURE, interrupted.to_string())),
         None => Ok(OK),
     }
+}
+
+/// Why a program does not run.
+pub(super) fn not_started(reason: &str) -> Failure {
+    Failure::new(CANNOT_RUN, format!("the program could not be started: {}", print::plain(reason)))
 }
 
 struct Attached {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-use ropewalk_protocol::{Command as Change, CommandResult, Program, Size, limits};
+use ropewalk_protocol::{
+    Command as Change, CommandResult, EventBody, Program, Seq, SessionId, Size, SubscribeAfter, SubscribeParams, limits,
+};
+use ropewalk_transport::client::{Client, SubscriptionItem};
 
 use super::attach::{self, Look};
 use super::{Context, change, unexpected};
@@ -43,6 +46,7 @@ pub(super) async fn run(context: &Context, run: Run) -> Result<u8, Failure> {
         return Err(unexpected());
     };
     if run.detach {
+        until_started(&client, session, answer.seq).await?;
         if context.json {
             print::json(&answer)?;
         } else {
@@ -53,6 +57,30 @@ pub(super) async fn run(context: &Context, run: Run) -> Result<u8, Failure> {
     let terminal = terminal.ok_or_else(unexpected)?;
     let look = Look { view: false, scrollback: limits::PAGE_EVENTS_MAX as u32, from_start: true };
     attach::follow(&client, session, terminal, look).await
+}
+
+/// Waits until the program runs, or is known not to. The failure is its own.
+async fn until_started(client: &Client, session: SessionId, created: Seq) -> Result<(), Failure> {
+    let params = SubscribeParams { session: Some(session), after: SubscribeAfter::Seq(created), log: None };
+    let (_, mut items) = client.subscribe(params).await?;
+    while let Some(item) = items.recv().await {
+        match item {
+            SubscriptionItem::Events(events) => {
+                for event in events {
+                    match event.body {
+                        EventBody::RunStarted(_) => return Ok(()),
+                        EventBody::RunFailed(failed) => return Err(attach::not_started(&failed.reason)),
+                        EventBody::RunEnded(ended) => return Err(Failure::new(FAILURE, ended.outcome.to_string())),
+                        EventBody::SessionEnded(_) => return Err(attach::not_started("the session was ended")),
+                        _ => {}
+                    }
+                }
+            }
+            SubscriptionItem::Failed(rejection) => return Err(rejection.into()),
+            SubscriptionItem::Snapshot { .. } | SubscriptionItem::Live(_) | SubscriptionItem::Gap { .. } => {}
+        }
+    }
+    Err(unexpected())
 }
 
 /// This process's environment, for the program: the daemon's own is another one. Names that are not UTF-8 are left out.

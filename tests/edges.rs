@@ -1,0 +1,74 @@
+//! The command line where things go wrong.
+
+use crate::harness::{Home, block_on, create};
+
+/// Regression: `run --detach` of a program that is not there printed an id and ended with 0.
+#[test]
+fn regression_run_detach_says_why_the_program_did_not_start() {
+    let home = Home::new();
+    let plain = home.path().join("plain-file");
+    std::fs::write(&plain, b"text").unwrap();
+    for program in ["no-such-program-at-all", "/no/such/program", plain.to_str().unwrap()] {
+        let output = home.run(&["run", "--detach", "--", program]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(127), "{program}: {error}");
+        assert!(error.contains("could not be started") && error.contains(program), "{error}");
+        assert!(output.stdout.is_empty(), "no id of something that does not run");
+    }
+    let (code, error) = home.fails(&["run", "--detach", "--workspace", "/no/such/place", "--", "true"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("workspace_missing"), "{error}");
+    home.ok(&["run", "--detach", "--", "true"]);
+}
+
+/// Regression: `send` to a program that does not read never came back.
+#[test]
+fn regression_send_to_a_program_that_does_not_read_gives_up_and_says_what_was_taken() {
+    let home = Home::new();
+    home.ok(&["run", "--detach", "--name", "deaf", "--", "sh", "-c", "stty raw -echo; echo deaf; exec sleep 1000"]);
+    home.ok(&["wait", "deaf", "--for", "text:^deaf", "--timeout", "60"]);
+    let long = "x".repeat(100_000);
+    let (code, error) = home.fails(&["send", "deaf", &long, "--timeout", "0.5"]);
+    assert_eq!(code, 75, "{error}");
+    assert!(error.contains("busy") && error.contains("of 100001 bytes") && error.contains("next:"), "{error}");
+    assert_eq!(home.fails(&["send", "deaf", "x", "--timeout", "soon"]).0, 2);
+    home.ok(&["end", "deaf"]);
+}
+
+#[test]
+fn a_name_that_begins_another_sessions_id_means_the_session_of_that_name() {
+    let home = Home::started();
+    let (other, named) = block_on(async {
+        let client = home.client().await;
+        let other = create(&client, Some("other")).await;
+        let prefix: String = other.to_string().chars().take(8).collect();
+        (other, (create(&client, Some(&prefix)).await, prefix))
+    });
+    let (id, prefix) = named;
+    let shown = home.ok(&["show", &prefix]);
+    assert!(shown.contains(&id.to_string()) && !shown.contains(&other.to_string()), "{shown}");
+    assert!(home.ok(&["show", &other.to_string()]).contains("other"), "the other one is reached by its id");
+}
+
+#[test]
+fn stop_all_counts_what_it_ended_and_lists_a_few() {
+    let home = Home::started();
+    for number in 0..7 {
+        home.ok(&["run", "--detach", "--name", &format!("job-{number}"), "--", "sleep", "1000"]);
+    }
+    let said = home.ok(&["daemon", "stop", "--all"]);
+    assert!(said.contains("ended 7 sessions") && said.contains("and 2 more"), "{said}");
+    assert_eq!(said.matches("job-").count(), 5, "{said}");
+}
+
+#[test]
+fn wait_takes_a_number_as_seconds() {
+    let home = Home::new();
+    home.ok(&["run", "--detach", "--name", "quiet", "--", "sleep", "1000"]);
+    let (code, error) = home.fails(&["wait", "quiet", "--for", "ended", "--timeout", "1"]);
+    assert_eq!(code, 124, "{error}");
+    assert!(error.contains("1s"), "{error}");
+    let (code, error) = home.fails(&["wait", "quiet", "--for", "ended", "--timeout", "soon"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("30s"), "{error}");
+}
