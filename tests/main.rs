@@ -16,3 +16,4 @@ mod size;
 mod slow_reader;
 mod start;
 mod tidy;
+mod window;

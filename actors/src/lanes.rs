@@ -124,6 +124,8 @@ impl Lanes {
         if let Some(lane) = self.get(terminal) {
             lane.lock().size = size;
             self.0.sink.resized(terminal, offset, size);
+            // Those whose window is another one draw the screen anew.
+            lane.tell();
         }
     }
 

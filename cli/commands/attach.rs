@@ -1,14 +1,19 @@
 //! `ropewalk attach`: bytes pass untouched, both ways. Ctrl-\ detaches; the program goes on.
 
+mod raw_mode;
+mod signals;
+
 use std::io::{IsTerminal, Read, Write};
+use std::pin::Pin;
 
 use bytes::Bytes;
-use ropewalk_protocol::{AttachParams, Query, QueryResult, RunOutcome, SessionId, Size, TerminalId, limits};
+use ropewalk_protocol::{AttachParams, Query, QueryResult, Rejection, RunOutcome, SessionId, Size, TerminalId, limits};
 use ropewalk_transport::client::{AttachmentItem, Client};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
-use tokio::signal::unix::{SignalKind, signal};
+use rustix::termios::tcgetwinsize;
 use tokio::sync::mpsc;
 
+use self::raw_mode::RawMode;
+use self::signals::{Signals, Told};
 use super::{Context, find_terminal, unexpected};
 use crate::exit::{CANNOT_RUN, FAILURE, Failure, OK, SIGNAL_BASE};
 use crate::print;
@@ -16,14 +21,10 @@ use crate::print;
 /// Ctrl-\ as a byte, and as the kitty keyboard protocol spells it.
 const DETACH: &[u8] = b"\x1c";
 const DETACH_KITTY: &[u8] = b"\x1b[92;5u";
-/// What a program may have turned on, turned off: alternate screen, margins, mouse, focus, paste, cursor keys, keypad,
-/// synchronized output, key encodings, colours, hidden cursor.
-/// Then the cursor goes below the screen, where a shell's prompt belongs.
-const LEAVE: &[u8] = b"\x1b[?1049l\x1b[r\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?1004l\x1b[?2004l\x1b[?2026l\x1b[?1l\x1b>\x1b[<99u\x1b[>4;0m\x1b(B\x0f\x1b[4l\x1b[?6l\x1b[?7h\x1b[0m\x1b[?25h\x1b[0 q\x1b[999;1H\r\n";
-/// What is turned off even when the program ended by itself, and moves no cursor.
-const CALM: &[u8] = b"\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?2004l\x1b[?2026l\x1b[0m\x1b[?25h";
 /// A terminal as new, cleared, before a snapshot is drawn on it.
 const CLEAR: &[u8] = b"\x1b[!p\x1b[?1049l\x1b[0m\x1b[H\x1b[2J";
+/// What is said while the daemon is away.
+const AWAY: &str = "[ropewalk: the daemon is away; reconnecting]";
 /// Pieces that wait between a thread that reads or writes this terminal and the client.
 const PIECES_MAX: usize = 64;
 
@@ -72,17 +73,14 @@ pub(super) async fn follow(
     let params = AttachParams {
         terminal,
         after: look.from_start.then_some(0),
-        size: window_size().filter(|_| interactive && !look.view),
+        // One who only looks has no say in the size, but is shown what fits.
+        size: window_size().filter(|_| interactive),
         view_only: look.view,
         scrollback: look.scrollback,
     };
     let (_, items) = client.attach(params).await?;
     let raw = interactive.then(RawMode::enter).transpose()?;
-    let left = Attached::new(client.clone(), terminal, &look, interactive).run(items).await;
-    if let Some(raw) = raw {
-        raw.leave(matches!(left, Ok(Left::Closed)));
-    }
-    match left? {
+    match Attached::new(client.clone(), terminal, &look, raw).run(items).await? {
         Left::Detached => {
             print::talk("[detached; the program goes on]");
             Ok(OK)
@@ -118,46 +116,61 @@ pub(super) fn not_started(reason: &str) -> Failure {
     Failure::new(CANNOT_RUN, format!("the program could not be started: {}", print::plain(reason)))
 }
 
+/// A fresh attachment on its way: the screen as it is, then what follows.
+type Redrawing = Pin<Box<dyn Future<Output = Result<mpsc::Receiver<AttachmentItem>, Rejection>>>>;
+
 struct Attached {
     client: Client,
     terminal: TerminalId,
-    interactive: bool,
+    raw: Option<RawMode>,
     typing: bool,
     next_input: u64,
+    in_snapshot: bool,
+    redrawing: Option<Redrawing>,
     screen: mpsc::Sender<Bytes>,
     drawn: tokio::task::JoinHandle<()>,
 }
 
 impl Attached {
-    fn new(client: Client, terminal: TerminalId, look: &Look, interactive: bool) -> Self {
+    fn new(client: Client, terminal: TerminalId, look: &Look, raw: Option<RawMode>) -> Self {
         let (screen, pieces) = mpsc::channel(PIECES_MAX);
         let drawn = tokio::task::spawn_blocking(move || draw(pieces));
-        Self { client, terminal, interactive, typing: !look.view, next_input: 1, screen, drawn }
+        let typing = !look.view;
+        Self { client, terminal, raw, typing, next_input: 1, in_snapshot: false, redrawing: None, screen, drawn }
     }
 
     async fn run(mut self, items: mpsc::Receiver<AttachmentItem>) -> Result<Left, Failure> {
         let left = self.serve(items).await;
-        let Self { screen, drawn, .. } = self;
+        let Self { screen, drawn, raw, .. } = self;
         drop(screen);
         // What was received is drawn before the terminal is put back.
         drawn.await.ok();
+        if let Some(raw) = raw {
+            raw.leave(matches!(left, Ok(Left::Closed)));
+        }
         left
     }
 
     async fn serve(&mut self, mut items: mpsc::Receiver<AttachmentItem>) -> Result<Left, Failure> {
-        let mut keys = keyboard(self.interactive || self.typing);
-        let mut window = signal(SignalKind::window_change())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
+        let mut keys = keyboard(self.raw.is_some() || self.typing);
+        let mut signals = Signals::listen()?;
+        let mut welcomes = self.client.welcomes();
+        welcomes.mark_unchanged();
+        let mut replaced = false;
         loop {
             tokio::select! {
-                item = items.recv() => {
-                    let Some(item) = item else {
-                        return Ok(Left::Closed);
-                    };
-                    if let Some(left) = self.show(item).await? {
+                item = items.recv(), if !replaced => match item {
+                    // What comes before a fresh screen is on it. It is taken all the same, so that nobody waits for room.
+                    Some(_) if self.redrawing.is_some() => {}
+                    None if self.redrawing.is_some() => replaced = true,
+                    Some(item) => if let Some(left) = self.show(item).await? {
                         return Ok(left);
-                    }
+                    },
+                    None => return Ok(Left::Closed),
+                },
+                fresh = answered(&mut self.redrawing) => {
+                    items = fresh?;
+                    (self.redrawing, replaced) = (None, false);
                 }
                 piece = keys.recv(), if !keys.is_closed() || !keys.is_empty() => {
                     if let Some(piece) = piece
@@ -166,22 +179,60 @@ impl Attached {
                         return Ok(Left::Detached);
                     }
                 }
-                _ = window.recv() => {
-                    if let Some(size) = window_size().filter(|_| self.typing && self.interactive) {
-                        self.client.resize(self.terminal, size).await?;
-                    }
-                }
-                _ = terminate.recv() => return Ok(Left::Signal(15)),
-                _ = hang_up.recv() => return Ok(Left::Signal(1)),
+                Ok(()) = welcomes.changed() => self.redraw(),
+                told = signals.next() => if let Some(left) = self.told(told).await? {
+                    return Ok(left);
+                },
             }
         }
+    }
+
+    async fn told(&mut self, told: Told) -> Result<Option<Left>, Failure> {
+        match told {
+            Told::Resized => {
+                if let Some(size) = self.window().filter(|_| self.typing) {
+                    self.client.resize(self.terminal, size).await?;
+                }
+            }
+            Told::Stop => {
+                if let Some(raw) = &self.raw {
+                    raw.pause();
+                }
+                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)
+                    .map_err(std::io::Error::from)?;
+            }
+            Told::GoOn => {
+                if let Some(raw) = &self.raw {
+                    raw.again()?;
+                }
+                self.redraw();
+            }
+            Told::End(signal) => return Ok(Some(Left::Signal(signal))),
+        }
+        Ok(None)
+    }
+
+    /// The window, if this is one.
+    fn window(&self) -> Option<Size> {
+        window_size().filter(|_| self.raw.is_some())
+    }
+
+    /// Asks for the screen as it is: what this terminal shows is not that any more.
+    fn redraw(&mut self) {
+        if self.raw.is_none() {
+            return;
+        }
+        let (size, view_only) = (self.window(), !self.typing);
+        let params = AttachParams { terminal: self.terminal, after: None, size, view_only, scrollback: 0 };
+        let client = self.client.clone();
+        self.redrawing = Some(Box::pin(async move { Ok(client.attach(params).await?.1) }));
     }
 
     async fn show(&mut self, item: AttachmentItem) -> Result<Option<Left>, Failure> {
         match item {
             AttachmentItem::Output { bytes, .. } => self.draw(bytes).await,
-            AttachmentItem::Snapshot { bytes, .. } => {
-                if self.interactive {
+            AttachmentItem::Snapshot { bytes, last, .. } => {
+                if self.raw.is_some() && !std::mem::replace(&mut self.in_snapshot, !last) {
                     self.draw(Bytes::from_static(CLEAR)).await;
                 }
                 self.draw(bytes).await;
@@ -189,8 +240,11 @@ impl Attached {
             AttachmentItem::End(_) => return Ok(Some(Left::Closed)),
             AttachmentItem::Failed(rejection) => return Err(rejection.into()),
             AttachmentItem::Gap { from, to, .. } => tracing::info!(from, to, "bytes are not shown"),
-            AttachmentItem::Cut if !self.interactive => print::talk("[the connection was cut; coming back]"),
-            AttachmentItem::Cut | AttachmentItem::Written(_) => {}
+            AttachmentItem::Cut => match self.window() {
+                Some(size) => self.draw(away_line(size)).await,
+                None => print::talk("[the connection was cut; coming back]"),
+            },
+            AttachmentItem::Written(_) => {}
         }
         Ok(None)
     }
@@ -201,7 +255,7 @@ impl Attached {
 
     /// Passes keys on; true when the person detached.
     async fn typed(&mut self, piece: Bytes) -> Result<bool, Failure> {
-        let detach = self.interactive.then(|| [DETACH, DETACH_KITTY].iter().filter_map(|key| find(&piece, key)).min());
+        let detach = self.raw.as_ref().map(|_| [DETACH, DETACH_KITTY].iter().filter_map(|key| find(&piece, key)).min());
         let keys = match detach.flatten() {
             Some(at) => piece.slice(..at),
             None => piece.clone(),
@@ -212,6 +266,19 @@ impl Attached {
         }
         Ok(keys.len() < piece.len())
     }
+}
+
+async fn answered(redrawing: &mut Option<Redrawing>) -> Result<mpsc::Receiver<AttachmentItem>, Rejection> {
+    match redrawing {
+        Some(fresh) => fresh.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A line over the last row, until the screen is drawn anew. It begins by ending whatever sequence the cut left open.
+fn away_line(Size { cols, rows }: Size) -> Bytes {
+    let text: String = AWAY.chars().take(usize::from(cols)).collect();
+    format!("\x18\x1b7\x1b[{rows};1H\x1b[0;7m{text}\x1b[0m\x1b[K\x1b8").into()
 }
 
 fn find(piece: &[u8], key: &[u8]) -> Option<usize> {
@@ -225,9 +292,16 @@ fn keyboard(wanted: bool) -> mpsc::Receiver<Bytes> {
         std::thread::spawn(move || {
             let mut buffer = vec![0; limits::INPUT_FRAME_BYTES_MAX];
             let mut stdin = std::io::stdin().lock();
-            while let Ok(length @ 1..) = stdin.read(&mut buffer) {
-                if keys.blocking_send(Bytes::copy_from_slice(&buffer[..length])).is_err() {
-                    return;
+            loop {
+                match stdin.read(&mut buffer) {
+                    Ok(length @ 1..) => {
+                        if keys.blocking_send(Bytes::copy_from_slice(&buffer[..length])).is_err() {
+                            return;
+                        }
+                    }
+                    // Being stopped and continued interrupts a read.
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    Ok(_) | Err(_) => return,
                 }
             }
         });
@@ -241,30 +315,5 @@ fn draw(mut pieces: mpsc::Receiver<Bytes>) {
         if out.write_all(&piece).and_then(|()| out.flush()).is_err() {
             return;
         }
-    }
-}
-
-/// This terminal's mode as it was, to be put back.
-struct RawMode(Termios);
-
-impl RawMode {
-    fn enter() -> Result<Self, Failure> {
-        let before = tcgetattr(std::io::stdin()).map_err(std::io::Error::from)?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        tcsetattr(std::io::stdin(), OptionalActions::Now, &raw).map_err(std::io::Error::from)?;
-        Ok(Self(before))
-    }
-
-    fn leave(self, program_ended: bool) {
-        // A program that ended has put the screen back itself, as far as it meant to.
-        print::bytes(if program_ended { CALM } else { LEAVE });
-        drop(self);
-    }
-}
-
-impl Drop for RawMode {
-    fn drop(&mut self) {
-        tcsetattr(std::io::stdin(), OptionalActions::Now, &self.0).ok();
     }
 }

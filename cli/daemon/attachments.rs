@@ -6,6 +6,7 @@ use bytes::Bytes;
 use ropewalk_actors::{Lane, LaneRead, Presence};
 use ropewalk_kernel::log::Journal;
 use ropewalk_kernel::offload;
+use ropewalk_projections::screen::Screen;
 use ropewalk_protocol::{AttachParams, Attached, Code, GapReason, Rejection, Size, TerminalId, limits};
 use ropewalk_transport::{ByteSource, ByteStep};
 use tokio::sync::watch;
@@ -29,6 +30,10 @@ pub(super) struct Attachment {
     /// The client asked for the screen, not for every byte.
     screen_only: bool,
     scrollback: u32,
+    /// The window that the client named when it attached.
+    window: Option<Size>,
+    /// The size that the terminal had when it was drawn, and whether that was another window's.
+    shown: (Size, bool),
     snapshot: Option<Bytes>,
     /// The length of a closed terminal.
     closed_at: Option<u64>,
@@ -53,6 +58,7 @@ impl Daemon {
             let message = format!("offset {after} is beyond the terminal's {end} bytes");
             return Err(Rejection::new(Code::CursorAhead, message));
         }
+        let terminal_size = lane.as_ref().map_or(facts.size(), |lane| lane.size());
         let mut attachment = Attachment {
             terminal,
             journal: self.journal.clone(),
@@ -62,17 +68,19 @@ impl Daemon {
             at: after.unwrap_or(end),
             screen_only: after.is_none(),
             scrollback,
+            window: size,
+            shown: (terminal_size, size.is_some_and(|own| own != terminal_size)),
             snapshot: None,
             closed_at: lane.is_none().then_some(end),
             ended: false,
         };
         if after.is_none() {
-            attachment.draw().await?;
+            attachment.draw(scrollback).await?;
         }
         let attached = Attached {
             offset: attachment.at,
             end,
-            size: lane.map_or(facts.size(), |lane| lane.size()),
+            size: terminal_size,
             snapshot: after.is_none(),
             closed_at: attachment.closed_at,
         };
@@ -87,14 +95,33 @@ impl Daemon {
 }
 
 impl Attachment {
-    /// Takes the screen as it is now; bytes go on from there.
-    async fn draw(&mut self) -> Result<(), Rejection> {
-        let lines = self.scrollback as usize;
-        let question = move |screen: &ropewalk_projections::screen::Screen| (screen.offset(), screen.restore(lines));
+    /// Takes the screen as it is now, as far as it fits the client's window; bytes go on from there.
+    async fn draw(&mut self, scrollback: u32) -> Result<(), Rejection> {
+        let (lines, window) = (scrollback as usize, self.client_window());
+        let question = move |screen: &Screen| {
+            let bytes = window.map_or_else(|| screen.restore(lines), |window| screen.restore_within(window, lines));
+            (screen.offset(), bytes)
+        };
         let (offset, bytes) = self.screens.ask(self.terminal, question).await?;
         self.at = offset;
         self.snapshot = Some(bytes.into());
         Ok(())
+    }
+
+    fn client_window(&self) -> Option<Size> {
+        self.presence.as_ref().and_then(|presence| presence.window()).or(self.window)
+    }
+
+    /// Whether the terminal got a size that is not this client's, or has its own again: what the client shows is then laid
+    /// out for another window. A client's own window drawing itself anew is the program's business.
+    fn was_resized_by_another(&mut self) -> bool {
+        let Some(size) = self.lane().map(|lane| lane.size()).filter(|size| *size != self.shown.0) else {
+            return false;
+        };
+        let foreign = self.client_window().is_none_or(|own| own != size);
+        let (_, was_foreign) = std::mem::replace(&mut self.shown, (size, foreign));
+        // One that follows every byte and has no window does not look at a screen.
+        (foreign || was_foreign) && (self.screen_only || self.window.is_some())
     }
 
     async fn stored(&mut self, bytes_max: usize) -> Result<ByteStep, Rejection> {
@@ -138,7 +165,7 @@ impl Attachment {
             return Ok(None);
         }
         let from = self.at;
-        self.draw().await?;
+        self.draw(self.scrollback).await?;
         Ok(Some(ByteStep::Gap { from, to: self.at, reason: GapReason::Lagged }))
     }
 }
@@ -151,6 +178,15 @@ impl ByteSource for Attachment {
             }
             if self.ended {
                 std::future::pending::<()>().await;
+            }
+            if self.was_resized_by_another() {
+                match self.draw(0).await {
+                    Ok(()) => continue,
+                    // The bytes go on all the same.
+                    Err(rejection) => {
+                        tracing::warn!(%rejection, terminal = %self.terminal, "a screen was not drawn anew")
+                    }
+                }
             }
             if let Some(gap) = self.catch_up().await? {
                 return Ok(gap);

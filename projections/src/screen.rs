@@ -141,6 +141,20 @@ impl Screen {
         bytes
     }
 
+    /// The same for a window that may be smaller: what does not fit is cut, where it would wrap and scroll otherwise.
+    pub fn restore_within(&self, window: Size, scrollback_lines: usize) -> Vec<u8> {
+        let own = self.size();
+        let fits = Size { cols: own.cols.min(window.cols), rows: own.rows.min(window.rows) };
+        if fits == own {
+            return self.restore(scrollback_lines);
+        }
+        let mut model = self.model.clone();
+        model.resize(state::known_size(fits));
+        let mut bytes = restore::write(&model, scrollback_lines);
+        bytes.extend_from_slice(self.pending.bytes());
+        bytes
+    }
+
     /// A hash of all but the offset. Screens with the same digest show and do the same: it is the hash of the size
     /// and of the sequences that recreate the screen.
     pub fn digest(&self) -> [u8; 32] {

@@ -35,7 +35,7 @@ pub struct Lane {
     id: TerminalId,
     session: SessionId,
     state: Mutex<State>,
-    /// The offset after the newest byte; also moves when the lane ends.
+    /// The offset after the newest byte; readers are also told when the lane ends or has another size.
     moved: watch::Sender<u64>,
 }
 
@@ -100,6 +100,12 @@ impl Lane {
     /// Tells when there is more to read.
     pub fn moved(&self) -> watch::Receiver<u64> {
         self.moved.subscribe()
+    }
+
+    /// Has every reader look again.
+    pub(super) fn tell(&self) {
+        let end = self.end();
+        self.moved.send_replace(end);
     }
 
     /// The offset after the newest byte.

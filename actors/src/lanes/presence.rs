@@ -36,6 +36,11 @@ impl Presence {
         &self.lane
     }
 
+    /// The client's window, if it has a say in the terminal's size.
+    pub fn window(&self) -> Option<Size> {
+        self.lane.lock().sizes.of(self.attachment)
+    }
+
     /// The client's window has this size now.
     pub fn resized(&self, size: Size) {
         let wanted = self.lane.lock().sizes.resized(self.attachment, size);

@@ -39,6 +39,11 @@ impl Sizes {
         self.latest()
     }
 
+    /// The window that an attachment has.
+    pub(crate) fn of(&self, attachment: u64) -> Option<Size> {
+        self.attachments.get(&attachment).map(|entry| entry.size)
+    }
+
     fn latest(&self) -> Option<Size> {
         self.attachments.values().max_by_key(|entry| entry.used).map(|entry| entry.size)
     }

@@ -235,3 +235,14 @@ fn ground_is_where_the_parser_says_it_is() {
         }
     }
 }
+
+#[test]
+fn a_screen_restored_within_a_smaller_window_is_cut_and_neither_wraps_nor_scrolls() {
+    let whole = screen(10, 4, "0123456789abc\r\nsecond row\r\nthird\x1b[1;31m!");
+    let mut small = screen(6, 3, "");
+    small.feed(&whole.restore_within(small.size(), 100));
+    assert_eq!(rows(&small), ["abc", "second", "third!"], "the rows at the cursor are kept, the columns cut");
+    let mut large = screen(20, 8, "");
+    large.feed(&whole.restore_within(large.size(), 0));
+    assert_eq!(rows(&large)[..4], rows(&whole)[..], "a larger window shows it all");
+}

@@ -182,8 +182,12 @@ impl Task {
             }
             Call::Attach(params, items, reply) => {
                 let terminal = params.terminal;
-                let cursor = AttachmentCursor::new(params);
+                let mut cursor = AttachmentCursor::new(params);
                 let method = RequestMethod::TerminalAttach(cursor.request());
+                if let Some((before, _)) = self.attachments.remove(&terminal) {
+                    // Who asks for the screen anew has typed all the same.
+                    cursor.unwritten = before.unwritten;
+                }
                 self.attachments.insert(terminal, (cursor, items));
                 (method, Waiting::Attachment(terminal, Some(reply)))
             }

@@ -186,7 +186,9 @@ impl<B: Backend> Requests<B> {
 
     async fn attach(&mut self, id: u64, params: AttachParams) {
         let (terminal, view_only) = (params.terminal, params.view_only);
-        if let Some(before) = self.attachments.remove(&terminal) {
+        // It stays present until it is attached anew: its leaving would give the terminal another's size for a moment.
+        let before = self.attachments.remove(&terminal);
+        if let Some(before) = &before {
             before.pump.abort();
         }
         if let Err(rejection) = params.size.map_or(Ok(()), Size::check) {
