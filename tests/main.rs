@@ -16,4 +16,5 @@ mod size;
 mod slow_reader;
 mod start;
 mod tidy;
+mod volumes;
 mod window;
