@@ -1,6 +1,9 @@
 //! The hidden commands that this binary runs itself as.
 
 use std::ffi::OsString;
+use std::time::Duration;
+
+use ropewalk_protocol::limits;
 
 use super::Context;
 use crate::exit::{CANNOT_RUN, Failure, OK};
@@ -18,13 +21,15 @@ pub(super) fn run(context: &Context, programs_mask: Option<u32>) -> Result<u8, F
         lock: paths.holder_lock(),
         spool: paths.spool(),
         self_exe: std::env::current_exe()?,
+        patience: Duration::from_millis(limits::HOLDER_PATIENCE_MILLIS),
     };
+    let signals = ropewalk_holder::OwnSignals::of_process()?;
     let ready = |pid| {
         crate::print::line(&format!("ready {pid}"));
         // Whoever started it reads until the end of this pipe.
         close_stdout();
     };
-    ropewalk_holder::run(config, ready).map_err(|error| Failure::because("the holder", error))?;
+    ropewalk_holder::run(config, signals, ready).map_err(|error| Failure::because("the holder", error))?;
     Ok(OK)
 }
 

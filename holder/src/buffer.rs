@@ -123,9 +123,19 @@ impl<S: Spool> Buffer<S> {
         Ok(())
     }
 
-    /// Gives up what the spool cannot read back, and what stands before it. The reader sees the hole by its offsets.
-    pub(crate) fn skip_unreadable(&mut self) {
-        self.forget(self.spool_end());
+    /// Whether the spool refused bytes that are in memory instead.
+    pub(crate) fn is_refused(&self) -> bool {
+        !self.unspooled.is_empty()
+    }
+
+    /// Tries again to spool what was refused.
+    pub(crate) fn retry(&mut self) {
+        self.settle();
+    }
+
+    /// How many bytes are kept.
+    pub(crate) fn kept(&self) -> u64 {
+        self.end() - self.start
     }
 
     fn memory_end(&self) -> u64 {
@@ -292,14 +302,29 @@ mod tests {
     }
 
     #[test]
-    fn a_spool_that_cannot_be_read_is_skipped_and_the_rest_is_still_there() {
+    fn bytes_that_the_spool_refused_are_spooled_by_a_later_try_and_the_program_goes_on() {
+        let mut buffer = buffer();
+        fill(&mut buffer, 10);
+        buffer.spool.refuses = true;
+        fill(&mut buffer, 3);
+        buffer.retry();
+        assert!(buffer.is_refused() && buffer.room() == 0);
+        buffer.spool.refuses = false;
+        buffer.retry();
+        assert!(!buffer.is_refused() && buffer.room() > 0);
+        assert_eq!(all(&mut buffer), text(0, 13));
+    }
+
+    #[test]
+    fn a_spool_that_cannot_be_read_for_a_while_loses_nothing() {
         let mut buffer = buffer();
         fill(&mut buffer, 12);
         buffer.spool.refuses = true;
         fill(&mut buffer, 3);
-        assert!(buffer.read(9, 3, &mut Vec::new()).is_err());
-        buffer.skip_unreadable();
-        assert_eq!((buffer.start(), all(&mut buffer)), (12, text(12, 3)));
+        let mut out = Vec::new();
+        assert!(buffer.read(9, 3, &mut out).is_err() && out.is_empty());
+        buffer.spool.refuses = false;
+        assert_eq!((buffer.start(), all(&mut buffer)), (0, text(0, 15)));
     }
 
     #[test]

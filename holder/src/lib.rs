@@ -1,15 +1,20 @@
 //! The holder: one small process per data directory that owns every terminal and child process, so that they outlive the
 //! daemon. It knows processes and bytes; it keeps what the daemon has not stored yet and drops nothing.
 //!
-//! One thread waits in `epoll`; idle, it never wakes. [`wire`], the kept bytes and the input queue are pure; the rest is
-//! the shell around them.
+//! One thread waits in `epoll`; idle, it never wakes. [`wire`], the kept bytes, the input queue, who waits for the disk and
+//! the way out are pure; the rest is the shell around them.
 
 mod buffer;
 mod connection;
+mod directory_watch;
 mod door;
+mod ending;
 mod input;
+mod leave;
 mod lock;
+mod own_signals;
 mod poller;
+mod pressure;
 mod procfs;
 mod pump;
 mod requests;
@@ -22,5 +27,6 @@ mod spool;
 mod stream;
 pub mod wire;
 
+pub use own_signals::OwnSignals;
 pub use serve::{Config, HolderError, run};
 pub use session::exec_in_session;

@@ -2,13 +2,28 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 use crate::serve::HolderError;
 
-/// Takes the lock and writes this process's id into the file. The lock is held as long as the file is open.
-pub(crate) fn take(path: &Path) -> Result<File, HolderError> {
+/// The lock, held as long as this is there.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Whether the file is still the one that others would lock. If not, somebody removed the home.
+    pub(crate) fn is_in_place(&self) -> bool {
+        let (Ok(held), Ok(named)) = (self.file.metadata(), self.path.symlink_metadata()) else { return false };
+        (held.dev(), held.ino()) == (named.dev(), named.ino())
+    }
+}
+
+/// Takes the lock and writes this process's id into the file.
+pub(crate) fn take(path: &Path) -> Result<Lock, HolderError> {
     let failed = |source| HolderError::Lock { path: path.to_path_buf(), source };
     let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).clone();
     let mut file = options.open(path).map_err(failed)?;
@@ -21,7 +36,7 @@ pub(crate) fn take(path: &Path) -> Result<File, HolderError> {
     }
     file.set_len(0).and_then(|()| file.rewind()).map_err(failed)?;
     writeln!(file, "{}", std::process::id()).map_err(failed)?;
-    Ok(file)
+    Ok(Lock { file, path: path.to_path_buf() })
 }
 
 fn pid(file: &mut File) -> Option<u32> {

@@ -19,6 +19,10 @@ pub(crate) enum Token {
     Output(u64),
     /// A pipe that a program reads.
     Input(u64),
+    /// A signal to this process.
+    OwnSignal,
+    /// The socket's directory changed.
+    Directory,
 }
 
 impl Token {
@@ -29,6 +33,8 @@ impl Token {
             Token::Process(number) => (2, number),
             Token::Output(number) => (3, number),
             Token::Input(number) => (4, number),
+            Token::OwnSignal => (5, 0),
+            Token::Directory => (6, 0),
         };
         EventData::new_u64(number * 8 + kind)
     }
@@ -40,7 +46,9 @@ impl Token {
             1 => Token::Connection(number),
             2 => Token::Process(number),
             3 => Token::Output(number),
-            _ => Token::Input(number),
+            4 => Token::Input(number),
+            5 => Token::OwnSignal,
+            _ => Token::Directory,
         }
     }
 }
@@ -128,7 +136,8 @@ mod tests {
 
     #[test]
     fn tokens_survive_the_kernel() {
-        for token in [Token::Door, Token::Connection(3), Token::Process(1 << 40), Token::Output(0), Token::Input(7)] {
+        let numbered = [Token::Connection(3), Token::Process(1 << 40), Token::Output(0), Token::Input(7)];
+        for token in numbered.into_iter().chain([Token::Door, Token::OwnSignal, Token::Directory]) {
             assert_eq!(Token::from_data(token.to_data()), token);
         }
     }

@@ -81,9 +81,10 @@ impl Holder {
         let mut bytes = Vec::new();
         let read = stream.buffer.read(from, length.min(wire::OUTPUT_FRAME_BYTES_MAX), &mut bytes);
         if let Err(error) = read {
-            tracing::warn!(%error, stream = %stream.id, "spooled bytes are lost");
-            stream.buffer.skip_unreadable();
-            return true;
+            tracing::warn!(%error, stream = %stream.id, "cannot read what is spooled; it is tried again");
+            stream.unreadable();
+            self.watch_stream(number);
+            return false;
         }
         daemon.push_output(stream.id, from, &bytes);
         if let Some(follower) = &mut stream.follower {
@@ -117,11 +118,25 @@ impl Holder {
     /// Tells the poller what is wanted of a stream now. What waits for a program that is gone is refused.
     pub(crate) fn watch_stream(&mut self, number: u64) {
         let Some(stream) = self.streams.get_mut(&number) else { return };
+        match stream.look(self.now, self.heard, self.config.patience) {
+            Some(at) => drop(self.looks.insert(number, at)),
+            None => drop(self.looks.remove(&number)),
+        }
         if let Err(error) = stream.watch(&self.poller) {
             tracing::warn!(%error, stream = %stream.id, "cannot watch a stream");
         }
         if !stream.queue.is_empty() && !stream.takes_input() {
             self.write_input(number);
+        }
+    }
+
+    /// Looks again at the streams whose time has come.
+    pub(crate) fn look_again(&mut self) {
+        let due: Vec<u64> = self.looks.iter().filter(|(_, at)| **at <= self.now).map(|(number, _)| *number).collect();
+        for number in due {
+            self.looks.remove(&number);
+            self.watch_stream(number);
+            self.send_stream(number);
         }
     }
 
@@ -153,7 +168,7 @@ impl Holder {
             let numbers: Vec<u64> = self.streams.keys().copied().collect();
             for number in numbers {
                 if let Some(stream) = self.streams.get_mut(&number) {
-                    stream.follower = None;
+                    stream.unfollow();
                 }
                 self.watch_stream(number);
             }

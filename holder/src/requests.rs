@@ -7,14 +7,16 @@ use rustix::process::Signal;
 use rustix::termios::Winsize;
 
 use crate::buffer::{Bounds, Buffer};
+use crate::ending::Ending;
 use crate::input::Offer;
 use crate::poller::{Port, Token};
 use crate::run::Run;
 use crate::serve::Holder;
+use crate::signals::{self, Target};
 use crate::spawn::{self, Started};
 use crate::spool::SpoolFile;
-use crate::stream::{Follower, Stream};
-use crate::{signals, wire};
+use crate::stream::Stream;
+use crate::wire;
 
 impl Holder {
     /// Bytes came on a connection, or it takes some again, or is gone.
@@ -72,7 +74,7 @@ impl Holder {
             ToHolder::Resize { stream, size } => self.resize(stream, size),
             ToHolder::Signal { run, signal } => self.signal(run, signal),
             ToHolder::Forget { run } => self.forget(run),
-            ToHolder::Shutdown => self.shut_down(),
+            ToHolder::Shutdown => self.end(Ending::by_daemon(self.now)),
         }
         true
     }
@@ -85,6 +87,7 @@ impl Holder {
             self.drop_connection(older);
         }
         self.daemon = Some(number);
+        self.heard = self.now;
         let runs = self.runs.values().map(|run| self.held(run)).collect();
         self.tell(&FromHolder::Welcome { protocol: HOLDER_PROTOCOL, pid: std::process::id(), runs });
         let ended = self.runs.values().filter_map(|run| run.exit.map(|(exit, offset)| (run.run, exit, offset)));
@@ -205,17 +208,15 @@ impl Holder {
 
     fn follow(&mut self, id: TerminalId, from: u64) {
         let Some((number, stream)) = self.stream_mut(id) else { return };
-        stream.buffer.forget(from);
-        stream.follower = Some(Follower { sent: from, durable: from, end_sent: false });
+        stream.follow(from);
         self.send_stream(number);
         self.watch_stream(number);
     }
 
     fn durable(&mut self, id: TerminalId, offset: u64) {
         let Some((number, stream)) = self.stream_mut(id) else { return };
-        stream.buffer.forget(offset);
-        if let Some(follower) = &mut stream.follower {
-            follower.durable = follower.durable.max(offset.min(stream.buffer.end()));
+        if stream.durable(offset) {
+            self.heard = self.now;
         }
         self.send_stream(number);
         self.watch_stream(number);
@@ -262,12 +263,10 @@ impl Holder {
     }
 
     fn signal(&mut self, id: RunId, signal: i32) {
-        let Some(run) = self.runs.get(&id) else {
-            return self.tell(&FromHolder::Signaled { run: id, left: 0 });
-        };
-        let target = run.target();
+        // A run of a holder that died has no leader any more, but what it left behind still carries its mark.
+        let target = self.runs.get(&id).map_or(Target { run: id, session: None, start_ticks: 0 }, Run::target);
         match Signal::from_named_raw(signal) {
-            Some(Signal::KILL) => drop(signals::kill(&target)),
+            Some(Signal::KILL) => signals::kill(&target),
             Some(signal) => signals::send(&target, signal),
             None if signal == 0 => {}
             None => tracing::warn!(signal, "no such signal"),

@@ -7,20 +7,19 @@ use std::time::{Duration, Instant};
 
 use ropewalk_protocol::holder::FromHolder;
 use ropewalk_protocol::{RunId, TerminalId};
-use rustix::process::Signal;
+use rustix::event::epoll::EventFlags;
 
 use crate::connection::Connection;
 use crate::door::Door;
-use crate::poller::{Happened, Poller, Token};
+use crate::ending::{Ending, Step};
+use crate::own_signals::OwnSignals;
+use crate::poller::{Happened, Poller, Port, Token};
 use crate::run::{self, Run};
 use crate::stream::Stream;
-use crate::{lock, procfs, signals, spool, wire};
+use crate::{lock, procfs, spool, wire};
 
 /// How long a holder that holds nothing waits for a daemon.
 const EMPTY_GRACE: Duration = Duration::from_secs(2);
-
-/// How long processes have to end after SIGHUP, and again to be reaped after SIGKILL.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
 
 /// Connections that did not say hello. The oldest makes place for a new one.
 const STRANGERS_MAX: usize = 8;
@@ -36,6 +35,8 @@ pub struct Config {
     pub spool: PathBuf,
     /// The program that becomes others in a session of their own: `<self_exe> exec-in-session -- argv…`.
     pub self_exe: PathBuf,
+    /// How long a program waits for a daemon that follows and makes nothing durable, before it goes on into the spool.
+    pub patience: Duration,
 }
 
 /// Why a holder did not come to be, or had to leave.
@@ -83,12 +84,13 @@ fn holder_name(pid: Option<u32>) -> String {
 }
 
 /// Holds processes until there are none and no daemon is connected, or until it is told to end them all. Calls `ready`
-/// with its process id once it listens. Made for a process of its own: it leads a new session and takes in orphans.
+/// with its process id once it listens. Made for a process of its own: it leads a new session and takes in orphans, and
+/// `signals` are what is sent to it.
 ///
 /// # Errors
 /// Another holder has the lock, or the operating system refuses the lock, the spool, the socket or the poller.
-pub fn run(config: Config, ready: impl FnOnce(u32)) -> Result<(), HolderError> {
-    let _lock = lock::take(&config.lock)?;
+pub fn run(config: Config, signals: OwnSignals, ready: impl FnOnce(u32)) -> Result<(), HolderError> {
+    let lock = lock::take(&config.lock)?;
     // Away from the terminal that the daemon was started in: its hang-up and its ^C are not for the holder. A process
     // that leads a session already is away.
     let _ = rustix::process::setsid();
@@ -98,10 +100,12 @@ pub fn run(config: Config, ready: impl FnOnce(u32)) -> Result<(), HolderError> {
     spool::prepare_directory(&config.spool)
         .map_err(|source| HolderError::Spool { path: config.spool.clone(), source })?;
     let poller = Poller::new()?;
-    let door = Door::open(&config.socket, &poller)
+    let mut signal_pipe = Port::new(signals.pipe()?, Token::OwnSignal);
+    signal_pipe.want(&poller, EventFlags::IN)?;
+    let door = Door::open(&config.socket, lock, &poller)
         .map_err(|source| HolderError::Listen { path: config.socket.clone(), source })?;
     ready(std::process::id());
-    Holder::new(config, poller, door).serve()
+    Holder::new(config, poller, door, signals, signal_pipe).serve()
 }
 
 /// All of it.
@@ -123,18 +127,21 @@ pub(crate) struct Holder {
     pub(crate) is_behind: bool,
     /// A process ended, so others may have been left to this one.
     pub(crate) is_untidy: bool,
-    ending: Option<Ending>,
-}
-
-/// The way out.
-#[derive(Debug, Clone, Copy)]
-struct Ending {
-    is_killed: bool,
-    until: Instant,
+    pub(crate) ending: Option<Ending>,
+    /// When this turn of the loop began.
+    pub(crate) now: Instant,
+    /// When the daemon last said that bytes are durable, or came.
+    pub(crate) heard: Instant,
+    /// Streams that are to be looked at again, and when.
+    pub(crate) looks: BTreeMap<u64, Instant>,
+    signals: OwnSignals,
+    /// Watched as long as it is open.
+    _signal_pipe: Port,
 }
 
 impl Holder {
-    fn new(config: Config, poller: Poller, door: Door) -> Self {
+    fn new(config: Config, poller: Poller, door: Door, signals: OwnSignals, signal_pipe: Port) -> Self {
+        let now = Instant::now();
         Self {
             config,
             poller,
@@ -150,6 +157,11 @@ impl Holder {
             is_behind: false,
             is_untidy: false,
             ending: None,
+            now,
+            heard: now,
+            looks: BTreeMap::new(),
+            signals,
+            _signal_pipe: signal_pipe,
         }
     }
 
@@ -158,20 +170,24 @@ impl Holder {
         let mut empty_since = None;
         loop {
             let is_empty = self.runs.is_empty() && self.connections.is_empty();
-            empty_since = if is_empty { empty_since.or_else(|| Some(Instant::now())) } else { None };
+            empty_since = if is_empty { empty_since.or(Some(self.now)) } else { None };
             let leave_at = empty_since.map(|since| since + EMPTY_GRACE);
-            let until = self.ending.map(|ending| ending.until).or(leave_at);
+            let ending = match self.go_on_ending() {
+                Some(Step::Leave) => return Ok(()),
+                Some(Step::Wait(until)) => Some(until),
+                Some(Step::Send(_)) | None => None,
+            };
+            let look = self.looks.values().min().copied();
+            let until = [ending, leave_at, look, self.door.retry_at()].into_iter().flatten().min();
             let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
             let happened = self.poller.wait(&mut events, timeout)?;
-            if happened.is_empty() && leave_at.is_some_and(|at| Instant::now() >= at) {
+            self.now = Instant::now();
+            if happened.is_empty() && leave_at.is_some_and(|at| self.now >= at) {
                 return Ok(());
             }
             self.turn_of_events(&happened);
             if self.is_untidy {
                 self.tidy();
-            }
-            if self.is_over() {
-                return Ok(());
             }
         }
     }
@@ -182,21 +198,33 @@ impl Holder {
             match event.token {
                 Token::Door => self.let_in(),
                 Token::Connection(number) => self.serve_connection(number, event.flags),
+                Token::OwnSignal => self.signalled(),
+                Token::Directory => self.door.look(),
                 Token::Process(_) | Token::Output(_) | Token::Input(_) => {}
             }
         }
         for event in happened {
             match event.token {
-                Token::Door | Token::Connection(_) => {}
+                Token::Door | Token::Connection(_) | Token::OwnSignal | Token::Directory => {}
                 Token::Process(number) => self.process_ended(number),
                 Token::Output(number) => self.serve_output(number, event.flags),
                 Token::Input(number) => self.write_input(number),
             }
         }
+        self.look_again();
+        self.door.mend(self.now, &self.poller);
         if self.is_behind {
             self.send_all();
         }
         self.flush();
+    }
+
+    /// A signal came: a child ended, or somebody asked the holder to end.
+    fn signalled(&mut self) {
+        self.is_untidy = true;
+        if self.signals.take() {
+            self.asked_to_end();
+        }
     }
 
     /// A number that was never given before: an event of something closed meanwhile finds nothing.
@@ -224,7 +252,7 @@ impl Holder {
         let Some(exit) = run.look() else { return };
         if let Some(process) = &mut run.process {
             // An ended process stays readable.
-            let _ = process.want(&self.poller, rustix::event::epoll::EventFlags::empty());
+            let _ = process.want(&self.poller, EventFlags::empty());
         }
         let (id, stream, errors) = (run.run, run.stream, run.errors);
         let numbers =
@@ -252,39 +280,5 @@ impl Holder {
             run.reap(&processes, &self.poller);
         }
         run::reap_orphans(&processes, self.runs.values());
-    }
-
-    /// Tells every process to end; the loop goes on until they have, or until the time is over.
-    pub(crate) fn shut_down(&mut self) {
-        if self.ending.is_some() {
-            return;
-        }
-        for run in self.runs.values() {
-            signals::send(&run.target(), Signal::HUP);
-            // One that is stopped could not end.
-            signals::send(&run.target(), Signal::CONT);
-        }
-        self.ending = Some(Ending { is_killed: false, until: Instant::now() + SHUTDOWN_GRACE });
-    }
-
-    pub(crate) fn is_ending(&self) -> bool {
-        self.ending.is_some()
-    }
-
-    fn is_over(&mut self) -> bool {
-        let Some(mut ending) = self.ending else { return false };
-        let is_quiet = self.runs.values().all(|run| run.exit.is_some());
-        if !ending.is_killed && (is_quiet || Instant::now() >= ending.until) {
-            let killed: Vec<_> = self.runs.values().flat_map(|run| signals::kill(&run.target())).collect();
-            signals::wait_for(&killed, Instant::now() + SHUTDOWN_GRACE);
-            ending = Ending { is_killed: true, until: Instant::now() + SHUTDOWN_GRACE };
-            self.ending = Some(ending);
-        }
-        let is_over = ending.is_killed && (is_quiet || Instant::now() >= ending.until);
-        if is_over {
-            self.runs.values_mut().for_each(|run| run.reap_now(&self.poller));
-            run::reap_orphans(&procfs::processes(), self.runs.values());
-        }
-        is_over
     }
 }

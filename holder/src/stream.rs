@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
 
 use ropewalk_protocol::{TerminalId, limits};
 use rustix::event::epoll::EventFlags;
@@ -10,10 +11,14 @@ use rustix::io::Errno;
 use crate::buffer::Buffer;
 use crate::input::{InputQueue, Name};
 use crate::poller::{Poller, Port};
+use crate::pressure::Pressure;
 use crate::spool::SpoolFile;
 
 /// A read that brought less than this emptied the terminal: another one would most likely find nothing.
 const SHORT_READ_BYTES: usize = 1024;
+
+/// How long a spool that failed is left alone.
+const SPOOL_RETRY: Duration = Duration::from_secs(1);
 
 /// What the daemon has of a stream.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +35,11 @@ pub(crate) struct Stream {
     pub(crate) buffer: Buffer<SpoolFile>,
     pub(crate) queue: InputQueue,
     pub(crate) follower: Option<Follower>,
+    pressure: Pressure,
+    /// When a spool that failed is tried again.
+    retry_at: Option<Instant>,
+    /// The spool did not give back what it keeps.
+    is_unreadable: bool,
     /// No byte will come any more.
     pub(crate) ended: bool,
     /// The program's process ended; others may still write.
@@ -54,13 +64,78 @@ impl Stream {
     fn new(id: TerminalId, buffer: Buffer<SpoolFile>, output: Port, input: Option<Port>, is_terminal: bool) -> Self {
         let (queue, output) = (InputQueue::default(), Some(output));
         let (ended, leaderless, hung, follower) = (false, false, false, None);
-        Self { id, buffer, queue, follower, ended, leaderless, hung, is_terminal, output, input }
+        let (pressure, retry_at, is_unreadable) = (Pressure::default(), None, false);
+        Self {
+            id,
+            buffer,
+            queue,
+            follower,
+            pressure,
+            retry_at,
+            is_unreadable,
+            ended,
+            leaderless,
+            hung,
+            is_terminal,
+            output,
+            input,
+        }
     }
 
-    /// Reads what the program wrote, at most `scratch` and what there is room for, and keeps it. Returns how much.
+    /// A daemon has everything before this offset and wants the rest.
+    pub(crate) fn follow(&mut self, from: u64) {
+        self.buffer.forget(from);
+        self.follower = Some(Follower { sent: from, durable: from, end_sent: false });
+        self.pressure.followed(self.buffer.kept());
+    }
+
+    /// The daemon is gone.
+    pub(crate) fn unfollow(&mut self) {
+        self.follower = None;
+        self.pressure.left();
+    }
+
+    /// Everything before this offset is durable. Returns whether that was news.
+    pub(crate) fn durable(&mut self, offset: u64) -> bool {
+        let before = self.buffer.start();
+        self.buffer.forget(offset);
+        let freed = self.buffer.start() - before;
+        if let Some(follower) = &mut self.follower {
+            follower.durable = follower.durable.max(offset.min(self.buffer.end()));
+            self.pressure.eased(freed, self.buffer.kept());
+        }
+        freed > 0
+    }
+
+    /// Looks at the time: lets the program go on if it has waited long enough, and tries a spool again that failed.
+    /// Returns when to look again. `heard` is when the daemon last said that bytes are durable.
+    pub(crate) fn look(&mut self, now: Instant, heard: Instant, patience: Duration) -> Option<Instant> {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            self.retry_at = None;
+            self.is_unreadable = false;
+            self.buffer.retry();
+        }
+        if self.is_unreadable || self.buffer.is_refused() {
+            self.retry_at.get_or_insert(now + SPOOL_RETRY);
+        }
+        let goes_on_at = if self.ended || self.buffer.room() == 0 {
+            None
+        } else {
+            self.pressure.look(self.buffer.kept(), now, heard, patience)
+        };
+        self.retry_at.into_iter().chain(goes_on_at).min()
+    }
+
+    /// What the spool keeps cannot be read. It is tried again; nothing is given up.
+    pub(crate) fn unreadable(&mut self) {
+        self.is_unreadable = true;
+    }
+
+    /// Reads what the program wrote, at most `scratch` and what it may write now, and keeps it. Returns how much.
     pub(crate) fn read(&mut self, scratch: &mut [u8]) -> usize {
         let Some(output) = &self.output else { return 0 };
-        let max = scratch.len().min(self.buffer.room());
+        let allowance = usize::try_from(self.pressure.allowance(self.buffer.kept())).unwrap_or(usize::MAX);
+        let max = scratch.len().min(self.buffer.room()).min(allowance);
         let (mut count, mut is_closed) = (0, false);
         while count < max {
             match rustix::io::read(output.as_fd(), &mut scratch[count..max]) {
@@ -121,7 +196,7 @@ impl Stream {
 
     /// How many bytes may be sent to the daemon now, and from where. A hole before the first kept byte is skipped.
     pub(crate) fn sendable(&mut self) -> Option<(u64, usize)> {
-        let follower = self.follower.as_mut()?;
+        let follower = self.follower.as_mut().filter(|_| !self.is_unreadable)?;
         follower.sent = follower.sent.max(self.buffer.start());
         follower.durable = follower.durable.max(self.buffer.start());
         let window_end = follower.durable.saturating_add(limits::HOLDER_WINDOW_BYTES_MAX as u64);
@@ -159,12 +234,8 @@ impl Stream {
         Ok(())
     }
 
-    /// A daemon that follows and falls behind makes the program wait, as a slow terminal does; without one the program
-    /// runs on until the spool is full.
     fn wants_to_read(&self) -> bool {
-        let window = limits::HOLDER_WINDOW_BYTES_MAX as u64;
-        let kept = self.buffer.end() - self.buffer.start();
-        self.buffer.room() > 0 && (self.follower.is_none() || kept < window)
+        self.buffer.room() > 0 && self.pressure.allowance(self.buffer.kept()) > 0
     }
 
     fn close_output(&mut self, poller: &Poller) {

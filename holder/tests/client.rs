@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ropewalk_holder::{Config, HolderError, wire};
+use ropewalk_holder::{Config, HolderError, OwnSignals, wire};
 use ropewalk_protocol::holder::{Ends, Exit, FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToHolder};
 use ropewalk_protocol::{ClientId, Program, RunId, SessionId, Size, TerminalId};
 
@@ -41,20 +41,28 @@ pub struct Holder {
 }
 
 impl Holder {
+    /// A holder that never runs out of patience with a daemon.
     pub fn start() -> Self {
+        Self::start_with(Duration::from_secs(3600))
+    }
+
+    pub fn start_with(patience: Duration) -> Self {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let name = format!("ropewalk-holder-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::create_dir_all(directory.join("runtime")).unwrap();
         let config = Config {
-            socket: directory.join("socket"),
+            socket: directory.join("runtime/socket"),
             lock: directory.join("lock"),
             spool: directory.join("spool"),
             self_exe: std::env::current_exe().unwrap(),
+            patience,
         };
         let (sender, ready) = mpsc::sync_channel(1);
         let its_config = config.clone();
-        let thread = std::thread::spawn(move || ropewalk_holder::run(its_config, |pid| sender.send(pid).unwrap()));
+        let signals = OwnSignals::of_children().unwrap();
+        let thread =
+            std::thread::spawn(move || ropewalk_holder::run(its_config, signals, |pid| sender.send(pid).unwrap()));
         assert_eq!(ready.recv().unwrap(), std::process::id());
         Self { config, directory, thread: Some(thread), _one: one }
     }
@@ -67,6 +75,12 @@ impl Holder {
             _ => None,
         });
         daemon
+    }
+
+    /// A daemon that comes while the socket may be gone: it tries until it is there.
+    pub fn connect_again(&self) -> Daemon {
+        eventually("the socket is there again", || UnixStream::connect(&self.config.socket).is_ok());
+        self.connect()
     }
 
     pub fn connect_silently(&self) -> Daemon {
@@ -217,6 +231,26 @@ impl Daemon {
         }
     }
 
+    /// As `rest`, from this offset on, and each piece is durable as it comes.
+    pub fn rest_durably(&mut self, of: TerminalId, from: u64) -> (Vec<u8>, u64) {
+        let mut all = Vec::new();
+        loop {
+            let next = self.wait(|frame| match frame {
+                FromHolder::Output { stream, offset, bytes } if *stream == of => Some(Ok((*offset, bytes.clone()))),
+                FromHolder::End { stream, offset } if *stream == of => Some(Err(*offset)),
+                _ => None,
+            });
+            match next {
+                Ok((offset, bytes)) => {
+                    assert_eq!(offset, from + all.len() as u64);
+                    all.extend_from_slice(&bytes);
+                    self.tell(&ToHolder::Durable { stream: of, offset: from + all.len() as u64 });
+                }
+                Err(end) => return (all, end),
+            }
+        }
+    }
+
     pub fn exit(&mut self) -> Exit {
         self.wait(|frame| match frame {
             FromHolder::Exited { exit, .. } => Some(*exit),
@@ -238,6 +272,15 @@ impl Daemon {
             self.passed.push(frame);
         }
         true
+    }
+}
+
+/// Polls what has no event to wait for: the operating system's view of processes and files.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(60), "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

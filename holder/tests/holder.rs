@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod backlog;
 mod client;
+mod reach;
 
 use client::{Holder, SIZE, STREAM, lines, run, spawn_sh};
-use ropewalk_holder::HolderError;
+use ropewalk_holder::{HolderError, OwnSignals};
+use ropewalk_protocol::Size;
 use ropewalk_protocol::holder::{Exit, FromHolder, ToHolder};
-use ropewalk_protocol::{Size, limits};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags};
 use std::fs::Permissions;
@@ -57,54 +59,6 @@ fn no_byte_is_lost_or_doubled_over_reconnects() {
 }
 
 #[test]
-fn a_program_writes_on_without_a_daemon_and_all_of_it_is_kept() {
-    let holder = Holder::start();
-    let mut daemon = holder.connect();
-    daemon.spawn(&spawn_sh("seq 1 1500000; printf '\\033]0;done\\007'")).unwrap();
-    drop(daemon);
-    let mut daemon = holder.connect();
-    assert_eq!(daemon.exit(), Exit::Code(0));
-    let mut expected = lines(1_500_000);
-    expected.extend_from_slice(b"\x1b]0;done\x07");
-    assert_eq!(std::fs::read_dir(&holder.config.spool).unwrap().count(), 1, "it is far more than memory takes");
-    daemon.follow(STREAM, 0);
-    let mut all = Vec::new();
-    while all.len() < expected.len() {
-        let (offset, bytes) = daemon.output(STREAM);
-        assert_eq!(offset, all.len() as u64);
-        all.extend_from_slice(&bytes);
-        daemon.tell(&ToHolder::Durable { stream: STREAM, offset: all.len() as u64 });
-    }
-    assert!(all == expected);
-    assert_eq!(daemon.rest(STREAM), (Vec::new(), all.len() as u64));
-    daemon.read_so_far();
-    assert_eq!(std::fs::read_dir(&holder.config.spool).unwrap().count(), 0, "all of it is durable");
-}
-
-#[test]
-fn a_program_waits_while_nothing_becomes_durable() {
-    let holder = Holder::start();
-    let mut daemon = holder.connect();
-    daemon.sh("seq 1 1500000");
-    let mut all = Vec::new();
-    let window = limits::HOLDER_WINDOW_BYTES_MAX;
-    while all.len() < window {
-        all.extend_from_slice(&daemon.output(STREAM).1);
-    }
-    assert_eq!(all.len(), window);
-    let read = daemon.read_so_far() as usize;
-    assert!((window..window + 65_536).contains(&read), "{read} bytes were read");
-    daemon.tell(&ToHolder::Durable { stream: STREAM, offset: window as u64 });
-    let expected = lines(1_500_000);
-    while all.len() < expected.len() {
-        all.extend_from_slice(&daemon.output(STREAM).1);
-        daemon.tell(&ToHolder::Durable { stream: STREAM, offset: all.len() as u64 });
-    }
-    assert!(all == expected);
-    assert_eq!(daemon.exit(), Exit::Code(0));
-}
-
-#[test]
 fn input_is_echoed_and_written_once_over_reconnects() {
     let holder = Holder::start();
     let mut daemon = holder.connect();
@@ -137,8 +91,10 @@ fn input_is_echoed_and_written_once_over_reconnects() {
 fn input_that_is_not_read_waits_and_is_refused_when_there_is_too_much() {
     let holder = Holder::start();
     let mut daemon = holder.connect();
-    daemon.sh("stty raw -echo; echo ready; kill -STOP $$; head -c 300000 | wc -c");
+    let held = daemon.sh("stty raw -echo; echo ready; kill -STOP $$; head -c 300000 | wc -c");
     daemon.until(STREAM, "ready");
+    let stat = format!("/proc/{}/stat", held.pid);
+    client::eventually("it is stopped", || std::fs::read_to_string(&stat).unwrap().contains(") T "));
     let piece = "x".repeat(60_000);
     let mut refused = None;
     for id in 1..=20 {
@@ -341,7 +297,8 @@ fn bytes_that_are_no_frame_close_their_connection_only() {
 #[test]
 fn a_second_holder_is_refused() {
     let holder = Holder::start();
-    let error = ropewalk_holder::run(holder.config.clone(), |_| panic!("it listens")).unwrap_err();
+    let signals = OwnSignals::of_children().unwrap();
+    let error = ropewalk_holder::run(holder.config.clone(), signals, |_| panic!("it listens")).unwrap_err();
     assert!(matches!(error, HolderError::Held { pid: Some(pid), .. } if pid == std::process::id()), "{error}");
     assert!(error.to_string().ends_with(&format!("is held by process {}", std::process::id())));
     assert!(holder.connect().runs.is_empty());

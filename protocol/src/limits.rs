@@ -111,8 +111,12 @@ limits! {
     INPUT_QUEUE_BYTES_MAX: usize = MIB;
     /// Clients whose last input id the holder remembers for one stream. The one silent longest is forgotten first.
     INPUT_CLIENTS_MAX: usize = 64;
-    /// Bytes of one stream that the holder sends before the daemon says that some are durable.
+    /// Bytes of one stream that the holder sends before the daemon says that some are durable, and that it keeps while bytes
+    /// become durable: then a program that is faster than the disk waits.
     HOLDER_WINDOW_BYTES_MAX: usize = 4 * MIB;
+    /// Milliseconds without a word from the daemon that bytes are durable, after which a program that waits goes on into the
+    /// spool. Far above the slowest commit of a disk that works, and short enough that nobody takes a program for hung.
+    HOLDER_PATIENCE_MILLIS: u64 = 2000;
     /// Bytes of one stream in the holder's memory; the rest goes to a spool file.
     HOLDER_MEMORY_BYTES_MAX: usize = MIB;
     /// Bytes of one stream in the holder's spool file; then it stops reading, so that the program waits.
