@@ -1,28 +1,22 @@
 //! The hands: what follows from a durable event is done here, and what comes of it is reported back as a fact.
 
+mod stop;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use ropewalk_kernel::log::Journal;
 use ropewalk_protocol::holder::{Ends, Exit, FromHolder, HeldRun, Spawn};
 use ropewalk_protocol::{
-    AgentId, ClientId, Code, Program, Rejection, RunId, RunOutcome, SessionId, Size, Stream, TerminalId, limits,
+    AgentId, ClientId, Code, Program, Rejection, RunId, RunOutcome, SessionId, Size, Stream, TerminalId,
 };
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use crate::core::{Effect, Input};
 use crate::directory::Directory;
-use crate::holder::{HolderError, Incoming, Link, Welcome, reconnect_pause};
+use crate::holder::{ANSWER_TIMEOUT, HolderError, Incoming, Link, Welcome, reconnect_pause, unavailable};
 use crate::lanes::{InputDone, Lanes, OutputSink, Presence};
-
-const SIGHUP: i32 = 1;
-const SIGKILL: i32 = 9;
-const SIGTERM: i32 = 15;
-const COUNT_PAUSE_FIRST: Duration = Duration::from_millis(5);
-const COUNT_PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// Where a run belongs.
 #[derive(Debug, Clone, Copy)]
@@ -197,36 +191,6 @@ impl Hands {
         });
     }
 
-    /// Asks everything a run started to stop, then makes it, until nothing of it lives.
-    pub(crate) fn stop(&self, run: RunId) {
-        let hands = self.clone();
-        tokio::spawn(async move {
-            for signal in [SIGHUP, SIGTERM].into_iter().chain(std::iter::repeat(SIGKILL)) {
-                match hands.signal_and_wait(run, signal).await {
-                    Ok(true) => break,
-                    Ok(false) => {}
-                    // The line broke: whoever is still held is looked at again when it is up.
-                    Err(rejection) => return tracing::warn!(%rejection, "a signal could not be sent"),
-                }
-            }
-            hands.settle(|of, place| place.reaped |= of == run && place.run_settled);
-        });
-    }
-
-    /// Sends a signal and waits for a grace; true once nothing of the run lives. Other programs' children have no event
-    /// to wait for, so they are counted now and then.
-    async fn signal_and_wait(&self, run: RunId, signal: i32) -> Result<bool, Rejection> {
-        let mut left = self.0.link.signal(run, signal).await?;
-        let until = Instant::now() + Duration::from_millis(limits::END_GRACE_MILLIS);
-        let mut pause = COUNT_PAUSE_FIRST;
-        while left > 0 && Instant::now() < until {
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(COUNT_PAUSE_MAX);
-            left = self.0.link.signal(run, 0).await?;
-        }
-        Ok(left == 0)
-    }
-
     /// Changes a terminal's size; the answer is the offset it holds from.
     pub(crate) async fn resize(&self, terminal: TerminalId, size: Size) -> Result<u64, Rejection> {
         if self.0.lanes.get(terminal).is_none() {
@@ -273,10 +237,20 @@ impl Hands {
         id: u64,
         bytes: Vec<u8>,
     ) -> Result<impl Future<Output = InputDone> + Send + use<>, Rejection> {
-        let written = self.0.lanes.expect_written(terminal, client, id)?;
+        let mut written = self.0.lanes.expect_written(terminal, client, id)?;
         self.0.link.input(terminal, client, id, bytes)?;
+        let link = self.0.link.clone();
         let broke = || Err(Rejection::new(Code::HolderUnavailable, "the line to the holder broke"));
-        Ok(async move { written.await.unwrap_or_else(|_| broke()) })
+        Ok(async move {
+            loop {
+                match tokio::time::timeout(ANSWER_TIMEOUT, &mut written).await {
+                    Ok(done) => return done.unwrap_or_else(|_| broke()),
+                    // It is the program that does not read: that may take as long as it likes.
+                    Err(_) if link.answers_within(ANSWER_TIMEOUT).await => {}
+                    Err(_) => return Err(unavailable()),
+                }
+            }
+        })
     }
 
     /// Connects to the holder, starting it if need be; [`Hands::keep_connected`] goes on from there.
@@ -403,26 +377,12 @@ impl Hands {
     /// Nobody holds this run: it ended unseen.
     pub(crate) fn lose(&self, run: RunId, place: Place, reason: &str) {
         let end = self.0.lanes.get(place.terminal).map_or(0, |lane| lane.end());
-        self.settle(|of, place| place.reaped |= of == run);
-        if !place.run_settled {
+        if place.run_settled {
+            self.stop(run);
+        } else {
             self.gone(run, RunOutcome::Interrupted { reason: reason.to_owned() }, end);
         }
         self.0.lanes.complete(place.terminal, end);
-    }
-
-    /// Ends everything and the holder, and waits until that is durable.
-    pub async fn end_everything(&self) {
-        let runs: Vec<RunId> = self.places().keys().copied().collect();
-        runs.into_iter().for_each(|run| self.stop(run));
-        let mut unsettled = self.0.unsettled.subscribe();
-        let deadline = Duration::from_millis(limits::END_GRACE_MILLIS * 4);
-        if tokio::time::timeout(deadline, unsettled.wait_for(|left| *left == 0)).await.is_err() {
-            tracing::warn!("some programs did not end in time; the holder kills them");
-        }
-        self.0.leaving.store(true, Ordering::Relaxed);
-        if let Err(rejection) = self.0.link.shut_down() {
-            tracing::warn!(%rejection, "the holder was not told to leave");
-        }
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::hash_map::{Entry, OccupiedEntry};
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
+use std::hash::Hash;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,10 @@ use tokio::sync::{mpsc, oneshot};
 /// Frames that wait to be written to the holder. Each is an answer to somebody who waits, or an acknowledgement.
 const OUTGOING_FRAMES_MAX: usize = 4096;
 /// How long the holder may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a holder is started that says that another one is there, which cannot be reached: that one is about to leave,
+/// or to bind its socket again.
+const LAUNCHES_MAX: u32 = 6;
 /// Frames written with one call.
 const WRITE_TOGETHER_BYTES: usize = 64 * 1024;
 
@@ -34,6 +38,9 @@ pub enum HolderError {
         /// The version it speaks.
         theirs: u16,
     },
+    /// It listens and does not answer.
+    #[error("the holder does not answer; if it was stopped, let it go on: kill -CONT the process in holder.lock")]
+    Silent,
     /// It said something else than welcome.
     #[error("the holder did not say welcome")]
     NoWelcome,
@@ -71,9 +78,12 @@ struct State {
     pid: Option<u32>,
     outgoing: Option<mpsc::Sender<ToHolder>>,
     spawns: HashMap<RunId, oneshot::Sender<Result<HeldRun, String>>>,
-    resizes: HashMap<TerminalId, VecDeque<oneshot::Sender<u64>>>,
-    signals: HashMap<RunId, VecDeque<oneshot::Sender<u32>>>,
+    resizes: Lines<TerminalId, u64>,
+    signals: Lines<RunId, u32>,
 }
+
+/// Who waits for answers, in the order of the questions.
+type Lines<K, T> = HashMap<K, VecDeque<oneshot::Sender<T>>>;
 
 /// The reading end of a line that was just made.
 pub(crate) struct Incoming(BufReader<Box<dyn AsyncRead + Send + Unpin>>);
@@ -101,11 +111,15 @@ impl Link {
     /// Connects, starting the holder if none listens.
     pub(crate) async fn connect(&self) -> Result<(Welcome, Incoming), HolderError> {
         let (read, mut write) = (self.0.dial)().await.map_err(HolderError::Unreachable)?;
-        let hello = frame(&ToHolder::Hello { protocol: HOLDER_PROTOCOL });
-        write.write_all(&hello).await.map_err(HolderError::Unreachable)?;
         let mut incoming = Incoming(BufReader::with_capacity(WRITE_TOGETHER_BYTES, read));
-        let FromHolder::Welcome { protocol, pid, runs } = incoming.next().await.map_err(HolderError::Unreachable)?
-        else {
+        let greeting = async {
+            write.write_all(&frame(&ToHolder::Hello { protocol: HOLDER_PROTOCOL })).await?;
+            incoming.next().await
+        };
+        // A process that is stopped still lets others connect.
+        let greeted = tokio::time::timeout(ANSWER_TIMEOUT, greeting).await;
+        let welcome = greeted.map_err(|_| HolderError::Silent)?.map_err(HolderError::Unreachable)?;
+        let FromHolder::Welcome { protocol, pid, runs } = welcome else {
             return Err(HolderError::NoWelcome);
         };
         if protocol != HOLDER_PROTOCOL {
@@ -123,18 +137,20 @@ impl Link {
     }
 
     fn send(&self, message: ToHolder) -> Result<(), Rejection> {
-        let outgoing = self.lock().outgoing.clone().ok_or_else(unavailable)?;
-        outgoing.try_send(message).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Rejection::new(Code::Busy, "the line to the holder is full"),
-            mpsc::error::TrySendError::Closed(_) => unavailable(),
-        })
+        self.lock().send(message)
     }
 
     /// Starts a process, once for each run.
     pub(crate) async fn spawn(&self, spawn: Spawn) -> Result<Result<HeldRun, String>, Rejection> {
-        let (reply, answer) = oneshot::channel();
-        self.lock().spawns.insert(spawn.run, reply);
-        self.send(ToHolder::Spawn(spawn))?;
+        let answer = {
+            let mut state = self.lock();
+            let run = spawn.run;
+            state.send(ToHolder::Spawn(spawn))?;
+            let (reply, answer) = oneshot::channel();
+            state.spawns.insert(run, reply);
+            answer
+        };
+        // However long it takes: a holder that was stopped starts it when it goes on, and nothing is started twice.
         answer.await.map_err(|_| unavailable())
     }
 
@@ -144,13 +160,12 @@ impl Link {
         stream: TerminalId,
         size: Size,
     ) -> impl Future<Output = Result<u64, Rejection>> + Send + use<> {
-        let (reply, answer) = oneshot::channel();
-        self.lock().resizes.entry(stream).or_default().push_back(reply);
-        let sent = self.send(ToHolder::Resize { stream, size });
-        async move {
-            sent?;
-            soon(answer).await
-        }
+        let asked = {
+            let mut state = self.lock();
+            let sent = state.send(ToHolder::Resize { stream, size });
+            sent.map(|()| wait_in_line(&mut state.resizes, stream))
+        };
+        async move { soon(asked?).await }
     }
 
     /// Asks for a stream's bytes from this offset on.
@@ -170,10 +185,18 @@ impl Link {
 
     /// Sends a signal to everything a run started, or none with 0; the answer is how many processes of it live.
     pub(crate) async fn signal(&self, run: RunId, signal: i32) -> Result<u32, Rejection> {
-        let (reply, answer) = oneshot::channel();
-        self.lock().signals.entry(run).or_default().push_back(reply);
-        self.send(ToHolder::Signal { run, signal })?;
+        let answer = {
+            let mut state = self.lock();
+            state.send(ToHolder::Signal { run, signal })?;
+            wait_in_line(&mut state.signals, run)
+        };
         soon(answer).await
+    }
+
+    /// Whether the holder answers now, within this time. It is asked about a run that nobody has.
+    pub async fn answers_within(&self, limit: Duration) -> bool {
+        let nobodys = RunId::from_bytes([0; 16]);
+        matches!(tokio::time::timeout(limit, self.signal(nobodys, 0)).await, Ok(Ok(_)))
     }
 
     /// The end of a run is durable.
@@ -206,12 +229,27 @@ impl Link {
     }
 }
 
-/// Answers the first that still waits; answers come in the order of the questions.
-fn answer_first<K, T: Copy>(mut waiting: OccupiedEntry<'_, K, VecDeque<oneshot::Sender<T>>>, answer: T) {
-    while let Some(first) = waiting.get_mut().pop_front() {
-        if first.send(answer).is_ok() {
-            break;
-        }
+impl State {
+    fn send(&self, message: ToHolder) -> Result<(), Rejection> {
+        let outgoing = self.outgoing.as_ref().ok_or_else(unavailable)?;
+        outgoing.try_send(message).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Rejection::new(Code::Busy, "the line to the holder is full"),
+            mpsc::error::TrySendError::Closed(_) => unavailable(),
+        })
+    }
+}
+
+/// Waits behind those who asked before. The question is sent under the same lock, so that the order is the same.
+fn wait_in_line<K: Eq + Hash, T>(lines: &mut Lines<K, T>, key: K) -> oneshot::Receiver<T> {
+    let (reply, answer) = oneshot::channel();
+    lines.entry(key).or_default().push_back(reply);
+    answer
+}
+
+/// Answers the first in line, whether it still waits or has given up: each question has one answer, in its order.
+fn answer_first<K, T>(mut waiting: OccupiedEntry<'_, K, VecDeque<oneshot::Sender<T>>>, answer: T) {
+    if let Some(first) = waiting.get_mut().pop_front() {
+        drop(first.send(answer));
     }
     if waiting.get().is_empty() {
         waiting.remove();
@@ -226,7 +264,7 @@ async fn soon<T>(answer: oneshot::Receiver<T>) -> Result<T, Rejection> {
     }
 }
 
-fn unavailable() -> Rejection {
+pub(crate) fn unavailable() -> Rejection {
     Rejection::new(Code::HolderUnavailable, "the process that holds the terminals does not answer")
 }
 
@@ -246,15 +284,23 @@ impl Incoming {
 /// Connects to the holder behind this socket, starting it if none listens.
 async fn dial_unix(socket: PathBuf, launch: Launch) -> io::Result<Line> {
     let unreachable = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", socket.display()));
-    let stream = match UnixStream::connect(&socket).await {
-        Ok(stream) => stream,
-        Err(_) => {
-            launch().await.map_err(unreachable)?;
-            UnixStream::connect(&socket).await.map_err(unreachable)?
-        }
-    };
+    let stream = reach(&socket, &launch).await.map_err(unreachable)?;
     let (read, write) = stream.into_split();
     Ok((Box::new(read), Box::new(write)))
+}
+
+async fn reach(socket: &Path, launch: &Launch) -> io::Result<UnixStream> {
+    for launches in 1.. {
+        if let Ok(stream) = UnixStream::connect(socket).await {
+            return Ok(stream);
+        }
+        match launch().await {
+            Ok(()) => break,
+            Err(error) if launches >= LAUNCHES_MAX => return Err(error),
+            Err(_) => tokio::time::sleep(reconnect_pause(launches)).await,
+        }
+    }
+    UnixStream::connect(socket).await
 }
 
 fn frame(message: &ToHolder) -> Vec<u8> {

@@ -20,6 +20,7 @@ struct Status {
     running: bool,
     pid: Option<u32>,
     holder_pid: Option<u32>,
+    holder_answers: Option<bool>,
     version: Option<String>,
     port: Option<u16>,
     head: Option<u64>,
@@ -137,6 +138,7 @@ async fn status(context: &Context) -> Result<u8, Failure> {
             running: false,
             pid: None,
             holder_pid: None,
+            holder_answers: None,
             version: None,
             port: None,
             head: None,
@@ -153,12 +155,18 @@ async fn status(context: &Context) -> Result<u8, Failure> {
         ropewalk_protocol::QueryResult::LogStats { stats } => stats.degraded,
         _ => None,
     };
+    let info = client.query(ropewalk_protocol::Query::DaemonInfo {}).await?;
+    let (holder_pid, holder_answers) = match info.result {
+        ropewalk_protocol::QueryResult::Daemon { daemon } => (daemon.holder_pid, daemon.holder_answers),
+        _ => (welcome.daemon.holder_pid, None),
+    };
     let sessions = super::sessions::all(&client).await?;
     let running = sessions.iter().filter(|session| session.agents.iter().any(|agent| agent.pid.is_some())).count();
     let status = Status {
         running: true,
         pid: Some(pid),
-        holder_pid: welcome.daemon.holder_pid,
+        holder_pid,
+        holder_answers,
         version: Some(welcome.daemon.version),
         port: Discovery::read(&context.paths).map(|found| found.port),
         head: Some(welcome.log.head.0),
@@ -167,6 +175,8 @@ async fn status(context: &Context) -> Result<u8, Failure> {
     };
     context.print(&status, |status| {
         let holder = status.holder_pid.map_or("not connected".to_owned(), |pid| format!("process {pid}"));
+        let silent = status.holder_pid.is_some() && status.holder_answers == Some(false);
+        let holder = holder + if silent { ", does not answer: stopped, or very busy" } else { "" };
         let mut text = format!("daemon: process {pid}, version {}\n", status.version.as_deref().unwrap_or("unknown"));
         text.push_str(&format!("holder: {holder}\nlog: {} events\nsessions running: {running}\n", welcome.log.head));
         if let Some(reason) = &status.degraded {

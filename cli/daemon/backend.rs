@@ -63,6 +63,7 @@ impl Daemon {
             build: build(),
             pid: self.pid,
             holder_pid: self.hands.link().pid(),
+            holder_answers: None,
         }
     }
 

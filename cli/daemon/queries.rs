@@ -1,14 +1,20 @@
 //! Questions, answered from projections, screens and the log. None touches an actor.
 
+use std::time::Duration;
+
 use ropewalk_kernel::log::Filter;
 use ropewalk_kernel::offload;
 use ropewalk_projections::{Projections, timeline};
 use ropewalk_protocol::{
-    Code, Event, Query, QueryAnswer, QueryResult, Rejection, Seq, SessionId, TerminalId, VerifyReport, limits,
+    Code, DaemonInfo, Event, Query, QueryAnswer, QueryResult, Rejection, Seq, SessionId, TerminalId, VerifyReport,
+    limits,
 };
 use ropewalk_transport::Backend;
 
 use super::backend::Daemon;
+
+/// How long a holder has to show that it lives: whoever asks how the daemon is waits for it.
+const HOLDER_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) async fn answer(daemon: &Daemon, query: Query) -> Result<QueryAnswer, Rejection> {
     match query {
@@ -33,7 +39,11 @@ pub(super) async fn answer(daemon: &Daemon, query: Query) -> Result<QueryAnswer,
             blocking(daemon, move |daemon| events_page(daemon, session, after, limit)).await
         }
         Query::TerminalScreen { terminal, scrollback } => screen(daemon, terminal, scrollback).await,
-        Query::DaemonInfo {} => Ok(now(daemon, QueryResult::Daemon { daemon: daemon.info() })),
+        Query::DaemonInfo {} => {
+            let answers = daemon.hands.link().answers_within(HOLDER_ANSWER_TIMEOUT).await;
+            let info = DaemonInfo { holder_answers: Some(answers), ..daemon.info() };
+            Ok(now(daemon, QueryResult::Daemon { daemon: info }))
+        }
         Query::LogStats {} => {
             blocking(daemon, |daemon| Ok(now(daemon, QueryResult::LogStats { stats: daemon.journal.stats() }))).await
         }

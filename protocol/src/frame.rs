@@ -132,6 +132,9 @@ pub struct DaemonInfo {
     pub pid: u32,
     /// The holder's process id, while it is connected.
     pub holder_pid: Option<u32>,
+    /// Whether the holder answers at this moment; only `daemon.info` asks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder_answers: Option<bool>,
 }
 
 /// A log and how far it goes.

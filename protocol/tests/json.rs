@@ -131,7 +131,7 @@ fn responses_of_every_kind_are_as_their_samples() {
     }
     add("hello".to_owned(), ok::<Welcome>(samples::welcome()));
     let bare = Welcome {
-        daemon: ropewalk_protocol::DaemonInfo { holder_pid: None, ..samples::daemon_info() },
+        daemon: ropewalk_protocol::DaemonInfo { holder_pid: None, holder_answers: None, ..samples::daemon_info() },
         ..samples::welcome()
     };
     add("hello, without a holder".to_owned(), ok::<Welcome>(bare));

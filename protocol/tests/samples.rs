@@ -341,7 +341,13 @@ pub(crate) fn bare_session_view() -> SessionView {
 }
 
 pub(crate) fn daemon_info() -> DaemonInfo {
-    DaemonInfo { version: "0.1.0".to_owned(), build: "61c42e4".to_owned(), pid: 4242, holder_pid: Some(4243) }
+    DaemonInfo {
+        version: "0.1.0".to_owned(),
+        build: "61c42e4".to_owned(),
+        pid: 4242,
+        holder_pid: Some(4243),
+        holder_answers: None,
+    }
 }
 
 pub(crate) fn welcome() -> Welcome {
