@@ -10,6 +10,7 @@ mod door;
 mod edges;
 mod faults;
 mod harness;
+mod holder;
 mod resume;
 mod security;
 mod size;
