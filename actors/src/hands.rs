@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::core::{Effect, Input};
 use crate::directory::Directory;
-use crate::holder::{ANSWER_TIMEOUT, HolderError, Incoming, Link, Welcome, reconnect_pause, unavailable};
+use crate::holder::{ANSWER_TIMEOUT, HolderError, Incoming, Link, Welcome, reconnect_pause};
 use crate::lanes::{InputDone, Lanes, OutputSink, Presence};
 
 /// Where a run belongs.
@@ -243,11 +243,15 @@ impl Hands {
         let broke = || Err(Rejection::new(Code::HolderUnavailable, "the line to the holder broke"));
         Ok(async move {
             loop {
-                match tokio::time::timeout(ANSWER_TIMEOUT, &mut written).await {
+                match tokio::time::timeout(ANSWER_TIMEOUT / 2, &mut written).await {
                     Ok(done) => return done.unwrap_or_else(|_| broke()),
                     // It is the program that does not read: that may take as long as it likes.
-                    Err(_) if link.answers_within(ANSWER_TIMEOUT).await => {}
-                    Err(_) => return Err(unavailable()),
+                    Err(_) if link.answers_within(ANSWER_TIMEOUT / 2).await => {}
+                    Err(_) => {
+                        let message = "the process that holds the terminals does not answer; it writes what was typed \
+                                       when it goes on, if it does";
+                        return Err(Rejection::new(Code::HolderUnavailable, message));
+                    }
                 }
             }
         })

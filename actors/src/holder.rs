@@ -264,7 +264,7 @@ async fn soon<T>(answer: oneshot::Receiver<T>) -> Result<T, Rejection> {
     }
 }
 
-pub(crate) fn unavailable() -> Rejection {
+fn unavailable() -> Rejection {
     Rejection::new(Code::HolderUnavailable, "the process that holds the terminals does not answer")
 }
 

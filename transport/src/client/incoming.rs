@@ -127,7 +127,11 @@ impl Task {
                 }
                 if matches!(
                     rejection.code,
-                    Code::InputRefused | Code::NotAttached | Code::Internal | Code::StorageFailed
+                    Code::InputRefused
+                        | Code::NotAttached
+                        | Code::HolderUnavailable
+                        | Code::Internal
+                        | Code::StorageFailed
                 ) {
                     for (_, items) in self.attachments.values() {
                         items.send(AttachmentItem::Failed(rejection.clone())).await.ok();
