@@ -329,3 +329,64 @@ async fn write_frames(mut write: Box<dyn AsyncWrite + Send + Unpin>, mut frames:
 pub(crate) fn reconnect_pause(failures: u32) -> Duration {
     Duration::from_millis(50 << failures.min(6))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{DuplexStream, duplex};
+    use tokio::sync::Notify;
+
+    use super::*;
+
+    const RUN: RunId = RunId::from_bytes([7; 16]);
+
+    /// A line whose other end is in the test's hands.
+    async fn connected() -> (Link, Incoming, DuplexStream) {
+        let (ours, theirs) = duplex(4096);
+        let (read, write) = tokio::io::split(ours);
+        let line = Mutex::new(Some((Box::new(read) as _, Box::new(write) as _)));
+        let dial: Dial = Arc::new(move || {
+            let line: Option<Line> = line.lock().ok().and_then(|mut line| line.take());
+            Box::pin(async move { line.ok_or_else(|| io::ErrorKind::NotConnected.into()) })
+        });
+        let mut theirs = theirs;
+        let welcome = FromHolder::Welcome { protocol: HOLDER_PROTOCOL, pid: 9, runs: Vec::new() };
+        let mut bytes = vec![0; 4];
+        codec::encode_into(&welcome, &mut bytes);
+        let length = u32::try_from(bytes.len() - 4).unwrap();
+        bytes[..4].copy_from_slice(&length.to_le_bytes());
+        theirs.write_all(&bytes).await.unwrap();
+        let link = Link::over(dial);
+        let (welcome, incoming) = link.connect().await.unwrap();
+        assert_eq!(welcome.pid, 9);
+        (link, incoming, theirs)
+    }
+
+    /// Whoever asked a holder that was stopped gives up after a while. When the holder went on, its answer to that
+    /// question was handed to whoever asked next, whose question was not looked at yet: a program that lives was
+    /// counted as gone.
+    #[tokio::test]
+    async fn regression_a_late_answer_is_not_taken_for_the_answer_to_a_later_question() {
+        let (link, _incoming, _theirs) = connected().await;
+        tokio::time::timeout(Duration::from_millis(1), link.signal(RUN, 1)).await.unwrap_err();
+        let asked = Arc::new(Notify::new());
+        let (second, told) = (link.clone(), asked.clone());
+        let second = tokio::spawn(async move {
+            let answer = second.signal(RUN, 0);
+            told.notify_one();
+            answer.await
+        });
+        asked.notified().await;
+        tokio::task::yield_now().await;
+        link.signaled(RUN, 0);
+        link.signaled(RUN, 3);
+        assert_eq!(second.await.unwrap(), Ok(3));
+    }
+
+    #[tokio::test]
+    async fn a_holder_that_does_not_answer_is_silent() {
+        let (link, _incoming, _theirs) = connected().await;
+        assert!(!link.answers_within(Duration::from_millis(1)).await);
+        link.disconnected();
+        assert!(!link.answers_within(Duration::from_secs(3600)).await, "and one that is gone is not waited for");
+    }
+}
