@@ -23,7 +23,7 @@ pub(super) fn log_failure(error: impl Into<OpenError>) -> Failure {
                 .hint(format!("End process {pid} if it is not meant to read the log, and start again.")),
             None => Failure::new(FAILURE, message).hint("End the process that reads the log, and start again."),
         },
-        StoreError::Damaged(_) => Failure::new(DAMAGED, message).hint(
+        StoreError::Damaged(_) | StoreError::Unreadable { .. } => Failure::new(DAMAGED, message).hint(
             "Copy the log's directory away (`ropewalk info` names it), then move its newest v-* and HEAD out of it: the daemon \
              starts with what is before.",
         ),

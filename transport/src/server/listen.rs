@@ -11,7 +11,7 @@ use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use ropewalk_protocol::limits;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -84,14 +84,14 @@ impl Incoming {
         loop {
             tokio::select! {
                 Some((stream, from)) = self.handed.recv() => return Ok((stream, Peer::Handed(from))),
-                accepted = accepted(self.tcp.as_mut(), async |tcp| tcp.accept().await) => {
-                    let (stream, _) = accepted?;
+                accepted = over_tcp(self.tcp.as_ref()) => {
+                    let stream = accepted?;
                     // A keystroke must not wait for the acknowledgement of the one before it.
                     if stream.set_nodelay(true).is_ok() {
                         return Ok((Box::new(stream), Peer::Loopback));
                     }
                 }
-                accepted = accepted(self.unix.as_mut(), Door::accept) => {
+                accepted = over_unix(self.unix.as_mut()) => {
                     let stream = accepted?;
                     if is_own_user(&stream) {
                         return Ok((Box::new(stream), Peer::Local));
@@ -126,13 +126,18 @@ fn is_own_user(stream: &UnixStream) -> bool {
     own
 }
 
-/// The next connection of a listener; of none, none ever.
-async fn accepted<'a, L, T>(
-    listener: Option<&'a mut L>,
-    accept: impl AsyncFnOnce(&'a mut L) -> io::Result<T>,
-) -> io::Result<T> {
+/// The next connection to the port; if there is none, none ever.
+async fn over_tcp(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
     match listener {
-        Some(listener) => accept(listener).await,
+        Some(listener) => listener.accept().await.map(|(stream, _)| stream),
+        None => std::future::pending().await,
+    }
+}
+
+/// The next connection to the socket; if there is none, none ever.
+async fn over_unix(door: Option<&mut Door>) -> io::Result<UnixStream> {
+    match door {
+        Some(door) => door.accept().await,
         None => std::future::pending().await,
     }
 }
