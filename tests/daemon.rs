@@ -64,7 +64,12 @@ fn stop_all_ends_programs_and_holder_and_says_what_it_ended() {
         let (id, terminal) = run(&client, "stubborn", &["bash", "-c", script]).await;
         let (_, mut items) = client.attach(crate::harness::watch(terminal, Some(0))).await.unwrap();
         crate::harness::until(&mut items, "up").await;
-        let pid = session(&client, "stubborn").await.agents[0].pid.unwrap();
+        // What it prints may be shown before its start is recorded.
+        let pid = loop {
+            if let Some(pid) = session(&client, "stubborn").await.agents[0].pid {
+                break pid;
+            }
+        };
         (id, pid, client.welcome().daemon.holder_pid.unwrap())
     });
     let stopped = home.ok(&["daemon", "stop", "--all", "--json"]);
