@@ -16,6 +16,7 @@ pub mod store;
 mod tail;
 mod verify;
 mod volumes;
+mod words;
 mod writer;
 
 pub use self::sled::SledShelf;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use ropewalk_protocol::{Seq, limits};
 
 use super::store::{Row, Shelf, StoreError, Usage, Visit, Volume};
+use super::words::in_words;
 
 const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
@@ -313,7 +314,8 @@ fn directory_bytes(path: &Path) -> u64 {
 fn guarded<T>(what: &str, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let reason = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        Err(StoreError::Damaged(format!("sled panicked in {what}: {}", reason.unwrap_or("no reason given"))))
+        let reason = in_words(reason.unwrap_or("no reason given"));
+        Err(StoreError::Damaged(format!("sled panicked in {what}: {reason}")))
     })
 }
 
@@ -321,11 +323,12 @@ fn store_error(error: sled::Error) -> StoreError {
     match error {
         sled::Error::Io(io) => {
             // sled wraps what the system said into an error of its own, so that only the words tell.
-            let (text, kind) = (io.to_string(), io.kind());
+            let (text, kind) = (in_words(&io.to_string()), io.kind());
             let cut = matches!(kind, std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData);
             match StoreError::from(io) {
                 StoreError::Failed(_) if text.contains("No space left") => StoreError::Full(text),
                 StoreError::Failed(_) if cut || text.contains("Input/output error") => StoreError::Damaged(text),
+                StoreError::Failed(_) => StoreError::Failed(text),
                 other => other,
             }
         }
