@@ -5,7 +5,8 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use ropewalk_protocol::{
-    Command as Change, CommandResult, EventBody, Program, Seq, SessionId, Size, SubscribeAfter, SubscribeParams, limits,
+    Command as Change, CommandResult, EventBody, Program, RunOutcome, Seq, SessionId, Size, SubscribeAfter,
+    SubscribeParams, limits,
 };
 use ropewalk_transport::client::{Client, SubscriptionItem};
 
@@ -70,7 +71,8 @@ async fn until_started(client: &Client, session: SessionId, created: Seq) -> Res
                     match event.body {
                         EventBody::RunStarted(_) => return Ok(()),
                         EventBody::RunFailed(failed) => return Err(attach::not_started(&failed.reason)),
-                        EventBody::RunEnded(ended) => return Err(Failure::new(FAILURE, ended.outcome.to_string())),
+                        // A program that is over at once may have its end recorded and not its start.
+                        EventBody::RunEnded(ended) => return was_run(&ended.outcome),
                         EventBody::SessionEnded(_) => return Err(attach::not_started("the session was ended")),
                         _ => {}
                     }
@@ -81,6 +83,14 @@ async fn until_started(client: &Client, session: SessionId, created: Seq) -> Res
         }
     }
     Err(unexpected())
+}
+
+/// Whoever has an end of its own did run.
+fn was_run(outcome: &RunOutcome) -> Result<(), Failure> {
+    match outcome {
+        RunOutcome::Exited { .. } | RunOutcome::Signaled { .. } => Ok(()),
+        RunOutcome::Interrupted { .. } => Err(Failure::new(FAILURE, outcome.to_string())),
+    }
 }
 
 /// This process's environment, for the program: the daemon's own is another one. Names that are not UTF-8 are left out.
