@@ -309,8 +309,11 @@ impl Owners for Directory {
         let Envelope { id, digest, ref client, now, .. } = envelope;
         let commanded = Commanded { id, digest, client: client.clone() };
         let (session, input) = match envelope.command {
-            Command::SessionCreate { .. } => return self.create(envelope).await,
-            Command::SessionRename { session, name } => return self.rename(session, name, commanded, now).await,
+            // What is rare and large is kept out of what every command's task carries about.
+            Command::SessionCreate { .. } => return Box::pin(self.create(envelope)).await,
+            Command::SessionRename { session, name } => {
+                return Box::pin(self.rename(session, name, commanded, now)).await;
+            }
             Command::TerminalResize { session, terminal, size } => {
                 // The holder says at which byte the size changed; only then is there something to record.
                 let offset = self.0.hands.resize(terminal, size).await?;

@@ -159,7 +159,7 @@ impl Follower {
                 BareFrame::Binary(frame) => {
                     read.bytes += frame.len() as u64;
                     let frame = BincodeFrame::decode(&frame).ok_or_else(|| wrong("a frame that is none came"))?;
-                    frame.records.iter().try_for_each(|(seq, _)| self.take(*seq))?;
+                    frame.records().try_for_each(|(seq, _)| self.take(seq))?;
                 }
                 BareFrame::Text(frame) if frame.starts_with(EVENTS) => {
                     read.bytes += frame.len() as u64;

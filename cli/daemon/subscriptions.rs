@@ -12,6 +12,9 @@ use ropewalk_protocol::{
 };
 use ropewalk_transport::{EventSource, EventStep, Wire};
 
+/// What a run of events takes in a frame besides its records.
+const BINCODE_RUN_BYTES: usize = 16;
+
 pub(super) struct Events {
     /// Steps that are ready.
     ready: VecDeque<EventStep>,
@@ -100,12 +103,10 @@ fn steps(page: EventPage, wire: Wire) -> Vec<EventStep> {
             steps.push(match wire {
                 Wire::Json => EventStep::Json(run.iter().map(|slice| slice.json()).collect()),
                 Wire::Bincode => {
-                    let mut records =
-                        Vec::with_capacity(run.iter().map(|slice| slice.chunk.bytes() + slice.chunk.len() * 8).sum());
-                    for (seq, record) in run.iter().flat_map(|slice| slice.records()) {
-                        BincodeFrame::push(&mut records, seq, record);
-                    }
-                    EventStep::Records(records)
+                    let bytes = run.iter().map(|slice| slice.records().len() + BINCODE_RUN_BYTES).sum();
+                    let mut frame = BincodeFrame::begin(bytes);
+                    run.iter().for_each(|slice| BincodeFrame::push(&mut frame, slice.first(), slice.records()));
+                    EventStep::Records(frame)
                 }
             });
         }

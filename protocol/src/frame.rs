@@ -34,6 +34,29 @@ impl Request {
     pub fn new(id: u64, method: RequestMethod) -> Self {
         Self { jsonrpc: "2.0".to_owned(), id, method }
     }
+
+    /// Reads a request. Commands, which come often, are read without the detour that an unknown method's parameters need.
+    ///
+    /// # Errors
+    /// The text is not JSON, or not a request of this build.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        #[derive(Deserialize)]
+        struct Outline<'a> {
+            jsonrpc: String,
+            id: u64,
+            #[serde(borrow)]
+            method: std::borrow::Cow<'a, str>,
+            #[serde(borrow)]
+            params: &'a serde_json::value::RawValue,
+        }
+        if let Ok(Outline { jsonrpc, id, method, params }) = serde_json::from_str(text)
+            && method == "command"
+            && let Ok(params) = serde_json::from_str(params.get())
+        {
+            return Ok(Self { jsonrpc, id, method: RequestMethod::Command(params) });
+        }
+        serde_json::from_str(text)
+    }
 }
 
 /// A method and its parameters.
@@ -506,35 +529,41 @@ pub struct TerminalEndFrame {
     pub offset: u64,
 }
 
-/// Events as stored records, on the same-build wire: `u8 16 | u64 LE subscription | (u64 LE seq | u32 LE length | record)…`.
+/// Events as stored records, on the same-build wire: `u8 16 | u64 LE subscription | run…`, where a run of neighbouring events
+/// is `u64 LE first seq | u32 LE bytes | record…` and a record `u32 LE length | bytes`, as chunks of the log hold them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BincodeFrame {
     /// Which subscription.
     pub subscription: u64,
-    /// Seq and stored record of each event.
-    pub records: Vec<(Seq, bytes::Bytes)>,
+    /// The runs; their lengths add up.
+    runs: bytes::Bytes,
 }
 
 impl BincodeFrame {
     /// The first byte, told apart from the kinds of terminal frames.
     pub const KIND: u8 = 16;
     const HEADER_BYTES: usize = 1 + 8;
-    const RECORD_HEADER_BYTES: usize = 8 + 4;
+    const RUN_HEADER_BYTES: usize = 8 + 4;
 
-    /// The start of a frame; records are added with [`BincodeFrame::push`].
-    pub fn begin(subscription: u64, capacity: usize) -> Vec<u8> {
+    /// The start of a frame for a subscription yet unknown; runs are added with [`BincodeFrame::push`].
+    pub fn begin(capacity: usize) -> Vec<u8> {
         let mut frame = Vec::with_capacity(capacity + Self::HEADER_BYTES);
         frame.push(Self::KIND);
-        frame.extend_from_slice(&subscription.to_le_bytes());
+        frame.extend_from_slice(&[0; 8]);
         frame
     }
 
-    /// Adds a record to a frame that was begun.
-    pub fn push(frame: &mut Vec<u8>, seq: Seq, record: &[u8]) {
-        let length = u32::try_from(record.len()).expect("a stored record is smaller than a chunk");
-        frame.extend_from_slice(&seq.0.to_le_bytes());
+    /// Adds a run of events that follow each other, the records as they lie in a chunk.
+    pub fn push(frame: &mut Vec<u8>, first: Seq, records: &[u8]) {
+        let length = u32::try_from(records.len()).expect("a run is smaller than a chunk");
+        frame.extend_from_slice(&first.0.to_le_bytes());
         frame.extend_from_slice(&length.to_le_bytes());
-        frame.extend_from_slice(record);
+        frame.extend_from_slice(records);
+    }
+
+    /// Says which subscription a frame that was begun is for.
+    pub fn address(frame: &mut [u8], subscription: u64) {
+        frame[1..Self::HEADER_BYTES].copy_from_slice(&subscription.to_le_bytes());
     }
 
     /// Reads a frame; `None` when it is not one.
@@ -542,19 +571,46 @@ impl BincodeFrame {
         if frame.len() < Self::HEADER_BYTES || frame[0] != Self::KIND {
             return None;
         }
-        let subscription = u64::from_le_bytes(frame[1..9].try_into().ok()?);
-        let mut rest = frame.slice(Self::HEADER_BYTES..);
-        let mut records = Vec::new();
+        let subscription = u64::from_le_bytes(frame[1..Self::HEADER_BYTES].try_into().ok()?);
+        let runs = frame.slice(Self::HEADER_BYTES..);
+        let mut rest = &runs[..];
         while !rest.is_empty() {
-            if rest.len() < Self::RECORD_HEADER_BYTES {
-                return None;
+            let (_, mut records, next) = Self::run(rest)?;
+            while !records.is_empty() {
+                records = Self::record(records)?.1;
             }
-            let seq = u64::from_le_bytes(rest[..8].try_into().ok()?);
-            let length = u32::from_le_bytes(rest[8..12].try_into().ok()?) as usize;
-            let end = Self::RECORD_HEADER_BYTES.checked_add(length).filter(|end| *end <= rest.len())?;
-            records.push((Seq(seq), rest.slice(Self::RECORD_HEADER_BYTES..end)));
-            rest = rest.slice(end..);
+            rest = next;
         }
-        Some(Self { subscription, records })
+        Some(Self { subscription, runs })
+    }
+
+    /// Seq and stored record of each event, in order.
+    pub fn records(&self) -> impl Iterator<Item = (Seq, &[u8])> {
+        let mut rest = &self.runs[..];
+        let (mut seq, mut records) = (Seq::ZERO, &[][..]);
+        std::iter::from_fn(move || {
+            if records.is_empty() {
+                let (first, run, next) = Self::run(rest)?;
+                (seq, records, rest) = (first, run, next);
+            }
+            let (record, left) = Self::record(records)?;
+            records = left;
+            let at = seq;
+            seq = seq.next();
+            Some((at, record))
+        })
+    }
+
+    fn run(bytes: &[u8]) -> Option<(Seq, &[u8], &[u8])> {
+        let (header, rest) = bytes.split_at_checked(Self::RUN_HEADER_BYTES)?;
+        let first = u64::from_le_bytes(header[..8].try_into().ok()?);
+        let length = u32::from_le_bytes(header[8..].try_into().ok()?) as usize;
+        let (records, rest) = rest.split_at_checked(length)?;
+        Some((Seq(first), records, rest)).filter(|_| length > 0)
+    }
+
+    fn record(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+        let (length, rest) = bytes.split_at_checked(4)?;
+        rest.split_at_checked(u32::from_le_bytes(length.try_into().ok()?) as usize)
     }
 }

@@ -74,7 +74,8 @@ pub fn protocol_page() -> String {
          | 4 snapshot | to the client | offset it is true at | escape sequences that draw it on a cleared terminal |\n\
          | 5 snapshot part | to the client | the same | the snapshot's earlier bytes; kind 4 ends it |\n\n\
          On `ropewalk.v1.bincode` (Rust clients of the same build) events come as stored records:\n\
-         `u8 16 | u64 LE subscription | (u64 LE seq | u32 LE length | record)…`.\n\n## Events\n\n\
+         `u8 16 | u64 LE subscription | (u64 LE first seq | u32 LE bytes | (u32 LE length | record)…)…`, a run of\n\
+         neighbouring events in each outer pair of brackets.\n\n## Events\n\n\
          `{seq, stream, version, at, cause, type, data}`\n\n| kind | type | version |\n|---|---|---|\n",
     );
     for (kind, name, version) in EventBody::KINDS {

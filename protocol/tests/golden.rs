@@ -63,9 +63,11 @@ pub(crate) fn cases() -> Vec<Case> {
             move |bytes: &[u8]| same(TerminalFrame::decode(Bytes::copy_from_slice(bytes)).map_err(text)?, &frame);
         case(format!("terminal_frame-v1-{name}"), bytes, Box::new(decodes));
     }
-    let (frame, bytes) = samples::bincode_frame();
+    let (records, bytes) = samples::bincode_frame();
     let decodes = move |bytes: &[u8]| {
-        same(BincodeFrame::decode(&Bytes::copy_from_slice(bytes)).ok_or("is no bincode frame")?, &frame)
+        let frame = BincodeFrame::decode(&Bytes::copy_from_slice(bytes)).ok_or("is no bincode frame")?;
+        same(frame.subscription, &0x0102_0304)?;
+        same(frame.records().map(|(seq, record)| (seq, record.to_vec())).collect(), &records)
     };
     case("bincode_frame-v1".to_owned(), bytes, Box::new(decodes));
     cases

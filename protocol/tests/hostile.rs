@@ -101,7 +101,7 @@ fn a_long_length_before_nothing_is_an_error() {
     assert!(codec::decode::<Vec<u8>>(&prefix).is_err());
     assert!(codec::decode::<Vec<u64>>(&prefix).is_err());
     assert!(codec::decode::<Vec<String>>(&prefix).is_err());
-    let mut frame = BincodeFrame::begin(1, 0);
+    let mut frame = BincodeFrame::begin(0);
     frame.extend_from_slice(&1_u64.to_le_bytes());
     frame.extend_from_slice(&u32::MAX.to_le_bytes());
     assert_eq!(BincodeFrame::decode(&frame.into()), None);

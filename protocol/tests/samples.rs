@@ -220,16 +220,26 @@ pub(crate) fn terminal_frames() -> Vec<(&'static str, TerminalFrame)> {
     kinds.map(|kind| (name(kind), frame(kind))).into()
 }
 
-/// Events as they go over the same-build wire.
-pub(crate) fn bincode_frame() -> (BincodeFrame, Vec<u8>) {
-    let records: Vec<_> =
-        events().into_iter().take(3).map(|event| (event.seq, new_event(event.body).encode())).collect();
-    let mut bytes = BincodeFrame::begin(0x0102_0304, 0);
-    for (seq, record) in &records {
-        BincodeFrame::push(&mut bytes, *seq, record);
-    }
-    let records = records.into_iter().map(|(seq, record)| (seq, record.into())).collect();
-    (BincodeFrame { subscription: 0x0102_0304, records }, bytes)
+/// Events as they go over the same-build wire, in two runs.
+pub(crate) fn bincode_frame() -> (Vec<(Seq, Vec<u8>)>, Vec<u8>) {
+    let records: Vec<_> = events()
+        .into_iter()
+        .take(3)
+        .map(|event| new_event(event.body).encode())
+        .zip([Seq(1), Seq(2), Seq(7)])
+        .collect();
+    let run = |records: &[(Vec<u8>, Seq)]| {
+        let bytes = |record: &Vec<u8>| {
+            let length = u32::try_from(record.len()).expect("small");
+            [&length.to_le_bytes()[..], record].concat()
+        };
+        records.iter().flat_map(|(record, _)| bytes(record)).collect::<Vec<u8>>()
+    };
+    let mut bytes = BincodeFrame::begin(0);
+    BincodeFrame::push(&mut bytes, Seq(1), &run(&records[..2]));
+    BincodeFrame::push(&mut bytes, Seq(7), &run(&records[2..]));
+    BincodeFrame::address(&mut bytes, 0x0102_0304);
+    (records.into_iter().map(|(record, seq)| (seq, record)).collect(), bytes)
 }
 
 pub(crate) fn commands() -> Vec<(&'static str, Command)> {

@@ -12,6 +12,7 @@ use ropewalk_protocol::{Event, Seq, SessionId, limits};
 
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 1 + 4 + 32 + 1 + 2 + 4;
+const RECORD_LENGTH_BYTES: usize = 4;
 
 /// The hash before the first chunk.
 pub(super) const GENESIS: [u8; 32] = [0; 32];
@@ -141,6 +142,12 @@ impl Chunk {
     pub fn record(&self, place: usize) -> &[u8] {
         let (begin, end) = self.bounds[place];
         &self.body[begin as usize..end as usize]
+    }
+
+    /// The stored records from one place to before another, each `u32 LE length | bytes`.
+    pub fn records(&self, from: usize, to: usize) -> &[u8] {
+        let begin = self.bounds[from].0 as usize - RECORD_LENGTH_BYTES;
+        &self.body[begin..self.bounds[to - 1].1 as usize]
     }
 
     /// The event at this place in the chunk.

@@ -46,9 +46,14 @@ impl Slice {
         (self.from..self.to).map(|place| self.chunk.event(place)).collect()
     }
 
-    /// Places and stored records.
-    pub fn records(&self) -> impl Iterator<Item = (Seq, &[u8])> {
-        (self.from..self.to).map(|place| (self.chunk.seq(place), self.chunk.record(place)))
+    /// The first event's place in the sequence.
+    pub fn first(&self) -> Seq {
+        self.chunk.seq(self.from)
+    }
+
+    /// The stored records, each `u32 LE length | bytes`.
+    pub fn records(&self) -> &[u8] {
+        self.chunk.records(self.from, self.to)
     }
 }
 

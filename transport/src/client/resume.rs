@@ -118,8 +118,8 @@ impl SubscriptionCursor {
 
     pub(super) fn records(&mut self, frame: &BincodeFrame) -> Option<SubscriptionItem> {
         let given = self.given.unwrap_or(Seq::ZERO);
-        let fresh = frame.records.iter().filter(|(seq, _)| *seq > given);
-        let events: Vec<Event> = fresh.filter_map(|(seq, record)| decode_event(*seq, record).ok()).collect();
+        let fresh = frame.records().filter(|(seq, _)| *seq > given);
+        let events: Vec<Event> = fresh.filter_map(|(seq, record)| decode_event(seq, record).ok()).collect();
         self.events(events)
     }
 

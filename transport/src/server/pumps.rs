@@ -42,9 +42,8 @@ async fn send_events(subscription: u64, step: EventStep, outgoing: &Outgoing) ->
             }
             return Ok(());
         }
-        EventStep::Records(records) => {
-            let mut frame = BincodeFrame::begin(subscription, records.len());
-            frame.extend_from_slice(&records);
+        EventStep::Records(mut frame) => {
+            BincodeFrame::address(&mut frame, subscription);
             return outgoing.bulk(Message::Binary(frame.into())).await;
         }
         EventStep::Snapshot { at, state, more } => {

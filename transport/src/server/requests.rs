@@ -284,7 +284,7 @@ fn not_attached(terminal: TerminalId) -> Rejection {
 
 /// Reads a request. What is wrong is told as exactly as can be, with the request's id if it can be read.
 fn decode(text: &str) -> Result<Request, (Option<u64>, Rejection)> {
-    let error = match serde_json::from_str::<Request>(text) {
+    let error = match Request::from_json(text) {
         Ok(request) if request.jsonrpc == "2.0" => return Ok(request),
         Ok(request) => {
             return Err((Some(request.id), Rejection::new(Code::InvalidRequest, "jsonrpc must be \"2.0\"")));
