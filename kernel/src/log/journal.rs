@@ -460,7 +460,9 @@ impl Journal {
     /// # Errors
     /// The disk failed.
     pub fn output(&self, terminal: TerminalId, from: u64, bytes_max: usize) -> Result<OutputPage, StoreError> {
-        self.shared.volumes.output(terminal, from, bytes_max)
+        let page = self.shared.volumes.output(terminal, from, bytes_max)?;
+        self.believe(!page.damaged)?;
+        Ok(page)
     }
 
     /// How many bytes of a terminal are stored. Reads the disk.

@@ -240,6 +240,10 @@ impl Writer {
             self.degraded = Some(Instant::now());
             return self.fail(group, error);
         }
+        // That the volume opened again is no proof: a commit is.
+        if self.shared.degraded.send_if_modified(|degraded| degraded.take().is_some()) {
+            tracing::info!("appends succeed again");
+        }
         self.volume_bytes += rows.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.batches.fetch_add(group.batches.len() as u64, Ordering::Relaxed);
@@ -358,8 +362,6 @@ impl Writer {
         // Receipts may have been stored although their commands were answered with an error.
         lock(&self.shared.recent).forget_up_to(newest_command_millis(&*volume)?);
         self.degraded = None;
-        self.shared.degraded.send_replace(None);
-        tracing::info!("appends succeed again");
         Ok(())
     }
 
