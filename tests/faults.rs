@@ -3,11 +3,14 @@
 //! What is drawn comes from a seed; a failure prints the point that repeats it. `ROPEWALK_FAULT_RUNS` asks for more points
 //! than the few that every run takes, `ROPEWALK_FAULT_SEED` for others, and `ROPEWALK_FAULT_SECONDS` for longer pauses.
 
+mod disk_full;
 mod failing_disk;
+mod half_open;
 mod image;
 mod kill_points;
 mod power_cut;
 mod shim;
+mod sleep_wake;
 mod trace;
 mod workload;
 

@@ -39,7 +39,7 @@ struct control {
     uint64_t fail_errno;
     uint64_t fail_short;    /* a write gets half of its bytes out before it fails */
     uint64_t failed;        /* how many points failed so far */
-    uint64_t has_quota;
+    uint64_t has_quota;     /* 2: what is removed gives room again */
     int64_t quota_left;     /* bytes that files may still grow by */
     int64_t realtime_nanos; /* added to CLOCK_REALTIME */
     int64_t monotonic_nanos;
@@ -275,7 +275,7 @@ int ftruncate64(int fd, off64_t size)
     char path[4096];
     if (!path_of(fd, path))
         return (int)syscall(SYS_ftruncate, fd, size);
-    if (control->has_quota && (uint64_t)size < size_of(fd))
+    if (control->has_quota == 2 && (uint64_t)size < size_of(fd))
         control->quota_left += (int64_t)size_of(fd) - size;
     SIMPLE_POINT(TRUNCATE, path, NULL, (uint64_t)size, syscall(SYS_ftruncate, fd, size));
 }
@@ -287,11 +287,10 @@ int rename(const char *from, const char *to)
     SIMPLE_POINT(RENAME, from, to, 0, syscall(SYS_rename, from, to));
 }
 
-/* Without a quota left a file's blocks still come free. */
 static void credit(const char *path)
 {
     struct stat stat;
-    if (control->has_quota && !lstat(path, &stat) && S_ISREG(stat.st_mode))
+    if (control->has_quota == 2 && !lstat(path, &stat) && S_ISREG(stat.st_mode))
         control->quota_left += (int64_t)stat.st_blocks * 512;
 }
 

@@ -126,22 +126,21 @@ impl Shim {
         self.set(Field::FailFrom, self.points() + 1);
     }
 
-    /// One point fails: the n-th.
-    pub(crate) fn fail_once(&self, point: u64, errno: u64) {
-        self.set(Field::FailErrno, errno);
-        self.set(Field::FailUntil, point + 1);
-        self.set(Field::FailFrom, point);
-    }
-
     pub(crate) fn stop_failing(&self) {
         self.set(Field::FailFrom, 0);
         self.set(Field::HasQuota, 0);
     }
 
-    /// Files may grow by this many bytes more.
+    /// Files may grow by this many bytes more, whatever is removed: somebody else fills the disk as fast.
     pub(crate) fn quota(&self, bytes: u64) {
         self.set(Field::QuotaLeft, bytes);
         self.set(Field::HasQuota, 1);
+    }
+
+    /// Files may grow only by what is removed.
+    pub(crate) fn full_until_something_is_removed(&self) {
+        self.set(Field::QuotaLeft, 0);
+        self.set(Field::HasQuota, 2);
     }
 
     /// Points passed so far.
