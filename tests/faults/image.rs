@@ -133,9 +133,9 @@ impl Disk {
         for (path, node) in paths {
             let place = to.join(path[root.len()..].trim_start_matches('/'));
             match node {
-                Node::Directory => std::fs::create_dir_all(place).unwrap(),
                 // A name whose directory is not there is not found either.
-                Node::File(_) if !place.parent().is_some_and(Path::is_dir) => {}
+                _ if !place.parent().is_some_and(Path::is_dir) => {}
+                Node::Directory => std::fs::create_dir(place).unwrap(),
                 Node::File(file) => std::fs::write(place, self.files[*file].found(model, choice)).unwrap(),
             }
         }
