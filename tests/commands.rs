@@ -211,3 +211,17 @@ fn the_example_client_follows_events() {
     let names: Vec<&str> = text.lines().filter_map(|line| line.split(' ').nth(2)).collect();
     assert_eq!(names, ["machine.daemon_started", "session.created", "session.agent_added"], "{text}");
 }
+
+/// The end of a program that is over at once was recorded without its start: two tasks told of them, in any order.
+#[test]
+fn regression_a_program_that_is_over_at_once_is_recorded_as_started_and_then_as_ended() {
+    let home = Home::started();
+    for number in 0..20 {
+        let name = format!("short-{number}");
+        home.ok(&["run", "--detach", "--name", &name, "--", "true"]);
+        home.ok(&["wait", &name, "--for", "ended", "--timeout", "60s"]);
+        let events = home.ok(&["events", &name, "--json"]);
+        let place = |kind: &str| events.find(kind).unwrap_or_else(|| panic!("{number}: no {kind} in {events}"));
+        assert!(place("agent.run_started") < place("agent.run_ended"), "{number}: {events}");
+    }
+}

@@ -172,15 +172,11 @@ impl Hands {
             let outcome = hands.0.link.spawn(spawn).await;
             let agent = Stream::Agent(session, agent);
             let reason = match outcome {
-                Ok(Ok(held)) => {
-                    let started = Input::Started { run, pid: held.pid, start_ticks: held.start_ticks };
-                    hands.directory().report(agent, None, started);
-                    match hands.0.link.follow(terminal, 0) {
-                        Ok(()) => return,
-                        // The line broke: the next one follows again.
-                        Err(rejection) => return tracing::warn!(%rejection, "a new terminal is not followed yet"),
-                    }
-                }
+                Ok(Ok(_)) => match hands.0.link.follow(terminal, 0) {
+                    Ok(()) => return,
+                    // The line broke: the next one follows again.
+                    Err(rejection) => return tracing::warn!(%rejection, "a new terminal is not followed yet"),
+                },
                 Ok(Err(reason)) => reason,
                 // Whether it was started is known when the line is up again: see `welcome`.
                 Err(rejection) if rejection.code == Code::HolderUnavailable => return,
@@ -317,11 +313,24 @@ impl Hands {
                 self.0.lanes.resized(stream, size, offset);
                 self.0.link.resized(stream, offset);
             }
-            FromHolder::Spawned(held) => self.0.link.spawned(held.run, Ok(held)),
+            FromHolder::Spawned(held) => {
+                // Reported here and not by whoever waits for it: the end of a short run may be the next word on this line.
+                self.started(&held);
+                self.0.link.spawned(held.run, Ok(held));
+            }
             FromHolder::SpawnFailed { run, reason } => self.0.link.spawned(run, Err(reason)),
             FromHolder::Exited { run, exit, offset } => self.gone(run, outcome(exit), offset),
             FromHolder::Signaled { run, left } => self.0.link.signaled(run, left),
             FromHolder::Welcome { .. } => tracing::warn!("the holder said welcome twice"),
+        }
+    }
+
+    fn started(&self, held: &HeldRun) {
+        let place = self.places().get(&held.run).copied();
+        if let Some(place) = place {
+            let agent = Stream::Agent(place.session, place.agent);
+            let started = Input::Started { run: held.run, pid: held.pid, start_ticks: held.start_ticks };
+            self.directory().report(agent, None, started);
         }
     }
 
@@ -359,10 +368,8 @@ impl Hands {
         if place.run_settled {
             self.stop(held.run);
         }
-        let agent = Stream::Agent(place.session, place.agent);
-        let started = Input::Started { run: held.run, pid: held.pid, start_ticks: held.start_ticks };
         if !place.run_settled {
-            self.directory().report(agent, None, started);
+            self.started(held);
         }
         let Some(lane) = self.0.lanes.get(place.terminal) else {
             return;
