@@ -40,6 +40,11 @@ impl SledShelf {
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let head = directory.join("HEAD");
+        if !head.exists() {
+            // A name lasts once the directory that has it was synced, and so on up: those above may be new as well.
+            // What is not ours to open was there before.
+            directory.ancestors().skip(1).map_while(|above| sync_directory(above).ok()).for_each(drop);
+        }
         let head = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(head)?;
         sync_directory(directory)?;
         Ok(Self { directory: directory.to_owned(), head })
