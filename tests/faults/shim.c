@@ -1,6 +1,6 @@
 /*
  * Faults at the system call: preloaded into a daemon or a holder, this library sees every call by which they change a
- * file below FAULT_ROOT, and by a small control file can count them, kill the process at one of them, make them fail,
+ * file in FAULT_ROOT, and by a small control file can count them, kill the process at one of them, make them fail,
  * keep a quota, write them down, and shift the clock.
  *
  * Std and sled come through libc and are seen. What rustix does by system calls of its own (the ballast's fallocate,
@@ -96,7 +96,7 @@ __attribute__((constructor)) static void start(void)
 
 static int is_ours(const char *path)
 {
-    return control && !strncmp(path, root, root_bytes) && path[root_bytes] == '/';
+    return control && !strncmp(path, root, root_bytes) && (path[root_bytes] == '/' || !path[root_bytes]);
 }
 
 static int path_of(int fd, char *path)
