@@ -60,7 +60,7 @@ fn count(is_old: bool) -> BTreeMap<Kind, u64> {
     let traced = shim.trace();
     let mut daemon = shim.start(&home).expect("nothing is wrong yet");
     block_on(async {
-        let load = Load::begin(&home, None).await;
+        let load = Load::begin(&home, None);
         eventually_async(|| load.is_done()).await;
         daemon.stop();
         load.close_gate();
@@ -117,7 +117,7 @@ fn kill_at(place: &Place, is_old: bool) -> bool {
     shim.kill_at(place.nth, place.how);
     let daemon = shim.start(&home);
     block_on(async {
-        let load = Load::begin(&home, None).await;
+        let load = Load::begin(&home, None);
         if let Some(mut daemon) = daemon {
             eventually_async(|| load.is_done() || daemon.is_gone()).await;
             daemon.stop();

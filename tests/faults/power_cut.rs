@@ -26,7 +26,7 @@ fn record() -> Recorded {
     let traced = shim.trace();
     block_on(async {
         let mut daemon = shim.start(&home).expect("nothing is wrong");
-        let load = Load::begin(&home, Some(traced.clone())).await;
+        let load = Load::begin(&home, Some(traced.clone()));
         while !load.is_done() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }

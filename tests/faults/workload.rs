@@ -35,7 +35,7 @@ pub(crate) struct Load {
 
 impl Load {
     /// Begins. With a trace, what is acknowledged is marked there.
-    pub(crate) async fn begin(home: &Home, traced: Option<PathBuf>) -> Self {
+    pub(crate) fn begin(home: &Home, traced: Option<PathBuf>) -> Self {
         let gate = watch::Sender::new(true);
         let (ledger, seen): (Ledger, Arc<Mutex<Vec<Event>>>) = Default::default();
         let mut work = Vec::new();
