@@ -111,7 +111,8 @@ pub(crate) fn logs(default: &str) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("ROPEWALK_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
-    subscriber.try_init().ok();
+    // A line that cannot be written would be told of on stderr, which panics where that cannot be written: on a full disk.
+    subscriber.log_internal_errors(false).try_init().ok();
 }
 
 /// A new command id.

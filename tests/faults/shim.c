@@ -4,7 +4,8 @@
  * keep a quota, write them down, and shift the clock.
  *
  * Std and sled come through libc and are seen. What rustix does by system calls of its own (the ballast's fallocate,
- * statvfs, the holder's sockets) is not. Descriptors 0 to 2, which is where the log of the process goes, are left alone.
+ * statvfs, the holder's sockets) is not. What goes to descriptors 0 to 2, such as the log of the process, is no point and
+ * is not written down; on a disk whose quota is used up it fails as well.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -204,6 +205,10 @@ static long write_point(int fd, const char *path, const void *bytes, size_t coun
 ssize_t write(int fd, const void *bytes, size_t count)
 {
     char path[4096];
+    if (fd == 2 && control && control->has_quota && control->quota_left <= 0) {
+        errno = ENOSPC;
+        return -1;
+    }
     if (!path_of(fd, path))
         return syscall(SYS_write, fd, bytes, count);
     pthread_mutex_lock(&one_at_a_time);
