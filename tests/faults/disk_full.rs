@@ -86,6 +86,8 @@ fn a_daemon_starts_on_a_full_disk_by_giving_up_the_ballast() {
         all_events(&client).await
     });
     home.kill_daemon();
+    let ballast = || std::fs::metadata(home.path().join("data/log/ballast")).unwrap().modified().unwrap();
+    let kept = ballast();
     let shim = Shim::new(&home);
     shim.full_until_something_is_removed();
     let mut daemon = shim.start(&home).expect("the ballast is room enough");
@@ -95,7 +97,8 @@ fn a_daemon_starts_on_a_full_disk_by_giving_up_the_ballast() {
         assert!(events[..before.len()] == before[..], "everything is served");
         assert!(verify(&client).await.intact);
     });
-    assert!(home.daemon_log().contains("the ballast is given up"), "{}", home.daemon_log());
+    // Its log has no room to say so; the shim's quota does not keep it from being taken again.
+    assert!(ballast() > kept, "the ballast was given up");
     assert!(shim.failed() > 0, "the disk was full");
     shim.stop_failing();
     block_on(async {
