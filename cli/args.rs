@@ -207,6 +207,9 @@ pub(crate) enum Command {
         /// Less work: figures are rough.
         #[arg(long)]
         quick: bool,
+        /// How long `soak` runs.
+        #[arg(long, default_value_t = 10.0, value_name = "N")]
+        minutes: f64,
     },
     /// A tour on a throwaway home, in half a minute: cut, kill, resume, verify.
     Demo,
@@ -264,6 +267,8 @@ pub(crate) enum Bench {
     Attach,
     Idle,
     Recover,
+    /// Mixed load with cuts and kills, for some minutes; not part of `all`.
+    Soak,
     All,
 }
 

@@ -17,6 +17,10 @@ mod output;
 mod raw_client;
 mod recover;
 mod replay;
+mod soak;
+mod soak_load;
+
+use std::time::Duration;
 
 use crate::args::Bench;
 use crate::commands;
@@ -24,14 +28,25 @@ use crate::exit::{Failure, OK};
 use crate::print;
 
 use figures::{Figure, Report};
-use lab::Lab;
+use lab::{Lab, MEASUREMENT_TIME_MAX};
+
+/// A month.
+const SOAK_TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Runs one measurement, or all of them, and prints the figures.
-pub(crate) fn bench(what: Bench, quick: bool, json: bool) -> Result<u8, Failure> {
+pub(crate) fn bench(what: Bench, quick: bool, minutes: f64, json: bool) -> Result<u8, Failure> {
     commands::quiet_logs();
     let figures = commands::block_on(async {
         let lab = Lab::new(quick)?;
-        if what == Bench::All { all(&lab).await } else { one(&lab, what).await }
+        let soak = Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(SOAK_TIME_MAX).min(SOAK_TIME_MAX);
+        match what {
+            Bench::All => all(&lab).await,
+            Bench::Soak => {
+                let measure = async |home: &lab::Home| soak::measure(home, soak).await;
+                lab.with_home_for("soak", soak + MEASUREMENT_TIME_MAX, measure).await
+            }
+            what => one(&lab, what).await,
+        }
     })?;
     let report = Report { quick, figures };
     if json {
@@ -52,7 +67,7 @@ async fn one(lab: &Lab, what: Bench) -> Result<Vec<Figure>, Failure> {
         Bench::Attach => lab.with_home("attach", attach::measure).await,
         Bench::Idle => lab.with_home("idle", idle::measure).await,
         Bench::Recover => lab.with_home("recover", recover::measure).await,
-        Bench::All => all(lab).await,
+        Bench::Soak | Bench::All => Err(lab::wrong("this is not one measurement")),
     }
 }
 

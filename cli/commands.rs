@@ -44,7 +44,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Failure> {
         Command::Holder { umask } => holder::run(&context, umask),
         Command::Daemon { command } => daemon::daemon(&context, &command),
         Command::Demo => demo::demo(&context),
-        Command::Bench { what, quick } => crate::bench::bench(what, quick, json),
+        Command::Bench { what, quick, minutes } => crate::bench::bench(what, quick, minutes, json),
         Command::Info => info::info(&context),
         other => client_command(&context, other),
     }

@@ -96,6 +96,43 @@ pub(super) fn resident_bytes(pid: u32) -> Result<u64, Failure> {
     Ok(kib * 1024)
 }
 
+/// What a process has in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Vitals {
+    pub(super) resident_bytes: u64,
+    pub(super) descriptors: u64,
+    pub(super) threads: u64,
+}
+
+impl Vitals {
+    /// The larger of each.
+    pub(super) fn max(self, other: Self) -> Self {
+        Self {
+            resident_bytes: self.resident_bytes.max(other.resident_bytes),
+            descriptors: self.descriptors.max(other.descriptors),
+            threads: self.threads.max(other.threads),
+        }
+    }
+}
+
+impl std::ops::Add for Vitals {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            resident_bytes: self.resident_bytes + other.resident_bytes,
+            descriptors: self.descriptors + other.descriptors,
+            threads: self.threads + other.threads,
+        }
+    }
+}
+
+/// What a process has in use now.
+pub(super) fn vitals(pid: u32) -> Result<Vitals, Failure> {
+    let count = |what: &str| std::fs::read_dir(format!("/proc/{pid}/{what}")).map(|entries| entries.count() as u64);
+    Ok(Vitals { resident_bytes: resident_bytes(pid)?, descriptors: count("fd")?, threads: count("task")? })
+}
+
 /// How often each thread of a process has been given a processor.
 fn wakeups(pid: u32) -> Result<BTreeMap<String, u64>, Failure> {
     let mut threads = BTreeMap::new();

@@ -12,7 +12,7 @@ use crate::paths::Paths;
 use crate::{connect, print};
 
 /// What one measurement may take before it is given up: none takes half of it on a slow disk.
-const MEASUREMENT_TIME_MAX: Duration = Duration::from_secs(300);
+pub(super) const MEASUREMENT_TIME_MAX: Duration = Duration::from_secs(300);
 /// What taking a home away may take: the daemon gives programs some seconds to end.
 const CLEAN_UP_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -44,6 +44,16 @@ impl Lab {
         name: &str,
         measure: impl AsyncFnOnce(&Home) -> Result<Vec<Figure>, Failure>,
     ) -> Result<Vec<Figure>, Failure> {
+        self.with_home_for(name, MEASUREMENT_TIME_MAX, measure).await
+    }
+
+    /// The same, for a measurement that may take this long.
+    pub(super) async fn with_home_for(
+        &self,
+        name: &str,
+        time_max: Duration,
+        measure: impl AsyncFnOnce(&Home) -> Result<Vec<Figure>, Failure>,
+    ) -> Result<Vec<Figure>, Failure> {
         print::talk(&format!("measuring {name} ..."));
         let word = name.split(' ').next().unwrap_or(name);
         let directory = std::env::temp_dir().join(format!("ropewalk-bench-{}-{word}", std::process::id()));
@@ -56,8 +66,8 @@ impl Lab {
                 .await
         };
         let figures = tokio::select! {
-            figures = timeout(MEASUREMENT_TIME_MAX, measured) => {
-                let limit = MEASUREMENT_TIME_MAX.as_secs();
+            figures = timeout(time_max, measured) => {
+                let limit = time_max.as_secs();
                 figures.unwrap_or_else(|_| Err(Failure::new(TIMEOUT, format!("{name}: not done within {limit} s"))))
             }
             _ = tokio::signal::ctrl_c() => Err(Failure::new(FAILURE, "interrupted")),
