@@ -8,7 +8,7 @@ use ropewalk_transport::client::AttachmentItem;
 use crate::harness::{Home, block_on, ended, eventually, mint, output, run, screen, typing, until, watch};
 
 #[test]
-fn a_late_snapshot_and_the_bytes_after_it_give_the_screen_that_all_bytes_give() {
+fn snapshot_equivalence_of_a_late_snapshot_and_the_bytes_after_it() {
     let home = Home::started();
     let script = r#"
         i=0; while [ $i -lt 60 ]; do i=$((i+1)); printf '\033[3%dmline %d \344\270\255\346\226\207 e\314\201\033[0m\r\n' $((i % 8)) $i; done

@@ -247,7 +247,7 @@ async fn family(client: &Client, name: &str, then: &str) -> SessionId {
 }
 
 #[test]
-fn no_orphan_is_left_however_a_session_comes_to_its_end() {
+fn no_orphans_are_left_however_a_session_comes_to_its_end() {
     let home = Home::started();
     let mut decoy = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
     block_on(async {
@@ -274,7 +274,7 @@ fn no_orphan_is_left_however_a_session_comes_to_its_end() {
 }
 
 #[test]
-fn no_orphan_is_left_when_the_holder_itself_is_killed() {
+fn no_orphans_are_left_when_the_holder_itself_is_killed() {
     let home = Home::started();
     block_on(async {
         let client = home.client().await;
@@ -288,7 +288,7 @@ fn no_orphan_is_left_when_the_holder_itself_is_killed() {
 }
 
 #[test]
-fn a_session_says_what_is_true_of_its_program() {
+fn liveness_truth_a_session_says_what_is_true_of_its_program() {
     let home = Home::started();
     block_on(async {
         let client = home.client().await;

@@ -17,5 +17,6 @@ mod size;
 mod slow_reader;
 mod start;
 mod tidy;
+mod users;
 mod volumes;
 mod window;

@@ -9,7 +9,7 @@ use ropewalk_transport::client::SubscriptionItem;
 use crate::harness::{Home, all_events, block_on, create, dial_cutting, from, mint, take, verify};
 
 #[test]
-fn three_clients_with_fifty_cuts_each_in_mid_frame_see_the_log_as_it_is() {
+fn fifty_cuts_in_mid_frame_of_each_of_three_clients_leave_no_gap_and_no_repeat() {
     const EVENTS: usize = 100_000;
     const CUTS: u64 = 50;
     let home = Home::started();

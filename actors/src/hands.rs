@@ -374,6 +374,7 @@ impl Hands {
         let Some(lane) = self.0.lanes.get(place.terminal) else {
             return;
         };
+        lane.promise(held.end);
         if let Some(size) = held.size.filter(|size| *size != lane.size()) {
             // The daemon died between asking for this size and recording it.
             self.0.lanes.resized(place.terminal, size, held.end);

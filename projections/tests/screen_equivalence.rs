@@ -254,7 +254,7 @@ proptest! {
     #![proptest_config(config(6000))]
 
     #[test]
-    fn a_restored_screen_goes_on_as_the_screen_does(size in size(), steps in steps(), at: prop::sample::Index) {
+    fn snapshot_equivalence_a_restored_screen_goes_on_as_the_screen_does(size in size(), steps in steps(), at: prop::sample::Index) {
         check(size, &steps, at)?;
     }
 

@@ -45,6 +45,8 @@ pub(super) struct State {
     start: u64,
     end: u64,
     stored: u64,
+    /// The offset after the newest byte that the holder said it has: they were shown before, and come again.
+    promised: u64,
     /// A store is on its way, or a timer for one.
     storing: bool,
     pub(super) timer: bool,
@@ -71,6 +73,7 @@ impl Lane {
             start: stored,
             end: stored,
             stored,
+            promised: stored,
             storing: false,
             timer: false,
             complete: None,
@@ -111,6 +114,18 @@ impl Lane {
     /// The offset after the newest byte.
     pub fn end(&self) -> u64 {
         self.lock().end
+    }
+
+    /// The offset after the newest byte there is, be it here or on its way from the holder: no reader can be beyond it.
+    pub fn promised_end(&self) -> u64 {
+        let state = self.lock();
+        state.end.max(state.promised)
+    }
+
+    /// The holder has bytes up to here.
+    pub(crate) fn promise(&self, end: u64) {
+        let mut state = self.lock();
+        state.promised = state.promised.max(end);
     }
 
     /// The terminal's size.

@@ -8,7 +8,7 @@ use axum::extract::{ConnectInfo, State, WebSocketUpgrade};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use ropewalk_protocol::{Code, ErrorObject, Rejection, SUBPROTOCOL, SUBPROTOCOL_BINCODE, limits, schema};
+use ropewalk_protocol::{Code, DaemonInfo, ErrorObject, Rejection, SUBPROTOCOL, SUBPROTOCOL_BINCODE, limits, schema};
 
 use super::admission::{Peer, admit_host, admit_origin, bearer};
 use super::connection;
@@ -85,6 +85,9 @@ async fn upgrade<B: Backend>(
         Ok(upgrade) => upgrade,
         Err(rejection) => return rejection.into_response(),
     };
+    if let Err(rejection) = admit_version(&shared.backend, &headers) {
+        return refuse(rejection);
+    }
     if visitor.seat.is_turned_away() {
         return refuse(Rejection::new(Code::Busy, format!("{} connections are open", limits::CONNECTIONS_MAX)));
     }
@@ -111,6 +114,21 @@ fn admit<B: Backend>(backend: &B, peer: &Peer, headers: &HeaderMap) -> Result<bo
         Some(_) => Err(Rejection::new(Code::Unauthenticated, "the token is wrong")),
         None => Ok(peer.is_trusted()),
     }
+}
+
+/// A client that names the versions it speaks, and not this one, is told so at once: a connection that looks well and then
+/// answers nothing is worse.
+fn admit_version<B: Backend>(backend: &B, headers: &HeaderMap) -> Result<(), Rejection> {
+    let Some(offered) = headers.get(header::SEC_WEBSOCKET_PROTOCOL).and_then(|offered| offered.to_str().ok()) else {
+        return Ok(());
+    };
+    if offered.split(',').any(|one| [SUBPROTOCOL, SUBPROTOCOL_BINCODE].contains(&one.trim())) {
+        return Ok(());
+    }
+    let DaemonInfo { version, build, .. } = backend.welcome().daemon;
+    let offered: String = offered.chars().take(100).collect();
+    let message = format!("daemon {version} (build {build}) speaks {SUBPROTOCOL}; the client speaks {offered:?}");
+    Err(Rejection::new(Code::UnsupportedVersion, message))
 }
 
 fn refuse(rejection: Rejection) -> Response {
