@@ -4,12 +4,12 @@
 //! head: from memory when it is nearly caught up, from disk when it is not. So a slow one costs what a cursor costs.
 
 use ropewalk_protocol::{Code, Rejection, Seq};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::log::store::StoreError;
 use crate::log::{EventPage, Filter, Journal};
-use crate::offload;
+use crate::planted::{Bug, is_planted};
+use crate::{offload, watch};
 
 /// What a follower is given.
 #[derive(Debug)]
@@ -67,6 +67,9 @@ impl Follower {
     /// # Errors
     /// The log was closed, or the disk failed; the cursor stays, and the call may be repeated.
     pub async fn next(&mut self) -> Result<Step, Rejection> {
+        if is_planted(Bug::ReadBeforeSubscribe) && self.live {
+            self.after = *self.heads.borrow();
+        }
         loop {
             let head = *self.heads.borrow_and_update();
             if self.after >= head {

@@ -7,7 +7,9 @@ mod follow;
 pub mod ids;
 pub mod log;
 pub mod offload;
+pub mod planted;
 mod router;
+pub mod watch;
 
 pub use follow::{Follower, Step};
 pub use router::{Answer, Envelope, Owners, Router};

@@ -80,7 +80,12 @@ impl<O: Owners> Router<O> {
         }
         let digest = command_digest(&command);
         let (reply, answer) = oneshot::channel();
-        if self.join(id, digest, reply)? {
+        let first = match self.join(id, digest, reply) {
+            Ok(first) => first,
+            // The other one is not the first under this id if this one was done before.
+            Err(conflict) => return self.shared.recorded(id, digest).await?.unwrap_or(Err(conflict)),
+        };
+        if first {
             let now = self.shared.clock.now();
             let shared = self.shared.clone();
             tokio::spawn(async move {
@@ -131,18 +136,26 @@ impl<O: Owners> Shared<O> {
     }
 
     async fn carry_out(&self, envelope: Envelope) -> Answer {
-        if self.journal.may_know(envelope.id) {
-            let (journal, id) = (self.journal.clone(), envelope.id);
-            let read = offload::blocking(move || journal.receipt(id)).await;
-            let read = read.map_err(|error| Rejection::new(Code::Internal, format!("reading a receipt: {error}")))?;
-            if let Some(receipt) = read? {
-                if receipt.digest != envelope.digest {
-                    return Err(Rejection::conflict(envelope.id, receipt.seq));
-                }
-                return receipt.outcome.map(|result| (receipt.seq, result));
-            }
+        match self.recorded(envelope.id, envelope.digest).await? {
+            Some(answer) => answer,
+            None => self.owners.deliver(envelope).await,
         }
-        self.owners.deliver(envelope).await
+    }
+
+    /// The answer on record to this command, or the conflict with another one under its id.
+    async fn recorded(&self, id: CommandId, digest: [u8; 16]) -> Result<Option<Answer>, Rejection> {
+        if !self.journal.may_know(id) {
+            return Ok(None);
+        }
+        let journal = self.journal.clone();
+        let read = offload::blocking(move || journal.receipt(id)).await;
+        let read = read.map_err(|error| Rejection::new(Code::Internal, format!("reading a receipt: {error}")))?;
+        Ok(read?.map(|receipt| {
+            if receipt.digest != digest {
+                return Err(Rejection::conflict(id, receipt.seq));
+            }
+            receipt.outcome.map(|result| (receipt.seq, result))
+        }))
     }
 
     fn settle(&self, id: CommandId, answer: &Answer) {

@@ -70,6 +70,20 @@ impl Chunk {
         (chunk, value)
     }
 
+    /// The same chunk again, whose JSON is not made yet.
+    pub(super) fn copy(&self) -> Chunk {
+        let (body, bounds, sessions) = (self.body.clone(), self.bounds.clone(), self.sessions.clone());
+        Chunk {
+            first: self.first,
+            hash: self.hash,
+            previous: self.previous,
+            body,
+            bounds,
+            sessions,
+            json: OnceLock::new(),
+        }
+    }
+
     /// Reads a stored chunk, with its hash.
     ///
     /// # Errors

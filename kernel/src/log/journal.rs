@@ -10,7 +10,7 @@ use ropewalk_protocol::record::{NewEvent, Receipt};
 use ropewalk_protocol::{
     Code, CommandId, CommandResult, Event, LogId, LogStats, Rejection, Seq, SessionId, Stream, TerminalId, limits,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use super::chunk::Chunk;
 use super::head::Head;
@@ -22,6 +22,10 @@ use super::tail::Tail;
 use super::volumes::{Volumes, newest_command_millis};
 use super::writer::{self, Request};
 use crate::offload::{self, Worker};
+use crate::watch;
+
+/// Adopted commits that wait for somebody to do what follows from them: each needs a failure of the disk of its own.
+const ADOPTIONS_MAX: usize = 64;
 
 /// What one actor appends at once: all of it or nothing.
 #[derive(Debug, Clone)]
@@ -96,6 +100,10 @@ pub(super) struct Shared {
     pub(super) degraded: watch::Sender<Option<StoreError>>,
     pub(super) recent: Mutex<Recent>,
     pub(super) closed: watch::Sender<bool>,
+    /// Commits that were answered with an error and are there all the same.
+    pub(super) adopted: mpsc::Sender<Vec<Event>>,
+    /// The other end of `adopted`, until somebody takes it.
+    pub(super) adoptions: Mutex<Option<mpsc::Receiver<Vec<Event>>>>,
 }
 
 /// Ids of recent commands. An id that is not among them and younger than all that were forgotten is new.
@@ -129,7 +137,7 @@ impl Recent {
         self.order.iter().filter_map(CommandId::unix_millis).max().max(self.forgotten_millis)
     }
 
-    fn may_know(&self, id: CommandId) -> bool {
+    pub(super) fn may_know(&self, id: CommandId) -> bool {
         self.ids.contains(&id) || id.unix_millis() <= self.forgotten_millis
     }
 }
@@ -195,6 +203,7 @@ impl Journal {
         let commands =
             volumes.summaries().into_iter().filter_map(|summary| summary.commands.map(|(_, newest)| newest)).max();
         let forgotten_millis = newest_command_millis(&*newest)?.max(commands);
+        let (adopted, adoptions) = mpsc::channel(ADOPTIONS_MAX);
         let shared = Arc::new(Shared {
             volumes,
             tail: RwLock::default(),
@@ -205,6 +214,8 @@ impl Journal {
             refused: AtomicU64::new(0),
             degraded: watch::Sender::new(None),
             closed: watch::Sender::new(false),
+            adopted,
+            adoptions: Mutex::new(Some(adoptions)),
             recent: Mutex::new(Recent { forgotten_millis, ..Recent::default() }),
         });
         let (requests, receiver) = mpsc::channel(limits::WRITER_QUEUE_BATCHES_MAX);
@@ -229,13 +240,19 @@ impl Journal {
     }
 
     /// Tells when the log is closed: nothing will be appended any more.
-    pub(crate) fn closed(&self) -> watch::Receiver<bool> {
+    pub fn closed(&self) -> watch::Receiver<bool> {
         self.shared.closed.subscribe()
     }
 
     /// The epoch that batches must carry; it changes when an append fails.
     pub fn epoch(&self) -> u64 {
         self.shared.epoch.load(atomic::Ordering::Acquire)
+    }
+
+    /// Events of commits that were answered with an error and are there all the same, a commit at a time: nobody has done
+    /// what follows from them. The first who asks gets them.
+    pub fn adoptions(&self) -> Option<mpsc::Receiver<Vec<Event>>> {
+        lock(&self.shared.adoptions).take()
     }
 
     /// Why appends fail, while they do.

@@ -60,6 +60,10 @@ pub(super) fn receipt(command: CommandId) -> Vec<u8> {
     key
 }
 
+pub(super) fn is_receipt(key: &[u8]) -> bool {
+    key.first() == Some(&(Tag::Receipts as u8))
+}
+
 pub(super) fn output(terminal: TerminalId, offset: u64) -> Vec<u8> {
     named(Tag::Output, terminal.as_bytes(), offset)
 }

@@ -264,6 +264,9 @@ fn open_db(path: &Path, segment_bytes: usize) -> Result<Open, StoreError> {
         File::open(path.join("conf"))?.sync_all()?;
         sync_directory(path)?;
         path.parent().map_or(Ok(()), sync_directory)?;
+    } else {
+        // What a failed commit or a killed process left unsynced is read from here on, so it is made durable first.
+        file.sync_data()?;
     }
     Ok(Open { db, file })
 }

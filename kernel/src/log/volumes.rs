@@ -179,16 +179,17 @@ impl Volumes {
     /// Seals the newest volume and begins the next one.
     pub(super) fn rotate(&self, last: Seq, hash: [u8; 32]) -> Result<(), StoreError> {
         let (first, volume) = self.newest();
-        let summary = summary::summarize(&*volume, first, last, hash)?;
+        let mut summary = summary::summarize(&*volume, first, last, hash)?;
         // Names rise even when no event came since the last rotation: terminal bytes alone fill volumes too.
         let next = opening::begin(&*self.shelf, last.next().max(first.next()), self.log, hash)?;
         // From here on the volume is not written any more, so that what the index says of it stays true.
-        self.remember(&*volume, &summary)?;
-        {
-            let mut row = self.lock();
-            row.sealed.insert(first, summary);
-            row.newest = next;
+        // An index that cannot be written is no reason to write it all the same: it is made anew from the volumes.
+        if let Err(error) = self.remember(&*volume, &summary) {
+            tracing::warn!(%error, %first, "a volume is not in the index; it is looked into for whatever is asked");
+            summary.indexed = false;
         }
+        self.insert(summary);
+        self.lock().newest = next;
         offload::detached("sealer", move || {
             if let Err(error) = volume.seal() {
                 tracing::warn!(%error, %first, "a volume could not be sealed; it is read as it is");

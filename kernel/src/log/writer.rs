@@ -12,16 +12,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use ropewalk_protocol::record::{NewEvent, Receipt};
 use ropewalk_protocol::{Code, Event, Rejection, Seq, SessionId, TerminalId, limits};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::chunk::Chunk;
 use super::head::Head;
 use super::journal::{Batch, Committed, Observer, Shared, lock};
 use super::rows;
-use super::store::{Row, StoreError};
+use super::store::{Row, StoreError, Volume};
 use super::volumes::{last_chunk, newest_command_millis};
 use crate::offload::{self, Worker};
+use crate::planted::{Bug, is_planted};
 
 pub(super) type Reply = oneshot::Sender<Result<Committed, Rejection>>;
 
@@ -132,6 +134,13 @@ impl Group {
         }
     }
 
+    /// The events with the places they are to have.
+    fn shown_early(&self, head: Seq) -> Option<Vec<Event>> {
+        let places = head.0 + 1..;
+        let events = self.events.iter().cloned().zip(places).map(|(event, seq)| event.at_seq(Seq(seq))).collect();
+        (!self.events.is_empty()).then_some(events)
+    }
+
     fn refuse(self, rejection: &Rejection) {
         let replies = self.batches.into_iter().map(|(_, _, reply)| reply);
         for reply in replies.chain(self.output.into_iter().map(|(_, _, _, reply)| reply)) {
@@ -158,10 +167,31 @@ impl Writer {
     fn run((mut writer, mut requests): (Self, mpsc::Receiver<Request>)) {
         let _closed = Closing(writer.shared.clone());
         let mut left_over = None;
-        while let Some(request) = left_over.take().or_else(|| requests.blocking_recv()) {
+        while let Some(request) = left_over.take().or_else(|| writer.next(&mut requests)) {
             if writer.turn(request, &mut requests, &mut left_over).is_break() {
                 return;
             }
+        }
+    }
+
+    /// Blocks for the next request. A volume that is not trusted is opened again meanwhile: until it is, nobody can read
+    /// it, and so nobody would append to it either.
+    fn next(&mut self, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
+        while self.degraded.is_some() {
+            match requests.try_recv() {
+                Ok(request) => return Some(request),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => offload::wait(REOPEN_PAUSE),
+            }
+            self.try_again();
+        }
+        requests.blocking_recv()
+    }
+
+    /// Opens the volume again, and proves with a commit of nothing that appends succeed.
+    fn try_again(&mut self) {
+        if self.recover().is_ok() {
+            self.commit(Group::default());
         }
     }
 
@@ -172,6 +202,14 @@ impl Writer {
         loop {
             let request = match left_over.take() {
                 Some(request) => request,
+                None if writer.degraded.is_some() => match timeout(REOPEN_PAUSE, requests.recv()).await {
+                    Ok(Some(request)) => request,
+                    Ok(None) => return,
+                    Err(_) => {
+                        writer.try_again();
+                        continue;
+                    }
+                },
                 None => match requests.recv().await {
                     Some(request) => request,
                     None => return,
@@ -226,17 +264,44 @@ impl Writer {
                     self.shared.degraded.borrow().clone().map_or_else(failed, Rejection::from).at(self.head);
                 drop(reply.send(Err(rejection)));
             }
+            Request::Append { batch, reply, .. } if self.has_receipt(&batch) => {
+                let message = "the command was carried out a moment ago; a repeat gets its answer";
+                drop(reply.send(Err(Rejection::new(Code::Busy, message).at(self.head))));
+            }
             other => group.add(other),
         }
     }
 
+    /// Whether a batch's command has a receipt: it was looked for when the command was admitted, and a commit that was
+    /// thought to have failed may have been adopted since. Reads the disk only if the id may be known.
+    fn has_receipt(&self, batch: &Batch) -> bool {
+        let Some((id, _, _)) = batch.receipt.as_ref().filter(|(id, _, _)| lock(&self.shared.recent).may_know(*id))
+        else {
+            return false;
+        };
+        let (_, volume) = self.shared.volumes.newest();
+        // A disk that fails here fails the commit as well.
+        volume.get(&rows::receipt(*id)).is_ok_and(|receipt| receipt.is_some())
+    }
+
     fn commit(&mut self, group: Group) {
+        let epoch = self.shared.epoch.load(Ordering::Acquire);
         if let Err(error) = self.recover() {
             return self.fail(group, error);
         }
+        if epoch != self.shared.epoch.load(Ordering::Acquire) {
+            // What was adopted is not in the state that these were decided on.
+            self.refuse(group);
+            return self.commit(Group::default());
+        }
         let (chunk, rows) = self.rows(&group);
+        if is_planted(Bug::PublishBeforeCommit)
+            && let Some((chunk, events)) = chunk.as_ref().zip(group.shown_early(self.head))
+        {
+            self.shared.publish(Arc::new(chunk.copy()), &mut *self.observer, &events);
+        }
         let (_, volume) = self.shared.volumes.newest();
-        if let Err(error) = volume.commit(&rows) {
+        if let Err(error) = commit_rows(&*volume, &rows) {
             self.degraded = Some(Instant::now());
             return self.fail(group, error);
         }
@@ -321,6 +386,12 @@ impl Writer {
         }
     }
 
+    /// Refuses a group that is fit to be sent again; terminal bytes are, by whoever has them.
+    fn refuse(&self, group: Group) {
+        self.shared.refused.fetch_add((group.batches.len() + group.output.len()) as u64, Ordering::Relaxed);
+        group.refuse(&Rejection::new(Code::StorageFailed, "an append before this one failed").at(self.head));
+    }
+
     fn fail(&mut self, group: Group, error: StoreError) {
         self.shared.epoch.fetch_add(1, Ordering::AcqRel);
         self.shared.refused.fetch_add((group.batches.len() + group.output.len()) as u64, Ordering::Relaxed);
@@ -372,7 +443,12 @@ impl Writer {
             let events = slice.events().map_err(|error| StoreError::Failed(error.to_string()))?;
             self.head = slice.chunk.last();
             self.shared.publish(slice.chunk, &mut *self.observer, &events);
+            if self.shared.adopted.try_send(events).is_err() {
+                tracing::warn!("nobody does what follows from a commit that was thought to have failed");
+            }
         }
+        // Whoever decided since the failure decided without them.
+        self.shared.epoch.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
 
@@ -388,10 +464,20 @@ impl Writer {
     }
 }
 
+/// All rows or none.
+fn commit_rows(volume: &dyn Volume, rows: &[Row]) -> Result<(), StoreError> {
+    if is_planted(Bug::ReceiptOutsideBatch) {
+        let (receipts, others): (Vec<Row>, Vec<Row>) = rows.iter().cloned().partition(|(key, _)| rows::is_receipt(key));
+        volume.commit(&others)?;
+        return volume.commit(&receipts);
+    }
+    volume.commit(rows)
+}
+
 /// Cuts terminal bytes into rows.
 fn output_rows(terminal: TerminalId, offset: u64, bytes: &[Bytes], rows: &mut Vec<Row>) {
     let mut row = Vec::with_capacity(limits::OUTPUT_ROW_BYTES_MAX);
-    let mut begin = offset;
+    let mut begin = if is_planted(Bug::OffsetReused) { offset.saturating_sub(1) } else { offset };
     for mut rest in bytes.iter().map(|piece| &piece[..]) {
         while !rest.is_empty() {
             let take = rest.len().min(limits::OUTPUT_ROW_BYTES_MAX - row.len());

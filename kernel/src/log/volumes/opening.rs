@@ -10,7 +10,7 @@ use super::summary::{Summary, last_chunk};
 use super::{VolumeRow, Volumes};
 use crate::log::chunk::GENESIS;
 use crate::log::head::Head;
-use crate::log::rows;
+use crate::log::rows::{self, Tag};
 use crate::log::store::{Shelf, StoreError, Volume};
 
 const FORMAT: u16 = 1;
@@ -45,6 +45,13 @@ impl Volumes {
         let until = newest.0;
         let row = VolumeRow { newest, sealed: BTreeMap::new(), unread: BTreeSet::new(), open: VecDeque::new() };
         let volumes = Self { shelf, index, log, row: Mutex::new(row) };
+        let mut used = Vec::with_capacity(sealed.len());
+        for first in sealed {
+            if !volumes.is_unused(first)? {
+                used.push(first);
+            }
+        }
+        let sealed = used;
         for (place, first) in sealed.iter().enumerate() {
             let next = sealed.get(place + 1).copied().unwrap_or(until);
             let mut summary = match volumes.summary_of(*first) {
@@ -60,6 +67,19 @@ impl Volumes {
             volumes.insert(summary);
         }
         Ok(volumes)
+    }
+
+    /// Whether a volume was begun when the disk failed, and then nothing was ever written to it: the one before it was
+    /// written on, and what it holds is not cut off by this one's name.
+    fn is_unused(&self, first: Seq) -> Result<bool, StoreError> {
+        if self.remembered(first)?.is_some() {
+            return Ok(false);
+        }
+        match self.shelf.open(first) {
+            Ok(volume) => is_unused(&*volume),
+            Err(StoreError::Damaged(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// What must be supposed of a volume that cannot be read: that it holds all it could. Its commands may be as young as
@@ -90,7 +110,7 @@ fn find_newest(shelf: &dyn Shelf, fresh: LogId, acknowledged: Option<Head>) -> R
     let mut log = None;
     while let Some(first) = sealed.pop() {
         let read = shelf.open(first).and_then(|volume| {
-            let meta = meta_of(shelf, &*volume, first, sealed.last().copied(), fresh)?;
+            let meta = meta_of(shelf, &*volume, first, &sealed, fresh)?;
             // Where its end is must be readable too, or nothing can be put behind it.
             last_chunk(&*volume)?;
             Ok((volume, meta))
@@ -139,19 +159,39 @@ pub(super) fn begin(
     Ok((first, volume))
 }
 
+/// Whether nothing but what a volume says of itself was ever written to it.
+fn is_unused(volume: &dyn Volume) -> Result<bool, StoreError> {
+    Ok(volume.last(&[Tag::Events as u8], &[u8::MAX])?.is_none())
+}
+
+/// Whether a volume before this one was written on after this one was begun: it has the places that were this one's.
+fn was_written_on(shelf: &dyn Shelf, older: &[Seq], first: Seq) -> Result<bool, StoreError> {
+    for before in older.iter().rev() {
+        match shelf.open(*before) {
+            Ok(volume) if is_unused(&*volume)? => {}
+            Ok(volume) => return Ok(last_chunk(&*volume)?.is_some_and(|(last, _)| last >= first)),
+            Err(StoreError::Damaged(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
 /// A volume's meta row. It is begun if it has none: a crash, or a full disk, came between making it and its first commit. If
 /// the volume before it was written on after that, this one is left alone.
 fn meta_of(
     shelf: &dyn Shelf,
     volume: &dyn Volume,
     first: Seq,
-    before: Option<Seq>,
+    older: &[Seq],
     fresh: LogId,
 ) -> Result<Option<Meta>, StoreError> {
-    if let Some(meta) = read_meta(volume)? {
-        return Ok(Some(meta));
+    let begun = read_meta(volume)?;
+    if let Some(meta) = begun {
+        let was_left = is_unused(volume)? && was_written_on(shelf, older, first)?;
+        return Ok(Some(meta).filter(|_| !was_left));
     }
-    let (log, previous) = match before {
+    let (log, previous) = match older.last().copied() {
         None => (fresh, GENESIS),
         Some(before) => {
             let before = shelf.open(before)?;
