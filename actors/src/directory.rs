@@ -1,6 +1,9 @@
 //! The directory: finds an actor by the stream it owns, wakes it from the log when it sleeps, puts it to sleep when idle.
 
+mod adoption;
+
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use ropewalk_protocol::{Code, Command, EventBody, Program, Rejection, SessionId,
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use self::adoption::Doubt;
 use crate::core::{AnyCore, Input, Launch};
 use crate::hands::Hands;
 use crate::host::{Commanded, Deliver, Host, Sleep};
@@ -36,6 +40,8 @@ struct Inner {
     /// The thread that actors live on.
     arbiter: ArbiterHandle,
     actors: Mutex<Actors>,
+    /// Sessions whose newest command took a name and failed with the disk: what became of it is not known yet.
+    doubts: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -66,9 +72,14 @@ impl Directory {
         clock: Arc<dyn Clock>,
         arbiter: ArbiterHandle,
     ) -> Self {
-        let actors = Mutex::default();
-        let directory = Self(Arc::new(Inner { journal, hands: hands.clone(), names, ids, clock, arbiter, actors }));
+        let adoptions = journal.adoptions();
+        let (actors, doubts) = (Mutex::default(), AtomicUsize::new(0));
+        let inner = Inner { journal, hands: hands.clone(), names, ids, clock, arbiter, actors, doubts };
+        let directory = Self(Arc::new(inner));
         hands.connect(directory.clone());
+        if let Some(adoptions) = adoptions {
+            tokio::spawn(adoption::follow(directory.clone(), adoptions));
+        }
         directory
     }
 
@@ -88,6 +99,9 @@ impl Directory {
         let now = self.0.clock.now();
         tokio::spawn(async move {
             loop {
+                if *directory.0.journal.closed().borrow() || directory.0.hands.is_past(&stream, &input) {
+                    return;
+                }
                 let (reply, answer) = oneshot::channel();
                 let fact = Deliver::fact(input.clone(), now);
                 directory.send(stream, Deliver { observed: observed.clone(), reply: Some(reply), ..fact });
@@ -253,14 +267,16 @@ impl Directory {
         let Command::SessionCreate { name, workspace, program, size } = command else {
             return Err(Rejection::new(Code::Internal, "only session.create makes a session"));
         };
-        check_directories(workspace.as_ref(), program.as_ref()).await?;
+        let commanded = Commanded { id, digest, client };
+        if let Err(rejection) = check_directories(workspace.as_ref(), program.as_ref()).await {
+            return self.refuse_unless_retryable(commanded, rejection).await;
+        }
         let ids = &self.0.ids;
         let session = SessionId::from(ids.mint(now));
-        let commanded = Commanded { id, digest, client };
         if let Some(name) = &name
             && let Err(rejection) = self.0.names.reserve(name, session)
         {
-            return self.refuse_for_good(commanded, rejection).await;
+            return self.refuse_name(commanded, rejection).await;
         }
         let launch = program.map(|mut program| {
             let run = ids.mint(now).into();
@@ -273,11 +289,32 @@ impl Directory {
         let input = Input::Create { name, workspace, launch };
         self.start_new(session);
         let answer = self.ask(Stream::Session(session), input, Some(commanded), now).await;
-        if answer.is_err() {
-            self.0.names.free_all(session);
-            run.map(|run| self.0.hands.forget_environment(run));
+        match &answer {
+            Err(rejection) if is_doubtful(rejection) => self.doubt(session, Doubt::Created(run)),
+            Err(_) => {
+                self.0.names.free_all(session);
+                run.map(|run| self.0.hands.forget_environment(run));
+            }
+            Ok(_) => {}
         }
         answer
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.0.doubts.load(Ordering::Relaxed) > 0
+    }
+
+    /// A name is taken: for good, unless it may be free again once it is known what became of a command before this one.
+    async fn refuse_name(&self, command: Commanded, rejection: Rejection) -> Answer {
+        if self.is_in_doubt() {
+            return Err(names_in_doubt());
+        }
+        self.refuse_for_good(command, rejection).await
+    }
+
+    /// A refusal that may be another one on a repeat is not remembered.
+    async fn refuse_unless_retryable(&self, command: Commanded, rejection: Rejection) -> Answer {
+        if rejection.retryable() { Err(rejection) } else { self.refuse_for_good(command, rejection).await }
     }
 
     /// A refusal that no actor decided, remembered all the same.
@@ -290,13 +327,17 @@ impl Directory {
     }
 
     async fn rename(&self, session: SessionId, name: String, command: Commanded, now: Timestamp) -> Answer {
+        if self.is_in_doubt() {
+            return Err(names_in_doubt());
+        }
         let new = match self.0.names.reserve(&name, session) {
             Ok(new) => new,
-            Err(rejection) => return self.refuse_for_good(command, rejection).await,
+            Err(rejection) => return self.refuse_name(command, rejection).await,
         };
         let answer = self.ask(Stream::Session(session), Input::Rename { name: name.clone() }, Some(command), now).await;
         match &answer {
             Ok(_) => self.0.names.keep_only(&name, session),
+            Err(rejection) if new && is_doubtful(rejection) => self.doubt(session, Doubt::Renamed(name)),
             Err(_) if new => self.0.names.free(&name, session),
             Err(_) => {}
         }
@@ -316,7 +357,10 @@ impl Owners for Directory {
             }
             Command::TerminalResize { session, terminal, size } => {
                 // The holder says at which byte the size changed; only then is there something to record.
-                let offset = self.0.hands.resize(terminal, size).await?;
+                let offset = match self.0.hands.resize(terminal, size).await {
+                    Ok(offset) => offset,
+                    Err(rejection) => return self.refuse_unless_retryable(commanded, rejection).await,
+                };
                 let stream = Stream::Terminal(session, terminal);
                 return self.ask(stream, Input::Resized { size, offset }, Some(commanded), now).await;
             }
@@ -360,6 +404,15 @@ impl Actors {
             }
         }
     }
+}
+
+fn names_in_doubt() -> Rejection {
+    Rejection::new(Code::Busy, "which names are taken is not known before the disk works again")
+}
+
+/// Whether a refused append may be in the log all the same.
+fn is_doubtful(rejection: &Rejection) -> bool {
+    matches!(rejection.code, Code::StorageFailed | Code::StorageFull)
 }
 
 async fn check_directories(workspace: Option<&String>, program: Option<&Program>) -> Result<(), Rejection> {

@@ -209,6 +209,16 @@ impl Hands {
         Some(presence)
     }
 
+    /// Whether a fact is not one any more: the terminal has another size by now, which is reported by itself.
+    pub(crate) fn is_past(&self, stream: &Stream, input: &Input) -> bool {
+        match (stream, input) {
+            (Stream::Terminal(_, terminal), Input::Resized { size, .. }) => {
+                self.0.lanes.get(*terminal).is_some_and(|lane| lane.size() != *size)
+            }
+            _ => false,
+        }
+    }
+
     async fn resize_for_viewer(self, terminal: TerminalId, size: Size) {
         let Some(lane) = self.0.lanes.get(terminal) else {
             return;
@@ -381,7 +391,8 @@ impl Hands {
             let stream = Stream::Terminal(place.session, place.terminal);
             self.directory().report(stream, None, Input::Resized { size, offset: held.end });
         }
-        if let Err(rejection) = self.0.link.follow(place.terminal, lane.end()) {
+        // Not from the newest byte: the holder forgets what is before, and what was shown is not stored yet.
+        if let Err(rejection) = self.0.link.follow(place.terminal, lane.stored_end()) {
             tracing::warn!(%rejection, "a terminal is not followed yet");
         }
     }

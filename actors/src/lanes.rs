@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ropewalk_kernel::log::Journal;
+use ropewalk_kernel::planted::{Bug, is_planted};
 use ropewalk_protocol::{ClientId, Code, Rejection, SessionId, Size, TerminalId, limits};
 use tokio::sync::oneshot;
 
@@ -162,6 +163,9 @@ impl Lanes {
     async fn store_all(&self, lane: &Arc<Lane>) {
         while let Some((offset, pieces)) = lane.take_unstored() {
             let end = offset + pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+            if is_planted(Bug::CursorMovedBySend) {
+                (self.0.durable)(lane.id(), end);
+            }
             let stored = match self.0.journal.store_output(lane.id(), offset, pieces) {
                 Ok(stored) => {
                     stored.await.unwrap_or_else(|_| Err(Rejection::new(Code::ShuttingDown, "the log is closed")))

@@ -33,6 +33,13 @@ impl Names {
         }
     }
 
+    /// The log says that a session has this name.
+    pub(crate) fn set(&self, name: &str, session: SessionId) {
+        let mut names = self.lock();
+        names.retain(|_, owner| *owner != session);
+        names.insert(name.to_owned(), session);
+    }
+
     /// Gives a name back, if this session has it.
     pub(crate) fn free(&self, name: &str, session: SessionId) {
         let mut names = self.lock();

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::{Bytes, BytesMut};
+use ropewalk_kernel::watch;
 use ropewalk_protocol::{ClientId, Code, Rejection, SessionId, Size, TerminalId, limits};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use crate::terminal::sizes::Sizes;
 
@@ -126,6 +127,11 @@ impl Lane {
     pub(crate) fn promise(&self, end: u64) {
         let mut state = self.lock();
         state.promised = state.promised.max(end);
+    }
+
+    /// The offset after the newest byte that is stored.
+    pub(crate) fn stored_end(&self) -> u64 {
+        self.lock().stored
     }
 
     /// The terminal's size.

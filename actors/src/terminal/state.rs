@@ -11,12 +11,14 @@ pub(crate) struct TerminalCore {
     session: SessionId,
     id: TerminalId,
     size: Option<Size>,
+    /// Where the newest size holds from.
+    sized_at: u64,
     closed: bool,
 }
 
 impl TerminalCore {
     pub(crate) fn new(session: SessionId, id: TerminalId) -> Self {
-        Self { session, id, size: None, closed: false }
+        Self { session, id, size: None, sized_at: 0, closed: false }
     }
 
     /// The stream that it owns.
@@ -31,7 +33,8 @@ impl Core for TerminalCore {
             return Err(Rejection::not_found(format_args!("terminal {} in session {}", self.id, self.session)));
         };
         Ok(match input {
-            Input::Resized { size, offset } if *size != now && !self.closed => {
+            // A size that comes late, after one that was asked for later, is not the terminal's any more.
+            Input::Resized { size, offset } if *size != now && *offset >= self.sized_at && !self.closed => {
                 Decision::done(vec![TerminalResized { size: *size, offset: *offset }.into()])
             }
             Input::Closed { offset } if !self.closed => Decision::done(vec![TerminalClosed { offset: *offset }.into()]),
@@ -45,7 +48,7 @@ impl Core for TerminalCore {
                 self.size = Some(added.size)
             }
             (Stream::Terminal(_, terminal), EventBody::TerminalResized(resized)) if terminal == self.id => {
-                self.size = Some(resized.size);
+                (self.size, self.sized_at) = (Some(resized.size), resized.offset);
             }
             (Stream::Terminal(_, terminal), EventBody::TerminalClosed(_)) if terminal == self.id => self.closed = true,
             _ => {}
@@ -57,5 +60,40 @@ impl Core for TerminalCore {
             EventBody::TerminalClosed(_) => vec![Effect::TerminalSettled { terminal: self.id }],
             _ => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ropewalk_protocol::{AgentAdded, AgentId, RunId};
+
+    use super::*;
+
+    const SESSION: SessionId = SessionId::from_bytes([1; 16]);
+    const TERMINAL: TerminalId = TerminalId::from_bytes([4; 16]);
+
+    fn resized(cols: u16, offset: u64) -> Input {
+        Input::Resized { size: Size { cols, rows: 9 }, offset }
+    }
+
+    /// The disk failed as one size was recorded; it was reported again when the next one had been.
+    #[test]
+    fn regression_a_size_that_is_reported_late_does_not_replace_the_one_after_it() {
+        let mut core = TerminalCore::new(SESSION, TERMINAL);
+        let added = AgentAdded {
+            agent: AgentId::from_bytes([2; 16]),
+            provider: "terminal".into(),
+            argv: vec!["sh".into()],
+            directory: "/".into(),
+            run: RunId::from_bytes([3; 16]),
+            terminal: TERMINAL,
+            size: Size::DEFAULT,
+        };
+        core.apply(Stream::Session(SESSION), &added.into());
+        for event in core.decide(&resized(50, 100)).unwrap().events {
+            core.apply(Stream::Terminal(SESSION, TERMINAL), &event);
+        }
+        assert_eq!(core.decide(&resized(60, 40)).unwrap().events, []);
+        assert_eq!(core.decide(&resized(60, 100)).unwrap().events.len(), 1);
     }
 }
