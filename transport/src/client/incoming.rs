@@ -6,6 +6,7 @@ use ropewalk_protocol::{
     TerminalFrameKind, TerminalId, UnsubscribeParams,
 };
 use serde_json::value::RawValue;
+use tokio::sync::oneshot;
 
 use super::handle::decode;
 use super::pending::{RawAnswer, Waiting};
@@ -45,12 +46,12 @@ impl Task {
             (None, Some(error)) => Err(Rejection::from(error)),
             (None, None) => Err(Rejection::new(Code::InvalidRequest, "the daemon's answer carries nothing")),
         };
-        if let Some(waiting) = frame.id.and_then(|id| self.pending.take(id)) {
-            self.answered(waiting, answer).await;
+        if let Some((id, waiting)) = frame.id.and_then(|id| Some((id, self.pending.take(id)?))) {
+            self.answered(id, waiting, answer).await;
         }
     }
 
-    async fn answered(&mut self, waiting: Waiting, answer: RawAnswer) {
+    async fn answered(&mut self, id: u64, waiting: Waiting, answer: RawAnswer) {
         match waiting {
             Waiting::Nobody => {}
             Waiting::Caller(caller) => drop(caller.send(answer)),
@@ -74,27 +75,29 @@ impl Task {
                     }
                 }
             }
-            Waiting::Attachment(terminal, caller) => {
-                let attached = answer.clone().and_then(|json| decode::<Attached>(Ok(json)));
-                match (attached, caller) {
-                    (Ok(attached), caller) => {
-                        if let Some((cursor, _)) = self.attachments.get_mut(&terminal) {
-                            cursor.attached(&attached);
-                        }
-                        caller.map(|caller| caller.send(answer));
-                    }
-                    (Err(_), Some(caller)) => {
-                        self.attachments.remove(&terminal);
-                        drop(caller.send(answer));
-                    }
-                    (Err(rejection), None) => {
-                        if let Some((_, items)) = self.attachments.remove(&terminal) {
-                            items.send(AttachmentItem::Failed(rejection)).await.ok();
-                        }
-                    }
+            Waiting::Attachment(terminal, caller) => self.attach_answered(id, terminal, caller, answer).await,
+        }
+    }
+
+    async fn attach_answered(
+        &mut self,
+        id: u64,
+        terminal: TerminalId,
+        caller: Option<oneshot::Sender<RawAnswer>>,
+        answer: RawAnswer,
+    ) {
+        // The answer may be to a request of an attachment before the present one.
+        let present = self.attachments.get_mut(&terminal).filter(|(cursor, _)| cursor.asked == id);
+        match (answer.clone().and_then(|json| decode::<Attached>(Ok(json))), present) {
+            (Ok(attached), Some((cursor, _))) => cursor.attached(&attached),
+            (Err(rejection), Some(_)) => {
+                if let Some((_, items)) = self.attachments.remove(&terminal).filter(|_| caller.is_none()) {
+                    items.send(AttachmentItem::Failed(rejection)).await.ok();
                 }
             }
+            (_, None) => {}
         }
+        caller.map(|caller| caller.send(answer));
     }
 
     async fn notified(&mut self, notification: Notification) {
@@ -111,10 +114,12 @@ impl Task {
             Notification::Live(frame) => (frame.subscription, &mut move |cursor| Some(cursor.live(frame.seq))),
             Notification::Gap(frame) => (frame.subscription, &mut move |cursor| Some(cursor.gap(&frame))),
             Notification::TerminalGap(gap) => {
-                return self.attachment(gap.terminal, |cursor| Some(cursor.gap(gap.from, gap.to, gap.reason))).await;
+                return self
+                    .attachment(gap.terminal, false, |cursor| Some(cursor.gap(gap.from, gap.to, gap.reason)))
+                    .await;
             }
             Notification::TerminalEnd(end) => {
-                return self.attachment(end.terminal, |_| Some(AttachmentItem::End(end.offset))).await;
+                return self.attachment(end.terminal, false, |_| Some(AttachmentItem::End(end.offset))).await;
             }
             Notification::Refused(error) => {
                 let rejection = Rejection::from(error);
@@ -160,12 +165,15 @@ impl Task {
         }
     }
 
+    /// `is_early`: it may come before the answer to the attach.
     async fn attachment(
         &mut self,
         terminal: TerminalId,
+        is_early: bool,
         item: impl FnOnce(&mut AttachmentCursor) -> Option<AttachmentItem>,
     ) {
         if let Some((cursor, items)) = self.attachments.get_mut(&terminal)
+            && (cursor.answered || is_early)
             && let Some(item) = item(cursor)
             && items.send(item).await.is_err()
         {
@@ -181,7 +189,8 @@ impl Task {
         let Ok(TerminalFrame { kind, terminal, number, bytes }) = TerminalFrame::decode(frame) else {
             return tracing::debug!("a binary frame is not understood");
         };
-        self.attachment(terminal, |cursor| match kind {
+        let is_early = kind == TerminalFrameKind::InputWritten;
+        self.attachment(terminal, is_early, |cursor| match kind {
             TerminalFrameKind::Output => cursor.output(number, bytes),
             TerminalFrameKind::Snapshot => Some(cursor.snapshot(number, bytes, true)),
             TerminalFrameKind::SnapshotPart => Some(cursor.snapshot(number, bytes, false)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ropewalk_protocol::{Rejection, RequestMethod};
+use ropewalk_protocol::{Code, Rejection, RequestMethod};
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
@@ -63,16 +63,26 @@ impl Pending {
         }
     }
 
-    /// The caller who waits for this attachment's first answer.
+    /// The caller who waits for this attachment's first answer. Those before it, whose place it took, are told so.
     pub(super) fn attacher(&mut self, terminal: ropewalk_protocol::TerminalId) -> Option<oneshot::Sender<RawAnswer>> {
-        let id = self.waiting.iter().find_map(|(id, (_, waiting))| match waiting {
-            Waiting::Attachment(of, _) if *of == terminal => Some(*id),
-            _ => None,
-        })?;
-        match self.take(id) {
-            Some(Waiting::Attachment(_, caller)) => caller,
-            _ => None,
+        let ids: Vec<u64> = self
+            .waiting
+            .iter()
+            .filter(|(_, (_, waiting))| matches!(waiting, Waiting::Attachment(of, _) if *of == terminal))
+            .map(|(id, _)| *id)
+            .collect();
+        let mut newest = None;
+        for id in ids {
+            let caller = match self.take(id) {
+                Some(Waiting::Attachment(_, caller)) => caller,
+                _ => None,
+            };
+            if let Some(older) = std::mem::replace(&mut newest, caller) {
+                let message = format!("another attachment to terminal {terminal} took its place");
+                drop(older.send(Err(Rejection::new(Code::NotAttached, message))));
+            }
         }
+        newest
     }
 
     /// Everybody gets this refusal.

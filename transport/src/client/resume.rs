@@ -147,13 +147,17 @@ pub(super) struct AttachmentCursor {
     /// The offset after the last byte that was given.
     given: Option<u64>,
     in_snapshot: bool,
+    /// The number of the request for it on the present connection.
+    pub(super) asked: u64,
+    /// That request was answered: what comes before that is of an attachment before this one.
+    pub(super) answered: bool,
     /// Input that was not reported as written.
     pub(super) unwritten: BTreeMap<u64, Bytes>,
 }
 
 impl AttachmentCursor {
     pub(super) fn new(params: AttachParams) -> Self {
-        Self { params, given: None, in_snapshot: false, unwritten: BTreeMap::new() }
+        Self { params, given: None, in_snapshot: false, asked: 0, answered: false, unwritten: BTreeMap::new() }
     }
 
     /// What to ask a new connection for. A reader that has a screen goes on from its offset.
@@ -163,6 +167,7 @@ impl AttachmentCursor {
     }
 
     pub(super) fn attached(&mut self, attached: &Attached) {
+        self.answered = true;
         if !attached.snapshot {
             self.given.get_or_insert(attached.offset);
         }

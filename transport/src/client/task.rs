@@ -156,10 +156,11 @@ impl Task {
             socket.feed(request_frame(id, method)).await?;
         }
         self.attachments.retain(|_, (_, items)| !items.is_closed());
-        for (cursor, _) in self.attachments.values() {
+        for (cursor, _) in self.attachments.values_mut() {
             let method = RequestMethod::TerminalAttach(cursor.request());
             let caller = self.pending.attacher(cursor.terminal());
             let id = self.pending.add(method.clone(), Waiting::Attachment(cursor.terminal(), caller));
+            (cursor.asked, cursor.answered) = (id, false);
             socket.feed(request_frame(id, method)).await?;
             for (number, bytes) in &cursor.unwritten {
                 socket.feed(input_frame(cursor.terminal(), *number, bytes.clone())).await?;
@@ -210,6 +211,11 @@ impl Task {
             Call::Cut => return Err(tungstenite::Error::ConnectionClosed),
         };
         let id = self.pending.add(method.clone(), waiting);
+        if let RequestMethod::TerminalAttach(params) = &method
+            && let Some((cursor, _)) = self.attachments.get_mut(&params.terminal)
+        {
+            cursor.asked = id;
+        }
         socket.send(request_frame(id, method)).await
     }
 }

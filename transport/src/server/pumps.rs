@@ -75,8 +75,11 @@ fn event_frames(subscription: u64, pieces: Vec<Bytes>) -> Vec<Message> {
     frames
 }
 
-/// Sends an attachment's bytes until they end, or the connection does.
-pub(super) async fn bytes(terminal: TerminalId, mut source: impl ByteSource, outgoing: Outgoing) {
+/// Sends the answer to an attach, then the attachment's bytes until they end, or the connection does.
+pub(super) async fn bytes(terminal: TerminalId, answer: Message, mut source: impl ByteSource, outgoing: Outgoing) {
+    if outgoing.bulk(answer).await.is_err() {
+        return;
+    }
     loop {
         let step = match source.next().await {
             Ok(step) => step,

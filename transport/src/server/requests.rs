@@ -206,9 +206,10 @@ impl<B: Backend> Requests<B> {
                 self.answer::<()>(Some(id), Err(rejection)).await.ok();
             }
             Ok((attached, source)) => {
-                self.answer(Some(id), Ok(attached)).await.ok();
+                // The answer goes with the bytes, behind those of an attachment before it: they carry the terminal's name only.
+                let answer = json(&Response::ok(id, attached));
                 let presence: Presence = Arc::new(source.presence());
-                let pump = self.tasks.spawn(pumps::bytes(terminal, source, self.outgoing.clone()));
+                let pump = self.tasks.spawn(pumps::bytes(terminal, answer, source, self.outgoing.clone()));
                 self.attachments.insert(terminal, Attachment { pump, presence, view_only });
             }
         }
