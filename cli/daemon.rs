@@ -10,6 +10,9 @@ mod metrics;
 mod queries;
 mod run;
 mod screens;
+#[cfg(test)]
+#[path = "../tests/sim/sim.rs"]
+mod sim;
 mod subscriptions;
 
 pub(crate) use run::{build, run};

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ropewalk_actors::{Lane, LaneRead, Presence};
 use ropewalk_kernel::log::Journal;
-use ropewalk_kernel::offload;
+use ropewalk_kernel::{offload, watch};
 use ropewalk_projections::screen::Screen;
 use ropewalk_protocol::{AttachParams, Attached, Code, GapReason, Rejection, Size, TerminalId, limits};
 use ropewalk_transport::{ByteSource, ByteStep};
-use tokio::sync::watch;
 
 use super::backend::Daemon;
 use super::screens::Screens;

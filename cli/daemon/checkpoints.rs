@@ -13,16 +13,31 @@ use crate::paths::{Paths, write_private};
 const SCREEN_VERSION: u8 = 1;
 
 #[derive(Debug, Clone)]
-pub(super) struct Checkpoints(PathBuf);
+pub(super) struct Checkpoints(Place);
+
+/// Where checkpoints are kept.
+#[derive(Debug, Clone)]
+enum Place {
+    Directory(PathBuf),
+    /// As long as the simulated machine lives.
+    #[cfg(test)]
+    Memory(std::sync::Arc<std::sync::Mutex<std::collections::BTreeMap<String, Vec<u8>>>>),
+}
 
 impl Checkpoints {
     pub(super) fn new(paths: &Paths) -> Self {
-        Self(paths.checkpoints())
+        Self(Place::Directory(paths.checkpoints()))
+    }
+
+    /// Checkpoints of a simulated machine.
+    #[cfg(test)]
+    pub(super) fn in_memory() -> Self {
+        Self(Place::Memory(std::sync::Arc::default()))
     }
 
     /// The projections up to some place not beyond the head.
     pub(super) fn projections(&self, head: Seq) -> Projections {
-        let Ok(bytes) = fs::read(self.0.join("projections")) else {
+        let Some(bytes) = self.read("projections") else {
             return Projections::default();
         };
         match Projections::from_checkpoint(&bytes) {
@@ -48,7 +63,7 @@ impl Checkpoints {
 
     /// A terminal's screen at some offset.
     pub(super) fn screen(&self, terminal: TerminalId) -> Option<Screen> {
-        let bytes = fs::read(self.0.join(Self::screen_name(terminal))).ok()?;
+        let bytes = self.read(&Self::screen_name(terminal))?;
         let (hash, rest) = bytes.split_at_checked(32)?;
         if blake3::hash(rest).as_bytes() != hash || rest.first() != Some(&SCREEN_VERSION) {
             return None;
@@ -69,8 +84,25 @@ impl Checkpoints {
         self.write(&Self::screen_name(terminal), &file);
     }
 
+    fn read(&self, name: &str) -> Option<Vec<u8>> {
+        match &self.0 {
+            Place::Directory(directory) => fs::read(directory.join(name)).ok(),
+            #[cfg(test)]
+            Place::Memory(kept) => kept.lock().expect("no panic").get(name).cloned(),
+        }
+    }
+
     fn write(&self, name: &str, bytes: &[u8]) {
-        let written = fs::create_dir_all(&self.0).and_then(|()| write_private(&self.0.join(name), bytes));
+        let written = match &self.0 {
+            Place::Directory(directory) => {
+                fs::create_dir_all(directory).and_then(|()| write_private(&directory.join(name), bytes))
+            }
+            #[cfg(test)]
+            Place::Memory(kept) => {
+                kept.lock().expect("no panic").insert(name.to_owned(), bytes.to_vec());
+                Ok(())
+            }
+        };
         if let Err(error) = written {
             tracing::warn!(%error, name, "a checkpoint could not be kept");
         }

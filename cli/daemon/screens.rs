@@ -2,7 +2,7 @@
 //!
 //! A screen that is not in memory is drawn anew from its checkpoint and the log; nothing here matters once it is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -147,6 +147,26 @@ struct Painter {
 struct Open {
     screen: Screen,
     kept_at: u64,
+    /// Sizes that the log has from a later byte on: a daemon before this one recorded them, and did not store the bytes.
+    ahead: VecDeque<(u64, Size)>,
+}
+
+impl Open {
+    fn feed(&mut self, mut bytes: &[u8]) {
+        loop {
+            let at = self.screen.offset();
+            while let Some((_, size)) = self.ahead.pop_front_if(|(offset, _)| *offset <= at) {
+                self.screen.resize(size);
+            }
+            if bytes.is_empty() {
+                return;
+            }
+            let until = self.ahead.front().map_or(u64::MAX, |(offset, _)| offset - at);
+            let (now, later) = bytes.split_at(usize::try_from(until).unwrap_or(usize::MAX).min(bytes.len()));
+            self.screen.feed(now);
+            bytes = later;
+        }
+    }
 }
 
 impl Painter {
@@ -170,11 +190,7 @@ impl Painter {
                 self.queued.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
                 self.queued.freed.notify_one();
             }
-            Message::Resized(terminal, offset, size) => {
-                if let Some(open) = self.open_at(terminal, offset) {
-                    open.screen.resize(size);
-                }
-            }
+            Message::Resized(terminal, offset, size) => self.resized(terminal, offset, size),
             Message::Closed(terminal) => {
                 if let Some(Open { screen, .. }) = self.open.remove(&terminal) {
                     self.checkpoints.keep_screen(terminal, &screen);
@@ -192,11 +208,24 @@ impl Painter {
         }
     }
 
+    /// After a start a size may be told of before the bytes that it comes after.
+    fn resized(&mut self, terminal: TerminalId, offset: u64, size: Size) {
+        if !self.open.contains_key(&terminal) {
+            let stored = self.journal.output_end(terminal).unwrap_or(offset);
+            self.open_at(terminal, stored.min(offset));
+        }
+        match self.open.get_mut(&terminal) {
+            Some(open) if open.screen.offset() < offset => open.ahead.push_back((offset, size)),
+            Some(open) => open.screen.resize(size),
+            None => {}
+        }
+    }
+
     fn output(&mut self, terminal: TerminalId, offset: u64, bytes: &[u8]) {
         let Some(open) = self.open_at(terminal, offset) else {
             return;
         };
-        open.screen.feed(bytes);
+        open.feed(bytes);
         if open.screen.offset() - open.kept_at >= CHECKPOINT_EVERY_BYTES {
             open.kept_at = open.screen.offset();
             self.checkpoints.keep_screen(terminal, &self.open[&terminal].screen);
@@ -207,11 +236,11 @@ impl Painter {
     fn open_at(&mut self, terminal: TerminalId, offset: u64) -> Option<&mut Open> {
         let here = self.open.get(&terminal).is_some_and(|open| open.screen.offset() == offset);
         if !here {
-            let screen = self
+            let (screen, ahead) = self
                 .draw(terminal, offset)
                 .inspect_err(|error| tracing::error!(%terminal, %error, "no screen"))
                 .ok()?;
-            self.open.insert(terminal, Open { kept_at: screen.offset(), screen });
+            self.open.insert(terminal, Open { kept_at: screen.offset(), screen, ahead });
         }
         self.open.get_mut(&terminal)
     }
@@ -225,7 +254,7 @@ impl Painter {
             self.closed.push(entry);
         } else {
             let end = self.journal.output_end(terminal)?;
-            let screen = self.draw(terminal, end)?;
+            let (screen, _) = self.draw(terminal, end)?;
             self.remember(terminal, screen);
         }
         self.closed
@@ -241,8 +270,8 @@ impl Painter {
         self.closed.push((terminal, screen));
     }
 
-    /// Draws a screen from its checkpoint, or from byte 0, up to this offset.
-    fn draw(&self, terminal: TerminalId, to: u64) -> Result<Screen, Rejection> {
+    /// Draws a screen from its checkpoint, or from byte 0, up to this offset; and the sizes that the log has after it.
+    fn draw(&self, terminal: TerminalId, to: u64) -> Result<(Screen, VecDeque<(u64, Size)>), Rejection> {
         let (first_size, resizes) = {
             let projections = self.projections.read().unwrap_or_else(PoisonError::into_inner);
             let facts = projections.terminals().get(terminal);
@@ -263,7 +292,7 @@ impl Painter {
                 screen.resize(size);
             }
             if at >= to {
-                return Ok(screen);
+                return Ok((screen, resizes.collect()));
             }
             let until = resizes.peek().map_or(to, |(offset, _)| (*offset).min(to));
             let want = usize::try_from(until - at).unwrap_or(READ_BYTES).min(READ_BYTES);
