@@ -52,6 +52,8 @@ struct Shared<O> {
 struct InFlight {
     digest: [u8; 16],
     waiting: Vec<oneshot::Sender<Answer>>,
+    /// Those who sent another command under this id, and wait for what becomes of this one.
+    others: Vec<oneshot::Sender<()>>,
 }
 
 impl<O> Clone for Router<O> {
@@ -79,40 +81,60 @@ impl<O: Owners> Router<O> {
                 .hint("Mint command ids as UUID v7: their time says where the receipt can be."));
         }
         let digest = command_digest(&command);
-        let (reply, answer) = oneshot::channel();
-        let first = match self.join(id, digest, reply) {
-            Ok(first) => first,
-            // The other one is not the first under this id if this one was done before.
-            Err(conflict) => return self.shared.recorded(id, digest).await?.unwrap_or(Err(conflict)),
+        let answer = loop {
+            let (reply, answer) = oneshot::channel();
+            match self.join(id, digest, reply) {
+                Joined::Same => break answer,
+                Joined::First => {
+                    let now = self.shared.clock.now();
+                    let shared = self.shared.clone();
+                    tokio::spawn(async move {
+                        let mut settle = Settle { shared: shared.clone(), id, answer: None };
+                        settle.answer = Some(shared.carry_out(Envelope { id, digest, command, client, now }).await);
+                    });
+                    break answer;
+                }
+                // Which of the two is the first under this id is known when the other one is done, or was done before.
+                Joined::Other(settled) => match self.shared.recorded(id, digest).await? {
+                    Some(answer) => return answer,
+                    None => drop(settled.await),
+                },
+            }
         };
-        if first {
-            let now = self.shared.clock.now();
-            let shared = self.shared.clone();
-            tokio::spawn(async move {
-                let mut settle = Settle { shared: shared.clone(), id, answer: None };
-                settle.answer = Some(shared.carry_out(Envelope { id, digest, command, client, now }).await);
-            });
-        }
         answer.await.unwrap_or_else(|_| {
             Err(Rejection::new(Code::ShuttingDown, "the daemon stops; the command may be repeated"))
         })
     }
 
-    /// Waits with those who sent the same command; true for the first one.
-    fn join(&self, id: CommandId, digest: [u8; 16], reply: oneshot::Sender<Answer>) -> Result<bool, Rejection> {
+    /// Waits with those who sent the same command.
+    fn join(&self, id: CommandId, digest: [u8; 16], reply: oneshot::Sender<Answer>) -> Joined {
         let mut in_flight = self.shared.lock();
         match in_flight.get_mut(&id) {
             Some(same) if same.digest == digest => {
                 same.waiting.push(reply);
-                Ok(false)
+                Joined::Same
             }
-            Some(_) => Err(Rejection::conflict(id, self.shared.journal.head())),
+            Some(other) => {
+                let (settled, wait) = oneshot::channel();
+                other.others.push(settled);
+                Joined::Other(wait)
+            }
             None => {
-                in_flight.insert(id, InFlight { digest, waiting: vec![reply] });
-                Ok(true)
+                in_flight.insert(id, InFlight { digest, waiting: vec![reply], others: Vec::new() });
+                Joined::First
             }
         }
     }
+}
+
+/// What is in flight under a command's id.
+enum Joined {
+    /// Nothing: this is the first.
+    First,
+    /// The same command.
+    Same,
+    /// Another command; the receiver is dropped or told when it is settled.
+    Other(oneshot::Receiver<()>),
 }
 
 /// Answers everybody who waits, also when carrying the command out broke off.

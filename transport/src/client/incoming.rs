@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use ropewalk_protocol::{
-    Attached, BincodeFrame, Code, ErrorObject, Notification, Rejection, RequestMethod, Subscribed, TerminalFrame,
-    TerminalFrameKind, TerminalId, UnsubscribeParams,
+    Attached, BincodeFrame, Code, DetachParams, ErrorObject, Notification, Rejection, RequestMethod, Subscribed,
+    TerminalFrame, TerminalFrameKind, TerminalId, UnsubscribeParams,
 };
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
@@ -160,8 +160,7 @@ impl Task {
         {
             // The reader is gone.
             self.subscriptions.remove(&local);
-            let method = RequestMethod::Unsubscribe(UnsubscribeParams { subscription: remote });
-            self.pending.add(method, Waiting::Nobody);
+            self.unsent.push(RequestMethod::Unsubscribe(UnsubscribeParams { subscription: remote }));
         }
     }
 
@@ -178,6 +177,7 @@ impl Task {
             && items.send(item).await.is_err()
         {
             self.attachments.remove(&terminal);
+            self.unsent.push(RequestMethod::TerminalDetach(DetachParams { terminal }));
         }
     }
 

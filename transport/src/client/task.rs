@@ -26,6 +26,8 @@ pub(super) struct Task {
     pub(super) subscriptions: BTreeMap<u64, (SubscriptionCursor, mpsc::Sender<SubscriptionItem>)>,
     next_subscription: u64,
     pub(super) attachments: BTreeMap<TerminalId, (AttachmentCursor, mpsc::Sender<AttachmentItem>)>,
+    /// What is asked for without a caller, once the frame that led to it is worked off.
+    pub(super) unsent: Vec<RequestMethod>,
     heard: Instant,
 }
 
@@ -47,6 +49,7 @@ impl Task {
             subscriptions: BTreeMap::new(),
             next_subscription: 1,
             attachments: BTreeMap::new(),
+            unsent: Vec::new(),
             heard: Instant::now(),
         }
     }
@@ -114,7 +117,15 @@ impl Task {
             return Ended::Broken;
         }
         let silence = Duration::from_millis(limits::SILENCE_MILLIS_MAX);
+        // What the connection before was to be told means nothing on this one.
+        self.unsent.clear();
         loop {
+            for method in std::mem::take(&mut self.unsent) {
+                let id = self.pending.add(method.clone(), Waiting::Nobody);
+                if socket.send(request_frame(id, method)).await.is_err() {
+                    return Ended::Broken;
+                }
+            }
             tokio::select! {
                 biased;
                 call = calls.recv() => {
