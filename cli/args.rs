@@ -178,7 +178,9 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: DaemonCommand,
     },
-    /// Look at the log.
+    /// Check the log, look into it, copy it, mend it.
+    ///
+    /// Through the daemon when one runs, else on the files, which only `import` and `repair` change.
     Log {
         #[command(subcommand)]
         command: LogCommand,
@@ -251,10 +253,22 @@ pub(crate) enum DaemonCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
-    /// Check everything: checksums, hash chain, order, index, receipts, bytes, projections.
+    /// Check everything: checksums, hash chain, order, indexes, receipts, bytes, projections.
     Verify,
     /// Say how large it is.
     Stats,
+    /// Show one event in full: its data, its chunk, its volume, its receipt.
+    Show {
+        /// Its place in the log.
+        seq: u64,
+    },
+    /// Print events as JSON lines; what cannot be read is named on stderr.
+    Range {
+        /// The first place.
+        from: u64,
+        /// The last one.
+        to: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

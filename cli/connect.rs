@@ -120,7 +120,8 @@ fn try_start(paths: &Paths) -> Result<Discovery, Failure> {
     })
 }
 
-fn wait_for_other(paths: &Paths) -> Option<Discovery> {
+/// The daemon that another process just started, once clients may come.
+pub(crate) fn wait_for_other(paths: &Paths) -> Option<Discovery> {
     // Another process's readiness has no event to wait for; its lock tells whether waiting is worth while.
     for _ in 0..200 {
         let pid = HomeLock::holder(paths)?;

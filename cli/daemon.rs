@@ -2,7 +2,7 @@
 
 mod attachments;
 mod backend;
-mod checkpoints;
+pub(crate) mod checkpoints;
 mod compose;
 pub(crate) mod discovery;
 mod log_failure;

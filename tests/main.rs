@@ -11,6 +11,7 @@ mod edges;
 mod faults;
 mod harness;
 mod holder;
+mod log_tool;
 mod resume;
 mod security;
 mod size;

@@ -1,29 +1,64 @@
-//! `ropewalk log`.
+//! `ropewalk log`: through the daemon when one runs, else on the files.
+
+mod show;
+mod source;
 
 use ropewalk_protocol::{LogStats, Query, QueryResult, VerifyReport};
 
+use self::source::{Files, Log};
 use super::{Context, unexpected};
 use crate::args::LogCommand;
+use crate::check::{LogCheck, fold_up_to};
+use crate::daemon::checkpoints::Checkpoints;
 use crate::exit::{DAMAGED, Failure, OK};
 use crate::print;
 
 pub(super) async fn log(context: &Context, command: &LogCommand) -> Result<u8, Failure> {
-    let client = context.client().await?;
-    match command {
-        LogCommand::Verify => {
-            let QueryResult::LogVerify { report } = client.query(Query::LogVerify {}).await?.result else {
-                return Err(unexpected());
-            };
-            context.print(&report, verified)?;
-            Ok(if report.intact { OK } else { DAMAGED })
-        }
-        LogCommand::Stats => {
-            let QueryResult::LogStats { stats } = client.query(Query::LogStats {}).await?.result else {
-                return Err(unexpected());
-            };
-            context.print(&stats, counted)
-        }
+    let log = Log::open(&context.paths).await?;
+    let done = match command {
+        LogCommand::Verify => verify(context, &log).await,
+        LogCommand::Stats => stats(context, &log).await,
+        LogCommand::Show { seq } => show::show(context, &log, *seq).await,
+        LogCommand::Range { from, to } => show::range(&log, *from, *to).await,
+    };
+    log.close().await;
+    done
+}
+
+async fn verify(context: &Context, log: &Log) -> Result<u8, Failure> {
+    let report = match log {
+        Log::Daemon(client) => match client.query(Query::LogVerify {}).await?.result {
+            QueryResult::LogVerify { report } => report,
+            _ => return Err(unexpected()),
+        },
+        Log::Files(files) => check(context, files)?,
+    };
+    context.print(&report, verified)?;
+    Ok(if report.intact { OK } else { DAMAGED })
+}
+
+/// Checks a log that no daemon has open, and the checkpoint that the next daemon would go on from.
+fn check(context: &Context, files: &Files) -> Result<VerifyReport, Failure> {
+    let mut check = LogCheck::run(&files.journal)?;
+    let head = files.journal.head();
+    let mut kept = Checkpoints::new(&context.paths).projections(head);
+    fold_up_to(&files.journal, &mut kept, head)?;
+    check.compare("the checkpoint folded up to the head", &kept);
+    if let Some(reason) = &files.index_damage {
+        check.add("index", format!("it cannot be read, and is made anew at the next start: {reason}"));
     }
+    Ok(check.report())
+}
+
+async fn stats(context: &Context, log: &Log) -> Result<u8, Failure> {
+    let stats = match log {
+        Log::Daemon(client) => match client.query(Query::LogStats {}).await?.result {
+            QueryResult::LogStats { stats } => stats,
+            _ => return Err(unexpected()),
+        },
+        Log::Files(files) => files.journal.stats(),
+    };
+    context.print(&stats, counted)
 }
 
 fn verified(report: &VerifyReport) -> String {

@@ -13,7 +13,7 @@ use crate::paths::{Paths, write_private};
 const SCREEN_VERSION: u8 = 1;
 
 #[derive(Debug, Clone)]
-pub(super) struct Checkpoints(Place);
+pub(crate) struct Checkpoints(Place);
 
 /// Where checkpoints are kept.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ enum Place {
 }
 
 impl Checkpoints {
-    pub(super) fn new(paths: &Paths) -> Self {
+    pub(crate) fn new(paths: &Paths) -> Self {
         Self(Place::Directory(paths.checkpoints()))
     }
 
@@ -36,7 +36,7 @@ impl Checkpoints {
     }
 
     /// The projections up to some place not beyond the head.
-    pub(super) fn projections(&self, head: Seq) -> Projections {
+    pub(crate) fn projections(&self, head: Seq) -> Projections {
         let Some(bytes) = self.read("projections") else {
             return Projections::default();
         };

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use ropewalk_kernel::log::Filter;
 use ropewalk_kernel::offload;
-use ropewalk_projections::{Projections, timeline};
+use ropewalk_projections::timeline;
 use ropewalk_protocol::{
-    Code, DaemonInfo, Event, Query, QueryAnswer, QueryResult, Rejection, Seq, SessionId, TerminalId, VerifyReport,
-    limits,
+    Code, DaemonInfo, Event, Query, QueryAnswer, QueryResult, Rejection, Seq, SessionId, TerminalId, limits,
 };
 use ropewalk_transport::Backend;
 
 use super::backend::Daemon;
+use crate::check::{LogCheck, record_view};
 
 /// How long a holder has to show that it lives: whoever asks how the daemon is waits for it.
 const HOLDER_ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -48,6 +48,13 @@ pub(super) async fn answer(daemon: &Daemon, query: Query) -> Result<QueryAnswer,
             blocking(daemon, |daemon| Ok(now(daemon, QueryResult::LogStats { stats: daemon.journal.stats() }))).await
         }
         Query::LogVerify {} => blocking(daemon, verify).await,
+        Query::LogRecord { seq } => {
+            blocking(daemon, move |daemon| {
+                let record = Box::new(record_view(&daemon.journal, seq)?);
+                Ok(now(daemon, QueryResult::LogRecord { record }))
+            })
+            .await
+        }
     }
 }
 
@@ -128,59 +135,13 @@ async fn screen(daemon: &Daemon, terminal: TerminalId, scrollback: u32) -> Resul
 }
 
 fn verify(daemon: &Daemon) -> Result<QueryAnswer, Rejection> {
-    let report = report(&daemon.journal, Some(daemon))?;
+    let mut check = LogCheck::run(&daemon.journal)?;
+    // The live projections may be ahead by now: the rebuilt ones are brought to the same place.
+    daemon.read(|projections| {
+        check.catch_up(&daemon.journal, projections.seq())?;
+        check.compare("the live one", projections);
+        Ok::<_, Rejection>(())
+    })?;
+    let report = check.report();
     Ok(QueryAnswer { at: report.head, result: QueryResult::LogVerify { report } })
-}
-
-/// Checks the whole log, and every projection rebuilt from event 1 against the live one.
-pub(super) fn report(
-    journal: &ropewalk_kernel::log::Journal,
-    live: Option<&Daemon>,
-) -> Result<VerifyReport, Rejection> {
-    let mut rebuilt = Projections::default();
-    let mut found = journal.verify(&mut |event| rebuilt.apply(event))?;
-    if let Some(daemon) = live {
-        // The live projections may be ahead by now: the rebuilt ones are brought to the same place.
-        let compared = daemon.read(|projections| {
-            let mut after = rebuilt.seq();
-            while after < projections.seq() {
-                let page = journal.page(Filter::All, after)?;
-                for event in page.events().map_err(|error| Rejection::new(Code::StorageFailed, error.to_string()))? {
-                    if event.seq <= projections.seq() {
-                        rebuilt.apply(&event);
-                    }
-                }
-                after = page.to;
-            }
-            Ok::<_, Rejection>(projections.digests())
-        })?;
-        for ((name, live), (_, again)) in compared.into_iter().zip(rebuilt.digests()) {
-            if live != again && found.damage.is_empty() {
-                found.damage.push(ropewalk_protocol::DamageView {
-                    place: format!("projection {name}"),
-                    from: 1,
-                    to: rebuilt.seq().0,
-                    terminal: None,
-                    reason: "rebuilt from event 1 it has another digest than the live one".to_owned(),
-                });
-            }
-        }
-    }
-    Ok(VerifyReport {
-        intact: found.damage.is_empty(),
-        head: found.head,
-        events: found.events,
-        chunks: found.chunks,
-        volumes: found.volumes,
-        receipts: found.receipts,
-        output_bytes: found.output_bytes,
-        terminals: found.terminals.len() as u64,
-        chain: hex(&found.chain),
-        digests: rebuilt.digests().into_iter().map(|(name, digest)| (name.to_owned(), hex(&digest))).collect(),
-        damage: found.damage,
-    })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -6,6 +6,7 @@ mod damage;
 mod failure;
 mod faults;
 mod follow;
+mod looking;
 mod model;
 mod newest;
 mod output;

@@ -40,6 +40,6 @@ pub use rejection::{Code, Rejection};
 pub use terminal_frame::{TerminalFrame, TerminalFrameError, TerminalFrameKind};
 pub use timestamp::Timestamp;
 pub use view::{
-    AgentView, DamageView, LogStats, SessionState, SessionStatus, SessionView, StateSnapshot, TerminalView,
-    TimelineEntry, VerifyReport,
+    AgentView, ChunkView, DamageView, LogStats, ReceiptView, RecordView, SessionState, SessionStatus, SessionView,
+    StateSnapshot, TerminalView, TimelineEntry, VerifyReport,
 };

@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{DaemonInfo, Event, LogStats, Seq, SessionId, SessionView, Size, TerminalId, TimelineEntry, VerifyReport};
+use crate::{
+    DaemonInfo, Event, LogStats, RecordView, Seq, SessionId, SessionView, Size, TerminalId, TimelineEntry, VerifyReport,
+};
 
 /// A question. In JSON: `{"type": "sessions.list", …}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -68,6 +70,12 @@ pub enum Query {
     /// Whether the whole log is intact. Reads everything: it may take seconds for each gigabyte.
     #[serde(rename = "log.verify")]
     LogVerify {},
+    /// One event as it is stored, with what proves it: its chunk, its volume, its receipt.
+    #[serde(rename = "log.record")]
+    LogRecord {
+        /// Its place.
+        seq: Seq,
+    },
 }
 
 impl Query {
@@ -82,6 +90,7 @@ impl Query {
             Query::DaemonInfo {} => "daemon.info",
             Query::LogStats {} => "log.stats",
             Query::LogVerify {} => "log.verify",
+            Query::LogRecord { .. } => "log.record",
         }
     }
 }
@@ -155,5 +164,11 @@ pub enum QueryResult {
     LogVerify {
         /// What was found.
         report: VerifyReport,
+    },
+    /// One event as it is stored.
+    #[serde(rename = "log_record")]
+    LogRecord {
+        /// It.
+        record: Box<RecordView>,
     },
 }

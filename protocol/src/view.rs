@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, RunId, RunOutcome, Seq, SessionId, Size, TerminalId, Timestamp};
+use crate::{
+    AgentId, CommandId, CommandResult, Event, Rejection, RunId, RunOutcome, Seq, SessionId, Size, TerminalId, Timestamp,
+};
 
 /// What a session is doing, derived from facts in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -125,7 +127,7 @@ pub struct StateSnapshot {
 /// A range of the log that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DamageView {
-    /// Where: `events`, `output`, `receipts` or `streams`.
+    /// Where: `events`, `streams`, `receipts`, `snapshots`, `output`, `index` or `projection <name>`.
     pub place: String,
     /// The first seq or offset that cannot be read.
     pub from: u64,
@@ -181,4 +183,51 @@ pub struct LogStats {
     pub batches: u64,
     /// Appends fail: what the disk said.
     pub degraded: Option<String>,
+}
+
+/// One event as it is stored, with what proves it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordView {
+    /// The event.
+    pub event: Event,
+    /// The number of its kind in stored records.
+    pub kind: u16,
+    /// The length of its stored record, before compression.
+    pub bytes: u64,
+    /// The chunk that holds it.
+    pub chunk: ChunkView,
+    /// The name of the volume that holds the chunk.
+    pub volume: Seq,
+    /// What was answered to the command that caused it.
+    pub receipt: Option<ReceiptView>,
+}
+
+/// The events of one commit, as they are stored. Its checksum is right: one with a wrong checksum is not shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChunkView {
+    /// Its first event.
+    pub first: Seq,
+    /// Its last one.
+    pub last: Seq,
+    /// Its stored length.
+    pub bytes: u64,
+    /// Its CRC-32, hexadecimal.
+    pub checksum: String,
+    /// Its BLAKE3 hash, hexadecimal.
+    pub hash: String,
+    /// The hash of the chunk before it, hexadecimal.
+    pub previous: String,
+}
+
+/// What was answered to a command.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReceiptView {
+    /// The command's id.
+    pub command: CommandId,
+    /// The head of the log once it was done.
+    pub seq: Seq,
+    /// The result, if it was carried out.
+    pub result: Option<CommandResult>,
+    /// Why it was refused, if it was.
+    pub refused: Option<Rejection>,
 }

@@ -273,6 +273,7 @@ pub(crate) fn queries() -> Vec<(&'static str, Query)> {
         ("daemon.info", Query::DaemonInfo {}),
         ("log.stats", Query::LogStats {}),
         ("log.verify", Query::LogVerify {}),
+        ("log.record", Query::LogRecord { seq: Seq(9) }),
     ]
 }
 
@@ -375,6 +376,25 @@ pub(crate) fn welcome() -> Welcome {
     }
 }
 
+fn record_view() -> RecordView {
+    let chunk = ChunkView {
+        first: Seq(3),
+        last: Seq(5),
+        bytes: 900,
+        checksum: "01020304".to_owned(),
+        hash: "00ff".to_owned(),
+        previous: "ff00".to_owned(),
+    };
+    let receipt = ReceiptView {
+        command: COMMAND,
+        seq: Seq(5),
+        result: Some(CommandResult::Done {}),
+        refused: Some(Rejection::new(Code::NotFound, "there is no such thing")),
+    };
+    let event = events().remove(0);
+    RecordView { event, kind: 1, bytes: 400, chunk, volume: Seq(2), receipt: Some(receipt) }
+}
+
 pub(crate) fn query_results() -> Vec<(&'static str, QueryResult)> {
     let damage = DamageView {
         place: "output".to_owned(),
@@ -439,6 +459,7 @@ pub(crate) fn query_results() -> Vec<(&'static str, QueryResult)> {
                 },
             },
         ),
+        ("log_record", QueryResult::LogRecord { record: Box::new(record_view()) }),
     ]
 }
 

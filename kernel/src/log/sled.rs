@@ -29,7 +29,8 @@ const HEAD_SLOT_BYTES: u64 = 512;
 #[derive(Debug)]
 pub struct SledShelf {
     directory: PathBuf,
-    head: File,
+    /// `None` where there is none and none may be made.
+    head: Option<File>,
 }
 
 impl SledShelf {
@@ -47,7 +48,32 @@ impl SledShelf {
         }
         let head = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(head)?;
         sync_directory(directory)?;
+        Ok(Self { directory: directory.to_owned(), head: Some(head) })
+    }
+
+    /// The shelf in this directory, which must be there. Nothing is made, and HEAD cannot be written.
+    ///
+    /// # Errors
+    /// The directory or HEAD cannot be read.
+    pub fn existing(directory: &Path) -> Result<Self, StoreError> {
+        fs::read_dir(directory)?;
+        let head = match File::open(directory.join("HEAD")) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            other => Some(other?),
+        };
         Ok(Self { directory: directory.to_owned(), head })
+    }
+
+    /// The index as it is, if there is one. Unlike [`Shelf::index`] it is not put aside when it cannot be read.
+    ///
+    /// # Errors
+    /// It is damaged, or the disk failed.
+    pub fn existing_index(&self) -> Result<Option<Arc<dyn Volume>>, StoreError> {
+        let path = self.directory.join("index");
+        if !path.is_dir() {
+            return Ok(None);
+        }
+        Ok(Some(Arc::new(SledVolume::open(&path, INDEX_SEGMENT_BYTES)?)))
     }
 
     fn path(&self, first: Seq) -> PathBuf {
@@ -103,13 +129,17 @@ impl Shelf for SledShelf {
     }
 
     fn write_head(&self, slot: usize, value: &[u8]) -> Result<(), StoreError> {
-        Ok(self.head.write_all_at(value, slot as u64 * HEAD_SLOT_BYTES)?)
+        let head = self.head.as_ref().ok_or_else(|| StoreError::Failed("there is no HEAD to write".to_owned()))?;
+        Ok(head.write_all_at(value, slot as u64 * HEAD_SLOT_BYTES)?)
     }
 
     fn read_head(&self) -> Result<[Vec<u8>; 2], StoreError> {
+        let Some(head) = &self.head else {
+            return Ok([Vec::new(), Vec::new()]);
+        };
         let read = |slot: u64| {
             let mut value = vec![0; 64];
-            let length = self.head.read_at(&mut value, slot * HEAD_SLOT_BYTES)?;
+            let length = head.read_at(&mut value, slot * HEAD_SLOT_BYTES)?;
             value.truncate(length);
             Ok::<_, std::io::Error>(value)
         };

@@ -1,15 +1,22 @@
-//! A check of everything: checksums, the hash chain, density, the stream index, receipts, and terminal bytes.
+//! A check of everything: checksums, the hash chain, density, the stream index, receipts and where they lie, actors' states,
+//! terminal bytes, and the index beside the volumes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::time::Duration;
 
-use ropewalk_protocol::{DamageView, Event, Seq, SessionId, TerminalId, limits};
+use ropewalk_protocol::{CommandId, DamageView, Event, Seq, SessionId, TerminalId, limits};
 
 use super::chunk::{Chunk, GENESIS};
 use super::journal::Journal;
 use super::rows::{self, Tag};
 use super::store::{StoreError, Volume};
 use super::volumes::read_meta;
+use crate::offload;
+
+/// How often and how long a commit that the check met before its head was told is waited for.
+const HEAD_ATTEMPTS: usize = 100;
+const HEAD_PAUSE: Duration = Duration::from_millis(5);
 
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,12 +51,16 @@ impl Journal {
             found: Verified { head: self.head(), ..Verified::default() },
             next: Seq(1),
             hash: Some(GENESIS),
+            begin: Seq(1),
+            beyond: Vec::new(),
             visit,
         };
-        for first in self.volumes().firsts() {
+        let firsts = self.volumes().firsts();
+        for first in &firsts {
             check.found.volumes += 1;
-            let end = self.volumes().end_of(first, check.found.head);
-            match self.volumes().read(first, |volume| check.volume(volume, first, end)) {
+            check.begin = self.volumes().begin_of(*first);
+            let end = self.volumes().end_of(*first, check.found.head);
+            match self.volumes().read(*first, |volume| check.volume(volume, *first, end)) {
                 Ok(()) => {}
                 Err(StoreError::Damaged(error)) => {
                     check.damage("events", check.next.0, end.0.max(check.next.0), error);
@@ -59,10 +70,42 @@ impl Journal {
             }
             check.next = check.next.max(end.next());
         }
+        let sealed = firsts.split_last().map_or(&[][..], |(_, sealed)| sealed);
+        for (first, reason) in self.volumes().check_index(sealed)? {
+            let reason = format!("{reason}; the index is made anew when it is moved away while no daemon runs");
+            check.damage("index", first.0, first.0, reason);
+        }
+        self.settle(&mut check);
         self.believe(check.found.damage.is_empty())?;
         check.found.chain = check.hash.unwrap_or(GENESIS);
         Ok(check.found)
     }
+
+    /// What lay beyond the head when it was read must not lie beyond it once commits that were under way are told.
+    fn settle(&self, check: &mut Check<'_>) {
+        let furthest = check.beyond.iter().map(|(_, seq, _)| *seq).max().unwrap_or_default();
+        for _ in 0..HEAD_ATTEMPTS {
+            if self.head() >= furthest {
+                return;
+            }
+            offload::wait(HEAD_PAUSE);
+        }
+        let head = self.head();
+        for (place, seq, what) in std::mem::take(&mut check.beyond) {
+            if seq > head {
+                check.damage(place, seq.0, seq.0, format!("{what} names event {seq}; the log ends at {head}"));
+            }
+        }
+    }
+}
+
+/// What a volume's chunks hold, to check its stream index against.
+#[derive(Default)]
+struct Held {
+    /// Which places of a chunk belong to a session.
+    places: BTreeMap<(SessionId, Seq), Vec<u16>>,
+    /// The chunks that can be read.
+    chunks: BTreeSet<Seq>,
 }
 
 struct Check<'a> {
@@ -71,6 +114,10 @@ struct Check<'a> {
     next: Seq,
     /// The hash the next chunk must name; unknown after damage.
     hash: Option<[u8; 32]>,
+    /// The first place the volume that is read may hold.
+    begin: Seq,
+    /// What names a place beyond the head: where it lies, the place, and what it is.
+    beyond: Vec<(&'static str, Seq, String)>,
     visit: &'a mut dyn FnMut(&Event),
 }
 
@@ -93,16 +140,16 @@ impl Check<'_> {
             }
             Some(_) => {}
         }
-        let sessions = self.events(volume, end)?;
-        self.streams(volume, end, sessions)?;
-        self.receipts(volume)?;
+        let held = self.events(volume, end)?;
+        self.streams(volume, end, held)?;
+        self.receipts(volume, end)?;
         self.snapshots(volume)?;
         self.output(volume)
     }
 
-    /// Checks the chunks; returns which places belong to which session, to hold against the index.
-    fn events(&mut self, volume: &dyn Volume, end: Seq) -> Result<BTreeMap<(SessionId, Seq), Vec<u16>>, StoreError> {
-        let mut sessions: BTreeMap<(SessionId, Seq), Vec<u16>> = BTreeMap::new();
+    /// Checks the chunks; returns what they hold.
+    fn events(&mut self, volume: &dyn Volume, end: Seq) -> Result<Held, StoreError> {
+        let mut held = Held::default();
         volume.scan(&[Tag::Events as u8], &rows::end(Tag::Events), &mut |key, value| {
             let first = Seq(rows::trailing_number(key).unwrap_or_default());
             if first > end {
@@ -114,7 +161,7 @@ impl Check<'_> {
             }
             self.next = self.next.max(first);
             match Chunk::read(first, value) {
-                Ok(chunk) => self.chunk(&chunk, &mut sessions),
+                Ok(chunk) => self.chunk(&chunk, &mut held),
                 Err(error) => {
                     tracing::error!(%first, %error, "a chunk is damaged");
                     self.hash = None;
@@ -126,10 +173,10 @@ impl Check<'_> {
             self.damage("events", self.next.0, end.0, "no chunk holds these events");
             self.hash = None;
         }
-        Ok(sessions)
+        Ok(held)
     }
 
-    fn chunk(&mut self, chunk: &Chunk, sessions: &mut BTreeMap<(SessionId, Seq), Vec<u16>>) {
+    fn chunk(&mut self, chunk: &Chunk, held: &mut Held) {
         let (first, last) = (chunk.first(), chunk.last());
         if first < self.next {
             self.damage("events", first.0, last.0, "the chunk overlaps the one before it");
@@ -140,13 +187,14 @@ impl Check<'_> {
         self.hash = Some(chunk.hash);
         self.next = last.next();
         self.found.chunks += 1;
+        held.chunks.insert(first);
         for place in 0..chunk.len() {
             match chunk.event(place) {
                 Ok(event) => {
                     self.found.events += 1;
                     if let Some(session) = event.stream.session() {
                         let place = u16::try_from(place).unwrap_or(u16::MAX);
-                        sessions.entry((session, first)).or_default().push(place);
+                        held.places.entry((session, first)).or_default().push(place);
                     }
                     (self.visit)(&event);
                 }
@@ -155,17 +203,15 @@ impl Check<'_> {
         }
     }
 
-    fn streams(
-        &mut self,
-        volume: &dyn Volume,
-        end: Seq,
-        mut expected: BTreeMap<(SessionId, Seq), Vec<u16>>,
-    ) -> Result<(), StoreError> {
+    fn streams(&mut self, volume: &dyn Volume, end: Seq, held: Held) -> Result<(), StoreError> {
+        let Held { places: mut expected, chunks } = held;
         volume.scan(&[Tag::Streams as u8], &rows::end(Tag::Streams), &mut |key, value| {
             let first = Seq(rows::trailing_number(key).unwrap_or_default());
             let session = rows::name(key).map(SessionId::from_bytes);
             let known = session.and_then(|session| expected.remove(&(session, first)));
-            if first <= end && known.is_some_and(|places| places != rows::decode_places(value)) {
+            // Of a chunk that cannot be read nobody knows whose events it holds.
+            let agrees = known.map_or(!chunks.contains(&first), |places| places == rows::decode_places(value));
+            if first <= end && !agrees {
                 self.damage("streams", first.0, first.0, "the index names other events than the chunk holds");
             }
             ControlFlow::Continue(())
@@ -176,21 +222,42 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn receipts(&mut self, volume: &dyn Volume) -> Result<(), StoreError> {
-        volume.scan(&[Tag::Receipts as u8], &rows::end(Tag::Receipts), &mut |_, value| {
+    fn receipts(&mut self, volume: &dyn Volume, end: Seq) -> Result<(), StoreError> {
+        volume.scan(&[Tag::Receipts as u8], &rows::end(Tag::Receipts), &mut |key, value| {
+            let Some(command) = rows::name(key).filter(|_| key.len() == 17).map(CommandId::from_bytes) else {
+                self.damage("receipts", 0, 0, "a receipt's key names no command");
+                return ControlFlow::Continue(());
+            };
             match rows::decode_receipt(value) {
-                // A receipt that was committed after the check began names a place beyond it.
-                Ok(_) => self.found.receipts += 1,
-                Err(error) => self.damage("receipts", 0, 0, error.to_string()),
+                Ok(receipt) => {
+                    self.found.receipts += 1;
+                    let what = || format!("the receipt of {command}");
+                    if receipt.seq > self.found.head {
+                        self.remark("receipts", receipt.seq, what);
+                    } else if receipt.seq < self.begin.previous() || receipt.seq > end {
+                        let reason = format!("{} lies in a volume that does not hold event {}", what(), receipt.seq);
+                        self.damage("receipts", receipt.seq.0, receipt.seq.0, reason);
+                    }
+                }
+                Err(error) => self.damage("receipts", 0, 0, format!("the receipt of {command}: {error}")),
             }
             ControlFlow::Continue(())
         })
     }
 
+    /// Keeps in mind what names a place beyond the head: it may have been committed after the check began.
+    fn remark(&mut self, place: &'static str, seq: Seq, what: impl FnOnce() -> String) {
+        if self.beyond.len() < limits::DAMAGE_RANGES_MAX {
+            self.beyond.push((place, seq, what()));
+        }
+    }
+
     fn snapshots(&mut self, volume: &dyn Volume) -> Result<(), StoreError> {
         volume.scan(&[Tag::Snapshots as u8], &rows::end(Tag::Snapshots), &mut |_, value| {
-            if rows::decode_snapshot(value).is_none() {
-                self.damage("snapshots", 0, 0, "an actor's state is damaged; it is made anew of its history");
+            match rows::decode_snapshot(value) {
+                None => self.damage("snapshots", 0, 0, "an actor's state is damaged; it is made anew of its history"),
+                Some((at, _)) if at > self.found.head => self.remark("snapshots", at, || "an actor's state".to_owned()),
+                Some(_) => {}
             }
             ControlFlow::Continue(())
         })

@@ -1,5 +1,6 @@
 //! The row of volumes: the newest is written, the others are sealed and opened only while they are read.
 
+mod agreement;
 mod opening;
 mod summary;
 

@@ -49,23 +49,28 @@ impl Volumes {
 
     /// Writes into the index which sessions and terminals a volume holds.
     pub(super) fn remember(&self, volume: &dyn Volume, summary: &Summary) -> Result<(), StoreError> {
-        let first = summary.first.0;
-        let mut batch: Vec<Row> = Vec::new();
-        for tag in [Tag::Streams, Tag::Snapshots] {
-            let sessions = names(volume, tag)?.into_iter();
-            batch.extend(sessions.map(|session| (rows::named(Tag::SessionVolume, &session, first), Vec::new())));
-        }
-        for terminal in names(volume, Tag::Output)? {
-            let range = output_range(volume, &TerminalId::from_bytes(terminal))?;
-            batch.push((rows::named(Tag::TerminalVolume, &terminal, first), codec::encode(&range)));
-        }
-        batch.push((rows::number(Tag::Summary, first), codec::encode(summary)));
+        let mut batch = name_rows(volume, summary.first)?;
+        batch.push((rows::number(Tag::Summary, summary.first.0), codec::encode(summary)));
         // The summary is in the last part: a crash before it makes the whole volume be remembered again.
         for part in batch.chunks(limits::COMMIT_EVENTS_MAX) {
             self.index.commit(part)?;
         }
         Ok(())
     }
+}
+
+/// The index's rows that name the sessions and the terminals of a volume.
+pub(super) fn name_rows(volume: &dyn Volume, first: Seq) -> Result<Vec<Row>, StoreError> {
+    let mut found: Vec<Row> = Vec::new();
+    for tag in [Tag::Streams, Tag::Snapshots] {
+        let sessions = names(volume, tag)?.into_iter();
+        found.extend(sessions.map(|session| (rows::named(Tag::SessionVolume, &session, first.0), Vec::new())));
+    }
+    for terminal in names(volume, Tag::Output)? {
+        let range = output_range(volume, &TerminalId::from_bytes(terminal))?;
+        found.push((rows::named(Tag::TerminalVolume, &terminal, first.0), codec::encode(&range)));
+    }
+    Ok(found)
 }
 
 /// The offsets of a terminal's first byte in a volume and after its last one.

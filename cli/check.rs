@@ -1,0 +1,152 @@
+//! What proves a log: every projection rebuilt from event 1, every terminal's bytes up to where it closed, and one event with
+//! all that stands behind it. The same for a daemon's log and for one that only lies on disk.
+
+use std::collections::BTreeMap;
+
+use ropewalk_kernel::log::{Filter, Journal, Verified};
+use ropewalk_projections::Projections;
+use ropewalk_protocol::{
+    ChunkView, Code, DamageView, Event, EventBody, ReceiptView, RecordView, Rejection, Seq, Stream, TerminalId,
+    VerifyReport,
+};
+
+/// A check of a whole log.
+pub(crate) struct LogCheck {
+    found: Verified,
+    rebuilt: Projections,
+}
+
+impl LogCheck {
+    /// Reads all of it. Blocking, and long.
+    pub(crate) fn run(journal: &Journal) -> Result<Self, Rejection> {
+        let mut rebuilt = Projections::default();
+        let mut closed = BTreeMap::new();
+        let found = journal.verify(&mut |event| {
+            rebuilt.apply(event);
+            note_closed(&mut closed, event);
+        })?;
+        let mut check = Self { found, rebuilt };
+        check.closed_terminals(&closed);
+        Ok(check)
+    }
+
+    /// Something else is wrong.
+    pub(crate) fn add(&mut self, place: &str, reason: String) {
+        let damage = DamageView { place: place.to_owned(), from: 0, to: 0, terminal: None, reason };
+        self.found.damage.push(damage);
+    }
+
+    /// A terminal that closed has all its bytes, and none behind them.
+    fn closed_terminals(&mut self, closed: &BTreeMap<TerminalId, u64>) {
+        for (terminal, end) in closed {
+            let stored = self.found.terminals.get(terminal).copied().unwrap_or(0);
+            let (from, to, reason) = match stored.cmp(end) {
+                std::cmp::Ordering::Equal => continue,
+                std::cmp::Ordering::Less => (stored, end - 1, "no row holds these bytes, and the terminal had them"),
+                std::cmp::Ordering::Greater => (*end, stored - 1, "these bytes lie behind the terminal's end"),
+            };
+            let (place, terminal, reason) = ("output".to_owned(), Some(*terminal), reason.to_owned());
+            self.found.damage.push(DamageView { place, from, to, terminal, reason });
+        }
+    }
+
+    /// Takes in what happened since the check began, up to this place.
+    pub(crate) fn catch_up(&mut self, journal: &Journal, to: Seq) -> Result<(), Rejection> {
+        fold_up_to(journal, &mut self.rebuilt, to)
+    }
+
+    /// Holds the rebuilt projections against others of the same place. Where events cannot be read they differ, and that is
+    /// said already.
+    pub(crate) fn compare(&mut self, whose: &str, others: &Projections) {
+        if !self.found.damage.is_empty() {
+            return;
+        }
+        for ((name, other), (_, again)) in others.digests().into_iter().zip(self.rebuilt.digests()) {
+            if other != again {
+                self.found.damage.push(DamageView {
+                    place: format!("projection {name}"),
+                    from: 1,
+                    to: self.rebuilt.seq().0,
+                    terminal: None,
+                    reason: format!("rebuilt from event 1 it has another digest than {whose}"),
+                });
+            }
+        }
+    }
+
+    pub(crate) fn report(self) -> VerifyReport {
+        let Self { found, rebuilt } = self;
+        let digests = rebuilt.digests().into_iter().map(|(name, digest)| (name.to_owned(), hex(&digest))).collect();
+        VerifyReport {
+            intact: found.damage.is_empty(),
+            head: found.head,
+            events: found.events,
+            chunks: found.chunks,
+            volumes: found.volumes,
+            receipts: found.receipts,
+            output_bytes: found.output_bytes,
+            terminals: found.terminals.len() as u64,
+            chain: hex(&found.chain),
+            digests,
+            damage: found.damage,
+        }
+    }
+}
+
+/// Folds the log into these projections, from where they are up to this place.
+pub(crate) fn fold_up_to(journal: &Journal, projections: &mut Projections, to: Seq) -> Result<(), Rejection> {
+    let mut after = projections.seq();
+    while after < to {
+        let page = journal.page(Filter::All, after)?;
+        for event in page.events().map_err(|error| Rejection::new(Code::StorageFailed, error.to_string()))? {
+            if event.seq <= to {
+                projections.apply(&event);
+            }
+        }
+        after = page.to;
+    }
+    Ok(())
+}
+
+fn note_closed(closed: &mut BTreeMap<TerminalId, u64>, event: &Event) {
+    if let (Stream::Terminal(_, terminal), EventBody::TerminalClosed(end)) = (&event.stream, &event.body) {
+        closed.insert(*terminal, end.offset);
+    }
+}
+
+/// One event with its chunk, its volume and its receipt.
+pub(crate) fn record_view(journal: &Journal, seq: Seq) -> Result<RecordView, Rejection> {
+    let missing = || {
+        let head = journal.head();
+        let hint = format!("The log holds events 1 to {head}.");
+        Rejection::not_found(format_args!("event {seq}")).at(head).hint(hint)
+    };
+    let stored = journal.record(seq)?.ok_or_else(missing)?;
+    let event = stored.event().map_err(|error| Rejection::new(Code::Unreadable, format!("event {seq}: {error}")))?;
+    let receipt = match &event.cause {
+        Some(cause) => journal.receipt(cause.command)?.map(|receipt| (cause.command, receipt)),
+        None => None,
+    };
+    let receipt = receipt.map(|(command, receipt)| ReceiptView {
+        command,
+        seq: receipt.seq,
+        result: receipt.outcome.clone().ok(),
+        refused: receipt.outcome.err(),
+    });
+    let ((first, last), (hash, previous)) = (stored.range(), stored.hashes());
+    let chunk = ChunkView {
+        first,
+        last,
+        bytes: stored.chunk_bytes as u64,
+        checksum: format!("{:08x}", stored.checksum),
+        hash: hex(&hash),
+        previous: hex(&previous),
+    };
+    let (kind, bytes) = (event.body.kind(), stored.record().len() as u64);
+    Ok(RecordView { event, kind, bytes, chunk, volume: stored.volume, receipt })
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
