@@ -269,6 +269,28 @@ pub(crate) enum LogCommand {
         /// The last one.
         to: u64,
     },
+    /// Write the whole log into one file that checks itself.
+    ///
+    /// Chunks as they are stored, receipts and terminals' bytes, compressed and hash-chained; what cannot be read is named.
+    Export {
+        /// A file that is not there yet, or `-` for stdout.
+        file: PathBuf,
+    },
+    /// Make the log of an exported file, in a home that has none.
+    ///
+    /// Everything is checked while it is read. The log is the same one: same id, places, hashes and receipts.
+    Import {
+        /// The file, or `-` for stdin.
+        file: PathBuf,
+    },
+    /// Put aside what cannot be read, so that a daemon starts. No daemon may run.
+    ///
+    /// Nothing is deleted: it is moved to `log.quarantine` beside the log.
+    Repair {
+        /// Only say what would be done.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,5 +1,6 @@
 //! The `ropewalk` command: the composition of the daemon, and every subcommand.
 
+mod archive;
 mod args;
 mod bench;
 mod check;

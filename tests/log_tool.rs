@@ -120,3 +120,128 @@ fn damage(db: &Path) {
 fn first_lines(text: &str, count: usize) -> String {
     text.lines().take(count).map(|line| format!("{line}\n")).collect()
 }
+
+/// Every file below a directory and what it holds.
+fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in fs::read_dir(directory).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(contents(&path));
+        } else {
+            found.insert(path.display().to_string(), fs::read(&path).unwrap());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_log_is_exported_imported_and_exported_again_to_the_same_bytes() {
+    let home = lived_in();
+    let files = Home::new();
+    let path = |name: &str| files.path().join(name).to_str().unwrap().to_owned();
+    let report = json(&home.ok(&["log", "export", &path("one"), "--json"]));
+    assert_eq!(report["whole"], true, "{report}");
+    let one = fs::read(path("one")).unwrap();
+    assert_eq!(home.run(&["log", "export", "-"]).stdout, one);
+    assert_eq!(home.fails(&["log", "export", &path("one")]).0, 2, "an archive is never written over");
+
+    let other = Home::new();
+    assert_eq!(json(&other.ok(&["log", "import", &path("one"), "--json"])), report);
+    let verified = |home: &Home| json(&home.ok(&["log", "verify", "--json"]));
+    assert_eq!(verified(&other), verified(&home));
+    other.ok(&["log", "export", &path("two")]);
+    assert_eq!(fs::read(path("two")).unwrap(), one);
+    assert_eq!(other.fails(&["log", "import", &path("one")]).0, 1, "it has a log");
+
+    // The imported log is one to work with, and so is its output; a running daemon exports too.
+    assert_eq!(other.ok(&["output", "job"]), home.ok(&["output", "job"]));
+    other.ok(&["annotate", "job", "after the import"]);
+    let of_daemon = other.run(&["log", "export", "-"]);
+    assert!(of_daemon.status.success(), "{}", String::from_utf8_lossy(&of_daemon.stderr));
+    other.ok(&["log", "export", &path("three")]);
+    assert_eq!(of_daemon.stdout, fs::read(path("three")).unwrap());
+    assert_eq!(
+        fs::read_dir(other.path().join("runtime"))
+            .unwrap()
+            .filter(|entry| { entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("export") })
+            .count(),
+        0
+    );
+    assert_eq!(verified(&other)["intact"], true);
+}
+
+#[test]
+fn an_archive_that_is_cut_or_changed_is_refused_and_nothing_is_left_of_it() {
+    let home = lived_in();
+    let files = Home::new();
+    let path = files.path().join("archive");
+    let name = path.to_str().unwrap();
+    home.ok(&["log", "export", name]);
+    let whole = fs::read(&path).unwrap();
+    let other = Home::new();
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    for (bytes, words) in
+        [(&whole[..whole.len() - 1], "cut off at byte"), (&flipped, "hash chain"), (b"no archive", "cut off")]
+    {
+        fs::write(&path, bytes).unwrap();
+        let (code, error) = other.fails(&["log", "import", name]);
+        assert_eq!(code, 4, "{error}");
+        assert!(error.contains(words) && error.contains("next:"), "{error}");
+        let left = contents(&other.path().join("data"));
+        assert!(left.keys().all(|path| path.ends_with("daemon.lock")), "{:?}", left.keys());
+    }
+    fs::write(&path, &whole).unwrap();
+    other.ok(&["log", "import", name]);
+    other.ok(&["log", "verify"]);
+}
+
+#[test]
+fn a_damaged_log_is_repaired_by_putting_aside_what_does_not_open() {
+    let home = lived_in();
+    let log = home.path().join("data/log");
+    let volume = log.join("v-00000000000000000001");
+    assert!(home.ok(&["log", "repair"]).contains("everything opens"));
+    damage(&volume.join("db"));
+    fs::write(log.join("HEAD"), [7; 600]).unwrap();
+    home.fails(&["daemon", "start"]);
+    assert_eq!(home.fails(&["log", "verify"]).0, 4);
+    let before = listing(&log);
+    let output = home.run(&["log", "repair", "--dry-run"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert!(text.contains("would: volume 1") && text.contains("damaged: events 1 to"), "{text}");
+    assert_eq!(listing(&log), before);
+
+    let output = home.run(&["log", "repair", "--json"]);
+    assert_eq!(output.status.code(), Some(4), "a part of the log is missing");
+    let report = json(&String::from_utf8(output.stdout).unwrap());
+    assert_eq!(report["damage"][0]["from"], 1, "{report}");
+    let aside = Path::new(report["quarantine"].as_str().unwrap());
+    assert!(aside.join("v-00000000000000000001/db").exists(), "it was moved, not deleted");
+    assert_eq!(fs::read(aside.join("HEAD")).unwrap(), [7; 600]);
+
+    home.start();
+    assert_eq!(home.fails(&["log", "repair"]).0, 1, "a daemon runs");
+    home.ok(&["run", "--detach", "--name", "next", "--", "true"]);
+    home.ok(&["wait", "next", "--for", "ended", "--timeout", "60s"]);
+    let output = home.run(&["events"]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("events 1 to"));
+    let seq: u64 = String::from_utf8_lossy(&output.stdout).split_whitespace().next().unwrap().parse().unwrap();
+    assert!(seq > 1000, "no place is given out twice: the log goes on at {seq}");
+}
+
+#[test]
+fn an_index_that_does_not_open_is_put_aside_and_nothing_is_missing() {
+    let home = lived_in();
+    let log = home.path().join("data/log");
+    fs::remove_dir_all(log.join("index")).unwrap();
+    fs::write(log.join("index"), "no directory").unwrap();
+    let output = home.run(&["log", "verify"]);
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stdout));
+    let text = home.ok(&["log", "repair"]);
+    assert!(text.contains("the index is put aside"), "{text}");
+    home.ok(&["log", "verify"]);
+}

@@ -1,9 +1,12 @@
 //! `ropewalk log`: through the daemon when one runs, else on the files.
 
+mod archive;
+mod quarantine;
+mod repair;
 mod show;
 mod source;
 
-use ropewalk_protocol::{LogStats, Query, QueryResult, VerifyReport};
+use ropewalk_protocol::{DamageView, LogStats, Query, QueryResult, VerifyReport};
 
 use self::source::{Files, Log};
 use super::{Context, unexpected};
@@ -14,12 +17,20 @@ use crate::exit::{DAMAGED, Failure, OK};
 use crate::print;
 
 pub(super) async fn log(context: &Context, command: &LogCommand) -> Result<u8, Failure> {
+    // These two write, and want a home that nobody uses.
+    match command {
+        LogCommand::Import { file } => return archive::import(context, file),
+        LogCommand::Repair { dry_run } => return repair::repair(context, *dry_run).await,
+        _ => {}
+    }
     let log = Log::open(&context.paths).await?;
     let done = match command {
         LogCommand::Verify => verify(context, &log).await,
         LogCommand::Stats => stats(context, &log).await,
         LogCommand::Show { seq } => show::show(context, &log, *seq).await,
         LogCommand::Range { from, to } => show::range(&log, *from, *to).await,
+        LogCommand::Export { file } => archive::export(context, &log, file).await,
+        LogCommand::Import { .. } | LogCommand::Repair { .. } => Ok(OK),
     };
     log.close().await;
     done
@@ -71,15 +82,18 @@ fn verified(report: &VerifyReport) -> String {
     for (name, digest) in &report.digests {
         text.push_str(&format!("{name} {digest}\n"));
     }
-    for damage in &report.damage {
-        let terminal = damage.terminal.map(|terminal| format!(" of terminal {terminal}")).unwrap_or_default();
-        text.push_str(&format!(
-            "damaged: {} {} to {}{terminal}: {}\n",
-            damage.place, damage.from, damage.to, damage.reason
-        ));
-    }
+    text.push_str(&damaged(&report.damage));
     text.push_str(if report.intact { "intact\n" } else { "not intact\n" });
     text
+}
+
+/// What cannot be read, a line each.
+fn damaged(damage: &[DamageView]) -> String {
+    let line = |damage: &DamageView| {
+        let terminal = damage.terminal.map(|terminal| format!(" of terminal {terminal}")).unwrap_or_default();
+        format!("damaged: {} {} to {}{terminal}: {}\n", damage.place, damage.from, damage.to, damage.reason)
+    };
+    damage.iter().map(line).collect()
 }
 
 fn counted(stats: &LogStats) -> String {

@@ -1,5 +1,6 @@
 //! Questions, answered from projections, screens and the log. None touches an actor.
 
+use std::path::Path;
 use std::time::Duration;
 
 use ropewalk_kernel::log::Filter;
@@ -11,6 +12,7 @@ use ropewalk_protocol::{
 use ropewalk_transport::Backend;
 
 use super::backend::Daemon;
+use crate::archive::export_to;
 use crate::check::{LogCheck, record_view};
 
 /// How long a holder has to show that it lives: whoever asks how the daemon is waits for it.
@@ -48,6 +50,13 @@ pub(super) async fn answer(daemon: &Daemon, query: Query) -> Result<QueryAnswer,
             blocking(daemon, |daemon| Ok(now(daemon, QueryResult::LogStats { stats: daemon.journal.stats() }))).await
         }
         Query::LogVerify {} => blocking(daemon, verify).await,
+        Query::LogExport { file } => {
+            blocking(daemon, move |daemon| {
+                let report = export_to(&daemon.journal, Path::new(&file))?;
+                Ok(now(daemon, QueryResult::LogExport { report }))
+            })
+            .await
+        }
         Query::LogRecord { seq } => {
             blocking(daemon, move |daemon| {
                 let record = Box::new(record_view(&daemon.journal, seq)?);

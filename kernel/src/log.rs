@@ -4,13 +4,17 @@
 //! [`volumes`] keeps the row of volumes and finds rows in it, [`chunk`] and [`rows`] say what bytes look like, and a
 //! [`store::Shelf`] keeps them: sled on disk, or memory in tests.
 
+pub mod archive;
 mod chunk;
+mod export;
 mod head;
+mod import;
 mod journal;
 mod lookup;
 mod memory;
 mod read;
 mod read_output;
+pub mod repair;
 mod rows;
 mod sled;
 pub mod store;
@@ -23,6 +27,8 @@ mod writer;
 
 pub use self::sled::SledShelf;
 pub use chunk::{Chunk, ChunkError};
+pub use export::{Archived, ExportError};
+pub use import::{ImportError, import};
 pub use journal::{Batch, Committed, History, Journal, Observer, OpenError, Opened, Snapshot, Stats};
 pub use lookup::StoredRecord;
 pub use memory::MemoryShelf;

@@ -86,8 +86,11 @@ fn an_event_in_a_damaged_chunk_is_unreadable_and_its_neighbours_are_shown() {
     log.close();
 }
 
+/// Each volume with its rows, and both slots of HEAD.
+type Contents = (Vec<(Seq, Vec<Row>)>, [Vec<u8>; 2]);
+
 /// All that a shelf holds.
-fn contents(shelf: &MemoryShelf) -> (Vec<(Seq, Vec<Row>)>, [Vec<u8>; 2]) {
+fn contents(shelf: &MemoryShelf) -> Contents {
     let volumes = shelf.volumes().expect("volumes").into_iter();
     (volumes.map(|first| (first, rows(shelf, first))).collect(), shelf.read_head().expect("HEAD"))
 }

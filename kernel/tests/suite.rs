@@ -1,6 +1,7 @@
 //! The log, its receipts, its router and its followers: the same suite on a disk and in memory, then everything that breaks.
 
 mod append;
+mod archive;
 mod chain;
 mod damage;
 mod failure;

@@ -40,6 +40,6 @@ pub use rejection::{Code, Rejection};
 pub use terminal_frame::{TerminalFrame, TerminalFrameError, TerminalFrameKind};
 pub use timestamp::Timestamp;
 pub use view::{
-    AgentView, ChunkView, DamageView, LogStats, ReceiptView, RecordView, SessionState, SessionStatus, SessionView,
-    StateSnapshot, TerminalView, TimelineEntry, VerifyReport,
+    AgentView, ArchiveReport, ChunkView, DamageView, LogStats, ReceiptView, RecordView, SessionState, SessionStatus,
+    SessionView, StateSnapshot, TerminalView, TimelineEntry, VerifyReport,
 };

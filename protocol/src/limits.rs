@@ -31,6 +31,10 @@ limits! {
     COMMIT_SNAPSHOTS_MAX: usize = 8;
     /// Terminal bytes of one stored row, before compression.
     OUTPUT_ROW_BYTES_MAX: usize = 48 * KIB;
+    /// Entries of one block of an archive, before compression: when it has so many bytes it is written.
+    ARCHIVE_BLOCK_BYTES: usize = 256 * KIB;
+    /// A block of an archive, before compression: a full one and the entry that filled it.
+    ARCHIVE_BLOCK_BYTES_MAX: usize = 320 * KIB;
     /// Batches that wait for the log's writer. A full queue refuses commands with `busy`.
     WRITER_QUEUE_BATCHES_MAX: usize = 4096;
     /// A volume of the log: the part of memory that sled's cache cannot give back is bounded by it.

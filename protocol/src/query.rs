@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    DaemonInfo, Event, LogStats, RecordView, Seq, SessionId, SessionView, Size, TerminalId, TimelineEntry, VerifyReport,
+    ArchiveReport, DaemonInfo, Event, LogStats, RecordView, Seq, SessionId, SessionView, Size, TerminalId,
+    TimelineEntry, VerifyReport,
 };
 
 /// A question. In JSON: `{"type": "sessions.list", …}`.
@@ -76,6 +77,13 @@ pub enum Query {
         /// Its place.
         seq: Seq,
     },
+    /// Writes the whole log into a file on the daemon's machine. It must not be there yet. Reads everything: it may take
+    /// seconds for each gigabyte.
+    #[serde(rename = "log.export")]
+    LogExport {
+        /// The file's absolute path.
+        file: String,
+    },
 }
 
 impl Query {
@@ -91,6 +99,7 @@ impl Query {
             Query::LogStats {} => "log.stats",
             Query::LogVerify {} => "log.verify",
             Query::LogRecord { .. } => "log.record",
+            Query::LogExport { .. } => "log.export",
         }
     }
 }
@@ -170,5 +179,11 @@ pub enum QueryResult {
     LogRecord {
         /// It.
         record: Box<RecordView>,
+    },
+    /// The log was written into a file.
+    #[serde(rename = "log_export")]
+    LogExport {
+        /// What the file holds.
+        report: ArchiveReport,
     },
 }

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, CommandId, CommandResult, Event, Rejection, RunId, RunOutcome, Seq, SessionId, Size, TerminalId, Timestamp,
+    AgentId, CommandId, CommandResult, Event, LogId, Rejection, RunId, RunOutcome, Seq, SessionId, Size, TerminalId,
+    Timestamp,
 };
 
 /// What a session is doing, derived from facts in the log.
@@ -230,4 +231,31 @@ pub struct ReceiptView {
     pub result: Option<CommandResult>,
     /// Why it was refused, if it was.
     pub refused: Option<Rejection>,
+}
+
+/// What an archive of a log holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ArchiveReport {
+    /// All of the log is in it.
+    pub whole: bool,
+    /// The log's id.
+    pub log: LogId,
+    /// Its newest event.
+    pub head: Seq,
+    /// The hash of its newest chunk, hexadecimal.
+    pub hash: String,
+    /// Volumes.
+    pub volumes: u64,
+    /// Chunks.
+    pub chunks: u64,
+    /// Events.
+    pub events: u64,
+    /// Receipts.
+    pub receipts: u64,
+    /// Bytes of terminal output.
+    pub output_bytes: u64,
+    /// The hash that names the whole archive, hexadecimal: the last one of its own chain.
+    pub digest: String,
+    /// What could not be read when it was written.
+    pub damage: Vec<DamageView>,
 }

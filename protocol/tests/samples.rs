@@ -274,6 +274,7 @@ pub(crate) fn queries() -> Vec<(&'static str, Query)> {
         ("log.stats", Query::LogStats {}),
         ("log.verify", Query::LogVerify {}),
         ("log.record", Query::LogRecord { seq: Seq(9) }),
+        ("log.export", Query::LogExport { file: "/home/ada/log.archive".to_owned() }),
     ]
 }
 
@@ -455,7 +456,28 @@ pub(crate) fn query_results() -> Vec<(&'static str, QueryResult)> {
                     terminals: 6,
                     chain: "00ff".to_owned(),
                     digests: vec![("sessions".to_owned(), "abcd".to_owned())],
-                    damage: vec![damage.clone(), DamageView { terminal: None, place: "events".to_owned(), ..damage }],
+                    damage: vec![
+                        damage.clone(),
+                        DamageView { terminal: None, place: "events".to_owned(), ..damage.clone() },
+                    ],
+                },
+            },
+        ),
+        (
+            "log_export",
+            QueryResult::LogExport {
+                report: ArchiveReport {
+                    whole: false,
+                    log: LOG,
+                    head: Seq(300),
+                    hash: "0f".to_owned(),
+                    volumes: 1,
+                    chunks: 2,
+                    events: 3,
+                    receipts: 4,
+                    output_bytes: 5,
+                    digest: "f0".to_owned(),
+                    damage: vec![damage],
                 },
             },
         ),

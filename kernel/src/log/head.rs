@@ -14,7 +14,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    fn encode(self) -> Vec<u8> {
+    pub(super) fn encode(self) -> Vec<u8> {
         let mut slot = MAGIC.to_vec();
         slot.extend_from_slice(&self.seq.0.to_le_bytes());
         slot.extend_from_slice(&self.hash);
@@ -23,7 +23,7 @@ impl Head {
         slot
     }
 
-    fn decode(slot: &[u8]) -> Option<Head> {
+    pub(super) fn decode(slot: &[u8]) -> Option<Head> {
         if slot.len() < 48 || slot[..4] != MAGIC || crc32fast::hash(&slot[..44]).to_le_bytes() != slot[44..48] {
             return None;
         }

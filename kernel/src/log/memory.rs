@@ -1,6 +1,6 @@
 //! A shelf in memory, for tests: the same suite passes on it as on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +16,7 @@ pub struct MemoryShelf(Arc<Mutex<Contents>>);
 struct Contents {
     volumes: BTreeMap<Seq, Arc<MemoryVolume>>,
     index: Arc<MemoryVolume>,
+    given_up: BTreeSet<Seq>,
     heads: [Vec<u8>; 2],
     fail: Option<StoreError>,
 }
@@ -64,7 +65,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Shelf for MemoryShelf {
     fn volumes(&self) -> Result<Vec<Seq>, StoreError> {
-        Ok(lock(&self.0).volumes.keys().copied().collect())
+        let contents = lock(&self.0);
+        Ok(contents.volumes.keys().chain(&contents.given_up).copied().collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     fn create(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError> {
@@ -78,6 +80,13 @@ impl Shelf for MemoryShelf {
         let contents = lock(&self.0);
         let volume = contents.volumes.get(&first).cloned();
         volume.map(|volume| volume as Arc<dyn Volume>).ok_or_else(|| StoreError::Damaged(format!("no volume {first}")))
+    }
+
+    fn give_up(&self, first: Seq, _reason: &str) -> Result<(), StoreError> {
+        let mut contents = lock(&self.0);
+        contents.volumes.remove(&first);
+        contents.given_up.insert(first);
+        Ok(())
     }
 
     fn index(&self) -> Result<Arc<dyn Volume>, StoreError> {

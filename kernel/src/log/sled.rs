@@ -6,6 +6,7 @@
 //! some damage makes it panic, so every call is caught.
 
 use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::ops::ControlFlow;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,14 +71,29 @@ impl SledShelf {
     /// It is damaged, or the disk failed.
     pub fn existing_index(&self) -> Result<Option<Arc<dyn Volume>>, StoreError> {
         let path = self.directory.join("index");
-        if !path.is_dir() {
-            return Ok(None);
+        match fs::metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Ok(found) if !found.is_dir() => return Err(StoreError::Damaged("it is no directory".to_owned())),
+            other => {
+                other?;
+            }
         }
         Ok(Some(Arc::new(SledVolume::open(&path, INDEX_SEGMENT_BYTES)?)))
     }
 
-    fn path(&self, first: Seq) -> PathBuf {
+    /// Where a volume lies.
+    pub fn path(&self, first: Seq) -> PathBuf {
         self.directory.join(format!("v-{:020}", first.0))
+    }
+
+    /// Whether only word of a volume is left.
+    pub(super) fn is_given_up(&self, first: Seq) -> bool {
+        self.path(first).is_file()
+    }
+
+    /// The bytes a volume's files take.
+    pub(super) fn volume_bytes(&self, first: Seq) -> u64 {
+        directory_bytes(&self.path(first))
     }
 
     fn ballast_path(&self) -> PathBuf {
@@ -109,6 +125,14 @@ impl Shelf for SledShelf {
             return Err(StoreError::Damaged(format!("{} is not there", path.display())));
         }
         Ok(Arc::new(SledVolume::open(&path, SEGMENT_BYTES)?))
+    }
+
+    fn give_up(&self, first: Seq, reason: &str) -> Result<(), StoreError> {
+        // A file where a volume's directory should be: it is listed with the volumes, and never opens.
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path(first))?;
+        file.write_all(format!("This volume of the log was given up: {reason}.\n").as_bytes())?;
+        file.sync_all()?;
+        sync_directory(&self.directory)
     }
 
     fn index(&self) -> Result<Arc<dyn Volume>, StoreError> {

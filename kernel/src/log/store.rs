@@ -132,6 +132,15 @@ pub trait Shelf: Send + Sync + 'static {
     /// It is not there, or damaged, or the disk failed.
     fn open(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError>;
 
+    /// Takes a volume out of the row and leaves word of it in its place, so that what it held is known to be missing: opening
+    /// it says that it is damaged. What was there under its name, if anything, must have been put aside before.
+    ///
+    /// # Errors
+    /// The disk failed, or this shelf cannot.
+    fn give_up(&self, first: Seq, reason: &str) -> Result<(), StoreError> {
+        Err(StoreError::Failed(format!("volume {first} cannot be given up here ({reason})")))
+    }
+
     /// Opens the index, anew if it cannot be read: it can always be rebuilt from the volumes.
     ///
     /// # Errors

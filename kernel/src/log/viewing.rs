@@ -12,8 +12,8 @@ use super::memory::MemoryShelf;
 use super::sled::SledShelf;
 use super::store::{Row, Shelf, StoreError, Usage, Visit, Volume};
 
-/// A shelf whose volumes cannot be changed through it. sled itself writes its own snapshots when it opens a database; what is
-/// stored in it stays as it is.
+/// A shelf whose volumes cannot be changed through it. sled itself writes its own snapshots when it opens a database, and may
+/// lengthen the file of one that is damaged; what is stored in it stays as it is.
 pub struct ViewShelf {
     under: Arc<dyn Shelf>,
     /// Volumes that opening the log made, and the index, filled with what the one on disk says.

@@ -11,7 +11,7 @@ use super::{VolumeRow, Volumes};
 use crate::log::chunk::GENESIS;
 use crate::log::head::Head;
 use crate::log::rows::{self, Tag};
-use crate::log::store::{Shelf, StoreError, Volume};
+use crate::log::store::{Row, Shelf, StoreError, Volume};
 
 const FORMAT: u16 = 1;
 
@@ -154,8 +154,7 @@ pub(super) fn begin(
     previous: [u8; 32],
 ) -> Result<(Seq, Arc<dyn Volume>), StoreError> {
     let volume = shelf.create(first)?;
-    let meta = Meta { format: FORMAT, log, first, previous };
-    volume.commit(&[(rows::META.to_vec(), codec::encode(&meta))])?;
+    volume.commit(&[meta_row(log, first, previous)])?;
     Ok((first, volume))
 }
 
@@ -175,6 +174,12 @@ fn was_written_on(shelf: &dyn Shelf, older: &[Seq], first: Seq) -> Result<bool, 
         }
     }
     Ok(false)
+}
+
+/// The first row of a volume: what it says of itself.
+pub(in crate::log) fn meta_row(log: LogId, first: Seq, previous: [u8; 32]) -> Row {
+    let meta = Meta { format: FORMAT, log, first, previous };
+    (rows::META.to_vec(), codec::encode(&meta))
 }
 
 /// A volume's meta row. It is begun if it has none: a crash, or a full disk, came between making it and its first commit. If

@@ -1,0 +1,134 @@
+//! `ropewalk log export` and `import`.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+use ropewalk_kernel::log::store::Shelf;
+use ropewalk_kernel::log::{Archived, ImportError, SledShelf, import as read_archive};
+use ropewalk_protocol::{ArchiveReport, Query, QueryResult};
+
+use super::super::{Context, unexpected};
+use super::quarantine::Quarantine;
+use super::source::{Files, Log};
+use crate::archive::{BUFFER_BYTES, export_to, rejection, report, sync_parent};
+use crate::daemon::discovery::HomeLock;
+use crate::exit::{DAMAGED, FAILURE, Failure, OK};
+use crate::print;
+
+const STANDARD: &str = "-";
+
+/// Writes the log into a file, or to stdout; what it holds is said then on stderr.
+pub(super) async fn export(context: &Context, log: &Log, file: &Path) -> Result<u8, Failure> {
+    let to_stdout = file.as_os_str() == STANDARD;
+    let path = std::path::absolute(file)?;
+    let report = match log {
+        Log::Files(files) if to_stdout => to_stdout_from(files)?,
+        Log::Files(files) => export_to(&files.journal, &path)?,
+        Log::Daemon(client) => {
+            // The daemon writes files only: for stdout, one that goes again.
+            let passed = context.paths.runtime.join(format!("export-{}", std::process::id()));
+            let target = if to_stdout { &passed } else { &path };
+            let file = target.to_str().map(str::to_owned);
+            let file = file.ok_or_else(|| Failure::new(FAILURE, "the file's name is not UTF-8"))?;
+            let answer = client.query(Query::LogExport { file }).await?;
+            let passed_on = if to_stdout { pass_on(&passed) } else { Ok(()) };
+            if to_stdout {
+                fs::remove_file(&passed).ok();
+            }
+            passed_on?;
+            match answer.result {
+                QueryResult::LogExport { report } => report,
+                _ => return Err(unexpected()),
+            }
+        }
+    };
+    if to_stdout {
+        print::talk(exported(&report).trim_end());
+    } else {
+        context.print(&report, exported)?;
+    }
+    Ok(if report.whole { OK } else { DAMAGED })
+}
+
+fn to_stdout_from(files: &Files) -> Result<ArchiveReport, Failure> {
+    let mut sink = BufWriter::with_capacity(BUFFER_BYTES, std::io::stdout().lock());
+    let archived = files.journal.export(&mut sink);
+    Ok(report(archived.map_err(|error| rejection(Path::new("stdout"), error))?))
+}
+
+fn pass_on(file: &Path) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    std::io::copy(&mut File::open(file)?, &mut out)?;
+    Ok(out.flush()?)
+}
+
+fn exported(report: &ArchiveReport) -> String {
+    format!(
+        "log {}: events 1 to {} in {} chunks, {} volumes; {} receipts; {} bytes of terminals\ndigest {}\n{}",
+        report.log,
+        report.head,
+        report.chunks,
+        report.volumes,
+        report.receipts,
+        report.output_bytes,
+        report.digest,
+        super::damaged(&report.damage)
+    )
+}
+
+/// Makes a log of a file, beside the place where it belongs, and puts it there once it is whole.
+pub(super) fn import(context: &Context, file: &Path) -> Result<u8, Failure> {
+    let paths = &context.paths;
+    let mut source: Box<dyn Read> = if file.as_os_str() == STANDARD {
+        Box::new(std::io::stdin().lock())
+    } else {
+        let file = File::open(file).map_err(|error| Failure::because(file.display(), error))?;
+        Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
+    };
+    paths.create()?;
+    let lock = HomeLock::take(paths)?;
+    refuse_if_used(&paths.log())?;
+    let beside = paths.data.join(format!("log.import-{}", std::process::id()));
+    let archived = fill(&beside, &mut source).and_then(|archived| {
+        let mut quarantine = Quarantine::new(paths);
+        // Checkpoints are of the log that was here before: they would be taken for this one's.
+        quarantine.put(&paths.checkpoints())?;
+        quarantine.put(&paths.log())?;
+        File::open(beside.join("HEAD"))?.sync_all()?;
+        fs::rename(&beside, paths.log())?;
+        sync_parent(&paths.log())?;
+        Ok(archived)
+    });
+    if archived.is_err() {
+        fs::remove_dir_all(&beside).ok();
+    }
+    let report = report(archived?);
+    context.print(&report, exported)?;
+    drop(lock);
+    Ok(if report.whole { OK } else { DAMAGED })
+}
+
+fn refuse_if_used(log: &Path) -> Result<(), Failure> {
+    if log.is_dir()
+        && !SledShelf::existing(log).and_then(|shelf| shelf.volumes()).is_ok_and(|volumes| volumes.is_empty())
+    {
+        let message = format!("{} holds a log", log.display());
+        return Err(Failure::new(FAILURE, message).hint("Import into another home: set ROPEWALK_HOME."));
+    }
+    Ok(())
+}
+
+fn fill(directory: &Path, source: &mut dyn Read) -> Result<Archived, Failure> {
+    let shelf = SledShelf::open(directory).map_err(|error| Failure::because("making a log", error))?;
+    read_archive(&shelf, source).map_err(|error| {
+        let hint = match &error {
+            ImportError::Archive { .. } | ImportError::Cut { .. } | ImportError::Contents { .. } => {
+                "Nothing was imported. Take another copy of the archive, or export it again."
+            }
+            ImportError::Read(_) | ImportError::Store(_) => "Nothing was imported.",
+        };
+        let code = if matches!(error, ImportError::Store(_) | ImportError::Read(_)) { FAILURE } else { DAMAGED };
+        Failure::new(code, format!("importing the log: {error}")).hint(hint)
+    })
+}

@@ -1,0 +1,134 @@
+//! `ropewalk log repair`: what cannot be read is put aside, so that a daemon starts and says what is missing.
+
+use std::path::PathBuf;
+
+use ropewalk_kernel::log::SledShelf;
+use ropewalk_kernel::log::repair::{Diagnosis, blank_head, diagnose, skip_to};
+use ropewalk_kernel::log::store::{Shelf, StoreError};
+use ropewalk_protocol::{DamageView, Rejection};
+use serde::Serialize;
+
+use super::super::Context;
+use super::quarantine::Quarantine;
+use super::source::{take, view};
+use crate::exit::{DAMAGED, Failure, OK};
+use crate::paths::Paths;
+
+#[derive(Serialize)]
+struct Report {
+    dry_run: bool,
+    /// Where things are put; `None` when nothing has to be.
+    quarantine: Option<PathBuf>,
+    /// What is done, a sentence each.
+    steps: Vec<String>,
+    /// What cannot be read afterwards.
+    damage: Vec<DamageView>,
+}
+
+pub(super) async fn repair(context: &Context, dry_run: bool) -> Result<u8, Failure> {
+    let paths = &context.paths;
+    let lock = take(paths)?;
+    let mut quarantine = Quarantine::new(paths);
+    let failed = |error: StoreError| Failure::because("looking at the log's files", error);
+    let mut diagnosis = SledShelf::existing(&paths.log()).and_then(|shelf| diagnose(&shelf)).map_err(failed)?;
+    let before = if diagnosis.skip_to.is_some() { Vec::new() } else { damage(paths).await? };
+    if diagnosis.index.is_none() {
+        diagnosis.index = before.iter().find(|damage| damage.place == "index").map(|damage| damage.reason.clone());
+    }
+    let steps = steps(&diagnosis);
+    let damage = if dry_run || steps.is_empty() {
+        gaps(before, &diagnosis)
+    } else {
+        apply(paths, &diagnosis, &mut quarantine)?;
+        damage(paths).await?
+    };
+    drop(lock);
+    let quarantine = (!steps.is_empty()).then(|| quarantine.directory().to_owned());
+    let report = Report { dry_run, quarantine, steps, damage };
+    context.print(&report, told)?;
+    Ok(if report.damage.is_empty() { OK } else { DAMAGED })
+}
+
+/// What is to be done, in the order in which it is done.
+fn steps(diagnosis: &Diagnosis) -> Vec<String> {
+    let mut steps = Vec::new();
+    for (first, reason) in &diagnosis.volumes {
+        steps.push(format!("volume {first} is put aside, and what it held is known to be missing: {reason}"));
+    }
+    if let Some(reason) = &diagnosis.index {
+        steps.push(format!("the index is put aside, to be made anew of the volumes at the next start: {reason}"));
+    }
+    if !diagnosis.head_slots.is_empty() {
+        let slots: Vec<String> = diagnosis.head_slots.iter().map(ToString::to_string).collect();
+        steps.push(format!(
+            "a copy of HEAD is put aside, and slot {} made blank: no head is in it",
+            slots.join(" and ")
+        ));
+    }
+    if let Some(seq) = diagnosis.skip_to {
+        steps.push(format!(
+            "HEAD is made to say {seq}: nobody knows how far the log went, and behind that place no event can have been"
+        ));
+    }
+    steps
+}
+
+/// What will be missing, as far as it can be told before anything is done.
+fn gaps(mut before: Vec<DamageView>, diagnosis: &Diagnosis) -> Vec<DamageView> {
+    before.retain(|damage| damage.place != "index");
+    if let Some(seq) = diagnosis.skip_to {
+        let first = diagnosis.volumes.last().map(|(first, _)| *first).or(diagnosis.given_up.last().copied());
+        before.push(DamageView {
+            place: "events".to_owned(),
+            from: first.unwrap_or_default().0,
+            to: seq.0,
+            terminal: None,
+            reason: "the newest volume does not open, and HEAD does not say how far it went".to_owned(),
+        });
+    }
+    before
+}
+
+fn apply(paths: &Paths, diagnosis: &Diagnosis, quarantine: &mut Quarantine) -> Result<(), Failure> {
+    let shelf = SledShelf::open(&paths.log());
+    let failed = |error: StoreError| Failure::because("mending the log", error);
+    let shelf = shelf.map_err(failed)?;
+    if !diagnosis.head_slots.is_empty() || diagnosis.skip_to.is_some() {
+        quarantine.copy(&paths.log().join("HEAD"))?;
+        blank_head(&shelf, &diagnosis.head_slots).map_err(failed)?;
+    }
+    for (first, _) in &diagnosis.volumes {
+        quarantine.put(&shelf.path(*first))?;
+        let reason = format!("it could not be opened, and lies in {}", quarantine.directory().display());
+        shelf.give_up(*first, &reason).map_err(failed)?;
+    }
+    if diagnosis.index.is_some() {
+        quarantine.put(&paths.log().join("index"))?;
+    }
+    diagnosis.skip_to.map_or(Ok(()), |seq| skip_to(&shelf, seq)).map_err(failed)
+}
+
+/// What a check of the log finds.
+async fn damage(paths: &Paths) -> Result<Vec<DamageView>, Failure> {
+    let (opened, _) = view(paths).map_err(super::source::not_opened)?;
+    let found = opened.journal.verify(&mut |_| {}).map_err(Rejection::from);
+    opened.journal.stop().await.ok();
+    drop(opened.journal);
+    opened.writer.ended().await;
+    Ok(found?.damage)
+}
+
+fn told(report: &Report) -> String {
+    let mut text = String::new();
+    if report.steps.is_empty() {
+        text.push_str("everything opens: nothing has to be put aside\n");
+    }
+    for step in &report.steps {
+        text.push_str(&format!("{}{step}\n", if report.dry_run { "would: " } else { "" }));
+    }
+    if let Some(quarantine) = report.quarantine.as_ref().filter(|_| !report.dry_run) {
+        text.push_str(&format!("put aside in {}\n", quarantine.display()));
+    }
+    text.push_str(&super::damaged(&report.damage));
+    text
+}
