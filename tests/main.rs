@@ -11,6 +11,7 @@ mod edges;
 mod faults;
 mod harness;
 mod holder;
+mod hostile_bytes;
 mod log_tool;
 mod resume;
 mod security;

@@ -1,29 +1,17 @@
 //! The discovery file: how clients find the daemon, and how two daemons on one home are kept apart.
 
+mod document;
+
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ropewalk_protocol::{LogId, MachineId};
-use serde::{Deserialize, Serialize};
+use ropewalk_protocol::MachineId;
 
+pub(crate) use self::document::Discovery;
 use crate::exit::{FAILURE, Failure};
 use crate::paths::{Paths, write_private};
-
-/// What `daemon.json` holds. The token itself is in a file of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Discovery {
-    pub(crate) pid: u32,
-    pub(crate) version: String,
-    pub(crate) build: String,
-    pub(crate) protocol: u16,
-    pub(crate) machine: MachineId,
-    pub(crate) log: LogId,
-    pub(crate) port: u16,
-    pub(crate) socket: PathBuf,
-    pub(crate) token_file: PathBuf,
-}
 
 /// The bound on the discovery file: it is read before anything is known of who wrote it.
 const DISCOVERY_BYTES_MAX: u64 = 64 * 1024;
@@ -34,11 +22,6 @@ impl Discovery {
         let mut bytes = Vec::new();
         File::open(paths.discovery()).ok()?.take(DISCOVERY_BYTES_MAX).read_to_end(&mut bytes).ok()?;
         Self::decode(&bytes)
-    }
-
-    /// What these bytes say.
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
     }
 
     pub(crate) fn write(&self, paths: &Paths) -> Result<(), Failure> {

@@ -18,6 +18,8 @@ pub mod repair;
 mod rows;
 mod sled;
 pub mod store;
+#[doc(hidden)]
+pub mod stored;
 mod tail;
 mod verify;
 mod viewing;

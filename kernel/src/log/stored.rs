@@ -1,0 +1,73 @@
+//! Every reader of stored rows, fed with the same bytes: what tests of hostile input need of this crate and nobody else does.
+
+use ropewalk_protocol::{LogId, Seq};
+
+use super::archive::Encoder;
+use super::chunk::Chunk;
+use super::head::Head;
+use super::import::import;
+use super::memory::MemoryShelf;
+use super::rows;
+
+/// Reads these bytes as each kind of row, with the checksum they have and with the right one. What decodes must encode to
+/// something that decodes to the same.
+///
+/// # Panics
+/// A reader is wrong.
+#[doc(hidden)]
+pub fn read_rows(bytes: &[u8]) {
+    read_chunk(bytes);
+    read_chunk(&with_checksum(&[&[1, 0, 0, 0, 0], bytes].concat(), 1));
+    for value in [bytes.to_vec(), with_checksum(&[&[0; 4], bytes].concat(), 0)] {
+        if let Ok(receipt) = rows::decode_receipt(&value) {
+            let again = rows::decode_receipt(&rows::encode_receipt(&receipt));
+            assert_eq!(again, Ok(receipt), "a receipt");
+        }
+        if let Some((at, state)) = rows::decode_snapshot(&value) {
+            assert_eq!(
+                rows::decode_snapshot(&rows::encode_snapshot(at, &state)),
+                Some((at, state)),
+                "an actor's state"
+            );
+        }
+    }
+    let codec = bytes.first().map_or(0, |byte| byte % 3);
+    for value in [bytes.to_vec(), with_checksum(&[&[codec, 0, 0, 0, 0], bytes].concat(), 1)] {
+        let length = rows::output_length(&value);
+        if let Some(output) = rows::decode_output(&value) {
+            assert_eq!(output.len() as u64, length, "a row of output says its length also when it is damaged");
+            assert_eq!(rows::decode_output(&rows::encode_output(&output)), Some(output), "output");
+        }
+    }
+    assert!(Head::decode(bytes).is_none_or(|head| head.encode() == bytes[..48]), "a head");
+    assert_eq!(rows::encode_places(&rows::decode_places(bytes)), bytes[..bytes.len() / 2 * 2], "places");
+    read_archive(bytes);
+}
+
+fn with_checksum(value: &[u8], at: usize) -> Vec<u8> {
+    let mut value = value.to_vec();
+    let checksum = crc32fast::hash(&value[at + 4..]);
+    value[at..at + 4].copy_from_slice(&checksum.to_le_bytes());
+    value
+}
+
+fn read_chunk(value: &[u8]) {
+    let Ok(chunk) = Chunk::read(Seq(1), value) else {
+        return;
+    };
+    assert_eq!(chunk.last().0, chunk.len() as u64, "a chunk's places are dense");
+    let bytes: usize = (0..chunk.len()).map(|place| chunk.record(place).len() + 4).sum();
+    assert_eq!(bytes, chunk.bytes(), "its records are all of it");
+    drop(chunk.events());
+    let json = [&b"["[..], &chunk.json(0, chunk.len()), b"]"].concat();
+    let list: Vec<serde_json::Value> = serde_json::from_slice(&json).expect("every event is shown as JSON");
+    assert_eq!(list.len(), chunk.len(), "and none is left out");
+}
+
+/// As an archive, and as the entries of one whose chain holds: the chain keeps changed entries from being reached otherwise.
+fn read_archive(bytes: &[u8]) {
+    drop(import(&MemoryShelf::default(), &mut &bytes[..]));
+    let (mut encoder, mut archive) = Encoder::begin(LogId::from_bytes([7; 16]));
+    archive.extend(encoder.seal(bytes));
+    drop(import(&MemoryShelf::default(), &mut &archive[..]));
+}
