@@ -5,7 +5,7 @@ mod backend;
 pub(crate) mod checkpoints;
 mod compose;
 pub(crate) mod discovery;
-mod log_failure;
+pub(crate) mod log_failure;
 mod metrics;
 mod queries;
 mod run;

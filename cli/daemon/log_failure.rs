@@ -10,7 +10,7 @@ use super::discovery::lock_owner;
 use crate::exit::{DAMAGED, FAILURE, Failure};
 
 /// Why the log cannot be opened, with what to do about it.
-pub(super) fn log_failure(error: impl Into<OpenError>) -> Failure {
+pub(crate) fn log_failure(error: impl Into<OpenError>) -> Failure {
     let error = error.into();
     let message = format!("opening the log: {error}");
     let OpenError::Store(error) = error else {
@@ -24,8 +24,8 @@ pub(super) fn log_failure(error: impl Into<OpenError>) -> Failure {
             None => Failure::new(FAILURE, message).hint("End the process that reads the log, and start again."),
         },
         StoreError::Damaged(_) | StoreError::Unreadable { .. } => Failure::new(DAMAGED, message).hint(
-            "Copy the log's directory away (`ropewalk info` names it), then move its newest v-* and HEAD out of it: the daemon \
-             starts with what is before.",
+            "Copy the log's directory away (`ropewalk info` names it), then see what `ropewalk log repair --dry-run` would do: the \
+             daemon starts with what is before.",
         ),
         StoreError::Closed | StoreError::TooLarge { .. } | StoreError::Failed(_) => {
             Failure::new(FAILURE, message).hint("Look at the disk and at who may read and write that directory.")
@@ -49,7 +49,7 @@ mod tests {
         assert!(full.message().contains("storage_full"), "{}", full.message());
         let damaged = failure(StoreError::Damaged("a snapshot".to_owned()));
         assert_eq!(damaged.code, DAMAGED);
-        assert!(format!("{damaged:?}").contains("move its newest v-*"), "{damaged:?}");
+        assert!(format!("{damaged:?}").contains("log repair --dry-run"), "{damaged:?}");
         assert_eq!(failure(StoreError::Locked("/home/log/v-1".to_owned())).code, FAILURE);
     }
 }

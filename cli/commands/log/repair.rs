@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::super::Context;
 use super::quarantine::Quarantine;
 use super::source::{take, view};
+use crate::daemon::log_failure::log_failure;
 use crate::exit::{DAMAGED, Failure, OK};
 use crate::paths::Paths;
 
@@ -110,7 +111,7 @@ fn apply(paths: &Paths, diagnosis: &Diagnosis, quarantine: &mut Quarantine) -> R
 
 /// What a check of the log finds.
 async fn damage(paths: &Paths) -> Result<Vec<DamageView>, Failure> {
-    let (opened, _) = view(paths).map_err(super::source::not_opened)?;
+    let (opened, _) = view(paths).map_err(log_failure)?;
     let found = opened.journal.verify(&mut |_| {}).map_err(Rejection::from);
     opened.journal.stop().await.ok();
     drop(opened.journal);

@@ -1,6 +1,5 @@
 //! Where a log is read: at the daemon that has it open, or on the files of one that nobody has.
 
-use ropewalk_kernel::log::store::StoreError;
 use ropewalk_kernel::log::{Journal, OpenError, Opened, ViewShelf};
 use ropewalk_kernel::offload::Worker;
 use ropewalk_protocol::{Event, LogId};
@@ -8,7 +7,8 @@ use ropewalk_transport::client::Client;
 
 use crate::connect;
 use crate::daemon::discovery::HomeLock;
-use crate::exit::{DAMAGED, FAILURE, Failure, UNREACHABLE};
+use crate::daemon::log_failure::log_failure;
+use crate::exit::{FAILURE, Failure, UNREACHABLE};
 use crate::paths::Paths;
 
 /// A log that can be read.
@@ -53,7 +53,7 @@ impl Log {
 impl Files {
     pub(super) fn open(paths: &Paths) -> Result<Self, Failure> {
         let lock = take(paths)?;
-        let (opened, index_damage) = view(paths).map_err(not_opened)?;
+        let (opened, index_damage) = view(paths).map_err(log_failure)?;
         Ok(Self { journal: opened.journal, index_damage, writer: opened.writer, lock })
     }
 
@@ -82,14 +82,4 @@ pub(super) fn view(paths: &Paths) -> Result<(Opened, Option<String>), OpenError>
     let fresh = LogId::from(uuid::Uuid::now_v7());
     let opened = Journal::open(std::sync::Arc::new(shelf), fresh, |_| Box::new(|_: &[Event]| {}))?;
     Ok((opened, index_damage))
-}
-
-/// Why a log on disk could not be opened, and what to do about it.
-pub(super) fn not_opened(error: OpenError) -> Failure {
-    let code = if matches!(error, OpenError::Store(StoreError::Damaged(_))) { DAMAGED } else { FAILURE };
-    let failure = Failure::new(code, format!("opening the log: {error}"));
-    if code == DAMAGED {
-        return failure.hint("`ropewalk log repair --dry-run` says what can be done.");
-    }
-    failure
 }
