@@ -88,7 +88,10 @@ impl ScreenState {
         model.modes.keyboard = model.modes.keyboard.known();
         model.modes.cursor_style = model.modes.cursor_style.min(6);
         model.modes.modify_other_keys = model.modes.modify_other_keys.min(3);
-        model.keyboard_below = self.keyboard_below.clone().known();
+        // Only below the alternate screen is there another one's.
+        if model.modes.alternate {
+            model.keyboard_below = self.keyboard_below.clone().known();
+        }
         model.cursor = known_cursor(self.cursor, cols, rows);
         if model.modes.origin {
             model.cursor.row = clamp(model.row().clamp(model.top, model.bottom), rows);
