@@ -195,6 +195,21 @@ fn the_demo_passes() {
     assert!(said.lines().all(|line| json(line)["checked"].is_string()));
 }
 
+/// A minute of everything at once: the benchmark itself says what is wrong.
+#[test]
+fn a_minute_of_soak_loses_nothing_and_grows_nothing() {
+    let home = Home::new();
+    let said = home.ok(&["bench", "soak", "--minutes", "1", "--json"]);
+    let report = json(&said);
+    let figures = report["figures"].as_array().unwrap();
+    let figure = |what: &str| {
+        let found = figures.iter().find(|figure| figure["what"] == what);
+        found.unwrap_or_else(|| panic!("no {what} in {said}"))["measured"].as_f64().unwrap()
+    };
+    assert!(figure("durable commands") > 1.0 && figure("sessions run, read and deleted") >= 1.0, "{said}");
+    assert!(figure("connections cut") >= 1.0, "{said}");
+}
+
 #[test]
 fn the_example_client_follows_events() {
     let home = Home::started();

@@ -1,16 +1,23 @@
 //! Durable commands: one in flight on each connection, so a command's time is its way to the disk and back.
 
+use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use ropewalk_kernel::log::{Batch, Journal, SledShelf};
+use ropewalk_kernel::offload;
+use ropewalk_protocol::record::NewEvent;
+use ropewalk_protocol::{Cause, CommandResult, Event, LogId, SessionAnnotated, SessionId, Stream, Timestamp};
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
 
 use super::figures::Figure;
-use super::lab::{Home, millis, quantile, rate};
+use super::lab::{Home, millis, quantile, rate, wrong};
 use super::limits::{CommitServer, REQUEST_BYTES};
 use super::raw_client::{REMARK_BYTES, Wire};
+use crate::commands::mint;
 use crate::exit::Failure;
 
 const CONNECTIONS: [(usize, &str); 3] = [(1, ">= 0.70x"), (8, ">= 0.60x"), (64, ">= 0.60x")];
@@ -42,6 +49,11 @@ pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
         let what = format!("durable commands, {connections} connections");
         let most = rate(limit.times.len() as u64, limit.took);
         figures.push(Figure::new("append", what, "/s", commands).beside(most).goal(goal));
+        let directory = home.directory.join(format!("log-alone-{connections}"));
+        let alone = offload::blocking(move || log_alone(&directory, connections, time)).await;
+        let (count, took) = alone.map_err(|error| Failure::because("the log alone", error))??;
+        let what = format!("the same to the log alone, {connections} in flight");
+        figures.push(Figure::new("append", what, "/s", rate(count, took)).beside(most));
         if connections == CROWD {
             for (name, part) in [("p50", 0.5), ("p99", 0.99)] {
                 let (time, least) = (quantile(&mut done.times, part), quantile(&mut limit.times, part));
@@ -52,6 +64,38 @@ pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
         }
     }
     Ok(figures)
+}
+
+/// How many events with their receipts the log takes when nothing stands before it: no socket, no JSON, no actor.
+fn log_alone(directory: &Path, in_flight: usize, time: Duration) -> Result<(u64, Duration), Failure> {
+    let shelf = SledShelf::open(directory).map_err(|error| Failure::because("the log alone", error))?;
+    let fresh = LogId::from(uuid::Uuid::now_v7());
+    let opened = Journal::open(Arc::new(shelf), fresh, |_| Box::new(|_: &[Event]| {}));
+    let journal = opened.map_err(|error| Failure::because("the log alone", error))?.journal;
+    let session = SessionId::from(uuid::Uuid::now_v7());
+    let remark = NewEvent {
+        stream: Stream::Session(session),
+        at: Timestamp::from_unix_micros(0),
+        cause: Some(Cause { command: mint(), client: "bench".to_owned() }),
+        body: SessionAnnotated { text: "x".repeat(REMARK_BYTES) }.into(),
+    };
+    let append = || {
+        let receipt = Some((mint(), [0; 16], Ok(CommandResult::Done {})));
+        journal.append(Batch { epoch: journal.epoch(), events: vec![remark.clone()], receipt })
+    };
+    let began = Instant::now();
+    let (mut waiting, mut count) = (VecDeque::new(), 0);
+    while began.elapsed() < time {
+        while waiting.len() < in_flight {
+            waiting.push_back(append()?);
+        }
+        // The oldest is answered with its whole group.
+        if let Some(answer) = waiting.pop_front() {
+            answer.blocking_recv().map_err(|_| wrong("the log's writer is gone"))??;
+            count += 1;
+        }
+    }
+    Ok((count, began.elapsed()))
 }
 
 async fn bare(home: &Home, connections: usize, time: Duration) -> Result<Done, Failure> {
