@@ -253,6 +253,9 @@ pub(super) async fn look_at_a_busy_program(soak: Soak, seed: u64) -> Result<(), 
         for _ in 0..100 {
             match items.recv().await {
                 Some(AttachmentItem::Failed(rejection)) => return Err(rejection.into()),
+                Some(AttachmentItem::End(end)) => {
+                    return Err(wrong(format!("the busy program's terminal ended at byte {end}")));
+                }
                 Some(_) => sleep(SLOW_PAUSE).await,
                 None => return Err(wrong("an attachment ended")),
             }

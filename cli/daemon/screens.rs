@@ -264,6 +264,8 @@ impl Painter {
     }
 
     fn remember(&mut self, terminal: TerminalId, screen: Screen) {
+        // A terminal that was asked about before it printed anything has an older one here.
+        self.closed.retain(|(of, _)| *of != terminal);
         if self.closed.len() >= CLOSED_SCREENS_MAX {
             self.closed.remove(0);
         }

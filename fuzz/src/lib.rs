@@ -29,6 +29,9 @@ pub const TARGETS: &[(&str, Target)] =
 /// What a client and a daemon may send each other: JSON-RPC, binary terminal frames, and events as bincode.
 pub fn frames(bytes: &[u8]) {
     json::<Request>(bytes);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        assert_eq!(Request::from_json(text).ok(), serde_json::from_str(text).ok(), "the short way reads the same");
+    }
     json::<Notification>(bytes);
     json::<Response<serde_json::Value>>(bytes);
     json::<Event>(bytes);

@@ -359,7 +359,7 @@ impl Journal {
                 }
                 // It may be there: saying that it is not would let the command be done twice.
                 Err(StoreError::Damaged(_)) => unreadable = Some(first),
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.why(error)),
             }
         }
         let Some(first) = unreadable else {
@@ -400,6 +400,11 @@ impl Journal {
             Some(page) => Ok(page),
             None => self.believe(is_whole).and(page),
         }
+    }
+
+    /// Why something could not be read: while appends fail, the reason for that, since the volume is opened again and again.
+    pub(super) fn why(&self, error: StoreError) -> StoreError {
+        self.degraded().unwrap_or(error)
     }
 
     /// While appends fail, reads of the newest volume may fail with them: what is not found then may well be there, and
@@ -477,7 +482,7 @@ impl Journal {
     /// # Errors
     /// The disk failed.
     pub fn output(&self, terminal: TerminalId, from: u64, bytes_max: usize) -> Result<OutputPage, StoreError> {
-        let page = self.shared.volumes.output(terminal, from, bytes_max)?;
+        let page = self.shared.volumes.output(terminal, from, bytes_max).map_err(|error| self.why(error))?;
         self.believe(!page.damaged)?;
         Ok(page)
     }
@@ -487,7 +492,7 @@ impl Journal {
     /// # Errors
     /// The disk failed.
     pub fn output_end(&self, terminal: TerminalId) -> Result<u64, StoreError> {
-        self.shared.volumes.output_end(terminal)
+        self.shared.volumes.output_end(terminal).map_err(|error| self.why(error))
     }
 
     /// Counts and sizes. Reads the disk's directory.

@@ -277,15 +277,33 @@ impl Volume for SledVolume {
     }
 
     fn seal(&self) -> Result<(), StoreError> {
-        let open = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
-        if open.is_none() {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(database) = open.as_ref() else {
             return Ok(());
-        }
+        };
+        // sled syncs when it closes, and panics with its lock in hand where that fails: it stays open until a sync succeeds.
+        database.file.sync_all()?;
+        close(open.take())?;
         drop(open);
         // sled writes a snapshot only when it opens: damage is found far better with a fresh one.
         drop(guarded("seal", || open_db(&self.path, self.segment_bytes))?);
         Ok(())
     }
+}
+
+impl Drop for SledVolume {
+    fn drop(&mut self) {
+        if let Err(error) = close(self.open.get_mut().unwrap_or_else(PoisonError::into_inner).take()) {
+            tracing::warn!(%error, "a database did not close cleanly");
+        }
+    }
+}
+
+fn close(open: Option<Open>) -> Result<(), StoreError> {
+    guarded("close", || {
+        drop(open);
+        Ok(())
+    })
 }
 
 fn open_db(path: &Path, segment_bytes: usize) -> Result<Open, StoreError> {

@@ -66,7 +66,7 @@ impl Journal {
                     check.damage("events", check.next.0, end.0.max(check.next.0), error);
                     check.hash = None;
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.why(error)),
             }
             check.next = check.next.max(end.next());
         }

@@ -129,7 +129,7 @@ impl Volumes {
                 other => return other,
             }
         }
-        Err(StoreError::Failed(format!("volume {first} is closed")))
+        Err(StoreError::Closed)
     }
 
     fn volume(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError> {
@@ -156,8 +156,14 @@ impl Volumes {
     pub(super) fn reopen_newest(&self) -> Result<(), StoreError> {
         let (first, volume) = self.newest();
         // Sealing closes the handle that is not trusted any more, for every reader that still has it.
-        if let Err(error) = volume.seal() {
-            tracing::warn!(%error, "the volume did not close cleanly");
+        match volume.seal() {
+            Ok(()) => {}
+            // It panicked while it closed: its lock may never be let go by this process.
+            Err(StoreError::Damaged(error)) => return Err(StoreError::Damaged(error)),
+            Err(error) if matches!(volume.get(rows::META), Err(StoreError::Closed)) => {
+                tracing::warn!(%error, "the volume did not close cleanly");
+            }
+            Err(error) => return Err(error),
         }
         drop(volume);
         let volume = self.shelf.open(first)?;

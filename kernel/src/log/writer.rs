@@ -174,10 +174,11 @@ impl Writer {
         }
     }
 
-    /// Blocks for the next request. A volume that is not trusted is opened again meanwhile: until it is, nobody can read
-    /// it, and so nobody would append to it either.
+    /// Blocks for the next request. A volume that did not open again is tried again meanwhile: until it opens, nobody can read
+    /// it, and so nobody would append to it either. One that is open waits for the next append: sled's flush may never return
+    /// on a disk that fails, so nothing is written that nobody asked for.
     fn next(&mut self, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
-        while self.degraded.is_some() {
+        while self.is_closed() {
             match requests.try_recv() {
                 Ok(request) => return Some(request),
                 Err(TryRecvError::Disconnected) => return None,
@@ -186,6 +187,12 @@ impl Writer {
             self.try_again();
         }
         requests.blocking_recv()
+    }
+
+    /// Whether the newest volume is to be opened again and did not open.
+    fn is_closed(&self) -> bool {
+        let closed = || matches!(self.shared.volumes.newest().1.get(rows::META), Err(StoreError::Closed));
+        self.degraded.is_some() && closed()
     }
 
     /// Opens the volume again, and proves with a commit of nothing that appends succeed.
