@@ -25,9 +25,9 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// What those who work may take to finish once the time is over.
 const FINISH_MAX: Duration = Duration::from_secs(60);
 
-/// What may be more in the last quarter than in the one before: a volume of the log is sealed and another one filled now
-/// and then, with what sled keeps of both.
-const GROWTH_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// What may be more in the last quarter than in the one before. A volume of the log may be sealed and another one begun, and
+/// sled keeps the values of each that is open: the newest and two sealed ones, 64 MiB each at most, come and go.
+const GROWTH_BYTES_MAX: u64 = 192 * 1024 * 1024;
 /// Sealed volumes are opened and closed, connections come and go.
 const GROWTH_DESCRIPTORS_MAX: u64 = 24;
 /// Blocking work has threads that leave after some seconds; each open volume has seven.
