@@ -78,7 +78,8 @@ pub enum RequestMethod {
     /// Stops following. Answered with `{}`.
     #[serde(rename = "unsubscribe")]
     Unsubscribe(UnsubscribeParams),
-    /// Follows a terminal's bytes. Answered with [`Attached`].
+    /// Follows a terminal's bytes, in place of an attachment of this connection that is there; one that is refused leaves that
+    /// one as it is. Answered with [`Attached`].
     #[serde(rename = "terminal.attach")]
     TerminalAttach(AttachParams),
     /// Says how large this attachment's window is. Answered with `{}`.

@@ -94,6 +94,8 @@ impl Task {
                 if let Some((_, items)) = self.attachments.remove(&terminal).filter(|_| caller.is_none()) {
                     items.send(AttachmentItem::Failed(rejection)).await.ok();
                 }
+                // To the daemon one that was attached before goes on; nobody reads it.
+                self.unsent.push(RequestMethod::TerminalDetach(DetachParams { terminal }));
             }
             (_, None) => {}
         }

@@ -6,6 +6,7 @@ use ropewalk_protocol::{
     BincodeFrame, GapFrame, LiveFrame, Notification, Seq, SnapshotFrame, TerminalEndFrame, TerminalFrame,
     TerminalFrameKind, TerminalGapFrame, TerminalId,
 };
+use tokio::sync::oneshot;
 
 use super::outgoing::{Gone, Outgoing, notification_frame, text};
 use crate::backend::{ByteSource, ByteStep, EventSource, EventStep};
@@ -75,11 +76,37 @@ fn event_frames(subscription: u64, pieces: Vec<Bytes>) -> Vec<Message> {
     frames
 }
 
-/// Sends the answer to an attach, then the attachment's bytes until they end, or the connection does.
-pub(super) async fn bytes(terminal: TerminalId, answer: Message, mut source: impl ByteSource, outgoing: Outgoing) {
-    if outgoing.bulk(answer).await.is_err() {
-        return;
+/// Sends the answer to an attach, then the attachment's bytes until they end, somebody stops it (the sender is dropped), or
+/// the connection ends. It is answered in any case.
+pub(super) async fn bytes(
+    terminal: TerminalId,
+    answer: Message,
+    source: impl ByteSource,
+    mut stopped: oneshot::Receiver<()>,
+    outgoing: Outgoing,
+) {
+    tokio::select! {
+        biased;
+        sent = outgoing.bulk(answer.clone()) => {
+            if sent.is_err() {
+                return;
+            }
+        }
+        _ = &mut stopped => {
+            // No bytes follow this answer, so it need not be in order with any; and nobody is present by it any more.
+            drop(source);
+            outgoing.urgent(answer).await.ok();
+            return;
+        }
     }
+    tokio::select! {
+        biased;
+        _ = stopped => {}
+        () = follow_bytes(terminal, source, &outgoing) => {}
+    }
+}
+
+async fn follow_bytes(terminal: TerminalId, mut source: impl ByteSource, outgoing: &Outgoing) {
     loop {
         let step = match source.next().await {
             Ok(step) => step,
@@ -89,7 +116,7 @@ pub(super) async fn bytes(terminal: TerminalId, answer: Message, mut source: imp
             }
         };
         let end = matches!(step, ByteStep::End { .. });
-        if send_bytes(terminal, step, &outgoing).await.is_err() || end {
+        if send_bytes(terminal, step, outgoing).await.is_err() || end {
             return;
         }
     }

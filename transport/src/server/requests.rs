@@ -11,7 +11,7 @@ use ropewalk_protocol::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::outgoing::{Gone, Outgoing, json};
@@ -31,7 +31,8 @@ struct Client {
 }
 
 struct Attachment {
-    pump: AbortHandle,
+    #[expect(dead_code, reason = "the pump stops when it is dropped")]
+    stop: oneshot::Sender<()>,
     presence: Presence,
     view_only: bool,
 }
@@ -120,8 +121,8 @@ impl<B: Backend> Requests<B> {
                 self.answer(Some(id), resized).await.ok();
             }
             RequestMethod::TerminalDetach(params) => {
-                let known = self.attachments.remove(&params.terminal).map(|attachment| attachment.pump.abort());
-                self.answer(Some(id), known.map(|()| Empty {}).ok_or_else(|| not_attached(params.terminal))).await.ok();
+                let known = self.attachments.remove(&params.terminal);
+                self.answer(Some(id), known.map(|_| Empty {}).ok_or_else(|| not_attached(params.terminal))).await.ok();
             }
         }
         Ok(())
@@ -186,16 +187,11 @@ impl<B: Backend> Requests<B> {
 
     async fn attach(&mut self, id: u64, params: AttachParams) {
         let (terminal, view_only) = (params.terminal, params.view_only);
-        // It stays present until it is attached anew: its leaving would give the terminal another's size for a moment.
-        let before = self.attachments.remove(&terminal);
-        if let Some(before) = &before {
-            before.pump.abort();
-        }
         if let Err(rejection) = params.size.map_or(Ok(()), Size::check) {
             self.answer::<()>(Some(id), Err(rejection)).await.ok();
             return;
         }
-        if self.attachments.len() >= limits::ATTACHMENTS_MAX {
+        if self.attachments.len() >= limits::ATTACHMENTS_MAX && !self.attachments.contains_key(&terminal) {
             let rejection =
                 Rejection::new(Code::TooLarge, format!("{} terminals are attached", limits::ATTACHMENTS_MAX));
             self.answer::<()>(Some(id), Err(rejection)).await.ok();
@@ -209,8 +205,10 @@ impl<B: Backend> Requests<B> {
                 // The answer goes with the bytes, behind those of an attachment before it: they carry the terminal's name only.
                 let answer = json(&Response::ok(id, attached));
                 let presence: Presence = Arc::new(source.presence());
-                let pump = self.tasks.spawn(pumps::bytes(terminal, answer, source, self.outgoing.clone()));
-                self.attachments.insert(terminal, Attachment { pump, presence, view_only });
+                let (stop, stopped) = oneshot::channel();
+                // The one before is present until here: its leaving would give the terminal another's size for a moment.
+                self.attachments.insert(terminal, Attachment { stop, presence, view_only });
+                self.tasks.spawn(pumps::bytes(terminal, answer, source, stopped, self.outgoing.clone()));
             }
         }
     }

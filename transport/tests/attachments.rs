@@ -1,0 +1,225 @@
+//! Server and client against each other over a made-up backend: every request is answered.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use ropewalk_protocol::{
+    AttachParams, Attached, ClientId, ClientInfo, Code, CommandAnswer, CommandParams, DaemonInfo, DetachParams,
+    LimitsInfo, LogId, LogInfo, MachineId, PROTOCOL_VERSION, Query, QueryAnswer, Rejection, RequestMethod, Seq,
+    Size, Stopped, SubscribeParams, TerminalId, Welcome, limits,
+};
+use ropewalk_transport::client::{AttachmentItem, Client, Dial, Io, Options};
+use ropewalk_transport::server::{Incoming, serve};
+use ropewalk_transport::{Backend, ByteSource, ByteStep, EventSource, EventStep, Wire};
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+const ONE: TerminalId = TerminalId::from_bytes([1; 16]);
+/// No test waits longer for one thing: it fails instead.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Steps that wait to be given.
+const STEPS_MAX: usize = 2;
+
+/// What is given to the reader of a terminal or of a session, by name.
+type Feeds<T> = Arc<Mutex<BTreeMap<[u8; 16], mpsc::Receiver<Result<T, Rejection>>>>>;
+
+/// A daemon that has what it is fed, and takes no input.
+#[derive(Clone, Default)]
+struct Fed {
+    terminals: Feeds<ByteStep>,
+    sessions: Feeds<EventStep>,
+}
+
+struct Source<T>(Option<mpsc::Receiver<Result<T, Rejection>>>);
+
+impl<T> Source<T> {
+    fn take(feeds: &Feeds<T>, name: [u8; 16]) -> Self {
+        Self(feeds.lock().unwrap().remove(&name))
+    }
+
+    async fn step(&mut self) -> Result<T, Rejection> {
+        match &mut self.0 {
+            Some(feed) => match feed.recv().await {
+                Some(step) => step,
+                None => std::future::pending().await,
+            },
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl<T: Send + 'static> Source<T> {
+    fn feed(feeds: &Feeds<T>, name: [u8; 16]) -> mpsc::Sender<Result<T, Rejection>> {
+        let (sender, receiver) = mpsc::channel(STEPS_MAX);
+        feeds.lock().unwrap().insert(name, receiver);
+        sender
+    }
+}
+
+impl ByteSource for Source<ByteStep> {
+    async fn next(&mut self) -> Result<ByteStep, Rejection> {
+        self.step().await
+    }
+
+    fn presence(&self) -> impl Fn(Option<Size>) + Send + Sync + 'static {
+        |_| {}
+    }
+}
+
+impl EventSource for Source<EventStep> {
+    async fn next(&mut self) -> Result<EventStep, Rejection> {
+        self.step().await
+    }
+}
+
+impl Backend for Fed {
+    type Events = Source<EventStep>;
+    type Bytes = Source<ByteStep>;
+
+    fn welcome(&self) -> Welcome {
+        Welcome {
+            machine: MachineId::from_bytes([3; 16]),
+            daemon: DaemonInfo {
+                version: "0".to_owned(),
+                build: "0".to_owned(),
+                pid: 1,
+                holder_pid: None,
+                holder_answers: None,
+            },
+            log: LogInfo { id: LogId::from_bytes([4; 16]), head: Seq::ZERO },
+            limits: LimitsInfo {
+                frame_bytes_max: 1,
+                subscriptions_max: 1,
+                attachments_max: 1,
+                requests_in_flight_max: 1,
+            },
+            protocol: PROTOCOL_VERSION,
+        }
+    }
+
+    fn head(&self) -> Seq {
+        Seq::ZERO
+    }
+
+    fn token_matches(&self, _token: &str) -> bool {
+        false
+    }
+
+    async fn command(&self, _params: CommandParams, _client: String) -> Result<CommandAnswer, Rejection> {
+        Err(Rejection::not_found("command"))
+    }
+
+    async fn query(&self, _query: Query) -> Result<QueryAnswer, Rejection> {
+        Err(Rejection::not_found("query"))
+    }
+
+    fn subscribe(&self, params: &SubscribeParams, _wire: Wire) -> Result<(Seq, Seq, Self::Events), Rejection> {
+        let name = *params.session.unwrap().as_bytes();
+        Ok((Seq::ZERO, Seq::ZERO, Source::take(&self.sessions, name)))
+    }
+
+    async fn attach(&self, params: AttachParams) -> Result<(Attached, Self::Bytes), Rejection> {
+        let attached = Attached { offset: 0, end: 0, size: Size::DEFAULT, snapshot: false, closed_at: None };
+        Ok((attached, Source::take(&self.terminals, *params.terminal.as_bytes())))
+    }
+
+    fn input(
+        &self,
+        terminal: TerminalId,
+        _client: ClientId,
+        id: u64,
+        _bytes: Bytes,
+    ) -> Result<impl Future<Output = Result<(), Rejection>> + Send + use<>, Rejection> {
+        let late = Rejection::new(Code::HolderUnavailable, "later");
+        let at_once = Rejection::new(Code::InputRefused, format!("{terminal} takes none"));
+        if id == 1 { Err(at_once) } else { Ok(async { Err(late) }) }
+    }
+
+    async fn stop(&self, _all: bool) -> Result<Stopped, Rejection> {
+        Err(Rejection::not_found("stop"))
+    }
+
+    fn metrics(&self) -> String {
+        String::new()
+    }
+}
+
+/// Runs a test with a client of a daemon that is fed.
+fn with_client<W: Future<Output = ()>>(work: impl FnOnce(Fed, Client) -> W) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (incoming, door) = Incoming::handed_only();
+        let fed = Fed::default();
+        tokio::spawn(serve(incoming, fed.clone(), std::future::pending()));
+        let dial: Dial = Arc::new(move || {
+            let door = door.clone();
+            Box::pin(async move {
+                let (ours, theirs) = tokio::io::duplex(64 * 1024);
+                door.send((Box::new(theirs), "test".to_owned()))
+                    .await
+                    .map_err(|_| std::io::ErrorKind::ConnectionRefused)?;
+                Ok((Box::new(ours) as Box<dyn Io>, None))
+            })
+        });
+        let info = ClientInfo { name: "test".to_owned(), version: "0".to_owned(), instance: None };
+        let client = Client::connect(dial, Options { info, bincode: false, give_up_after: None }).await.unwrap();
+        tokio::time::timeout(PATIENCE, work(fed, client)).await.expect("the test took too long");
+    });
+}
+
+fn params(terminal: TerminalId) -> AttachParams {
+    AttachParams { terminal, after: Some(0), size: None, view_only: false, scrollback: 0 }
+}
+
+fn output() -> ByteStep {
+    ByteStep::Output { offset: 0, bytes: Bytes::from_static(b"output") }
+}
+
+/// Regression: the answer to an attach was forgotten when another attach, or a detach, came right behind it.
+#[test]
+fn regression_every_attach_and_detach_is_answered_once_however_close_they_come() {
+    with_client(|_, client| async move {
+        let asked = (0..30).map(|number| match number % 3 {
+            2 => RequestMethod::TerminalDetach(DetachParams { terminal: ONE }),
+            _ => RequestMethod::TerminalAttach(params(ONE)),
+        });
+        let answers = join_all(asked.map(|method| client.request::<Value>(method))).await;
+        for (number, answer) in answers.into_iter().enumerate() {
+            let answer = answer.unwrap_or_else(|rejection| panic!("request {number}: {rejection}"));
+            assert_eq!(answer["end"].is_u64(), number % 3 != 2, "the answer to request {number} is its own: {answer}");
+        }
+    });
+}
+
+/// Regression: an attach that was refused stopped the attachment that was there.
+#[test]
+fn regression_an_attach_that_is_refused_leaves_the_attachment_before_it_as_it_was() {
+    with_client(|fed, client| async move {
+        let feed = Source::feed(&fed.terminals, *ONE.as_bytes());
+        let (_, mut items) = client.attach(params(ONE)).await.unwrap();
+        let bad = AttachParams { size: Some(Size { cols: 0, rows: 0 }), ..params(ONE) };
+        let refused = client.request::<Value>(RequestMethod::TerminalAttach(bad)).await.unwrap_err();
+        assert_eq!(refused.code, Code::InvalidParams);
+        feed.try_send(Ok(output())).unwrap();
+        assert!(matches!(items.recv().await, Some(AttachmentItem::Output { offset: 0, .. })));
+    });
+}
+
+#[test]
+fn a_terminal_that_is_attached_may_be_attached_anew_when_no_other_one_may() {
+    with_client(|_, client| async move {
+        let terminal = |number: usize| TerminalId::from_bytes([u8::try_from(number).unwrap(); 16]);
+        for number in 0..limits::ATTACHMENTS_MAX {
+            client.attach(params(terminal(number))).await.unwrap();
+        }
+        let over = client.attach(params(terminal(limits::ATTACHMENTS_MAX))).await.unwrap_err();
+        assert_eq!(over.code, Code::TooLarge);
+        client.attach(params(terminal(0))).await.unwrap();
+    });
+}
