@@ -440,9 +440,15 @@ pub enum Notification {
     /// A terminal's bytes are complete.
     #[serde(rename = "terminal.end")]
     TerminalEnd(TerminalEndFrame),
+    /// A subscription cannot go on: its last frame.
+    #[serde(rename = "failed")]
+    Failed(FailedFrame),
+    /// An attachment to a terminal cannot go on: its last frame.
+    #[serde(rename = "terminal.failed")]
+    TerminalFailed(TerminalFailedFrame),
     /// Something was refused that was no request, such as a binary frame.
     #[serde(rename = "refused")]
-    Refused(ErrorObject),
+    Refused(RefusedFrame),
 }
 
 /// The state a subscription starts from.
@@ -528,6 +534,35 @@ pub struct TerminalEndFrame {
     pub terminal: TerminalId,
     /// How many bytes it has in all.
     pub offset: u64,
+}
+
+/// A subscription cannot go on: its last frame.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailedFrame {
+    /// Which subscription.
+    pub subscription: u64,
+    /// Why.
+    pub error: ErrorObject,
+}
+
+/// An attachment to a terminal cannot go on: its last frame.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TerminalFailedFrame {
+    /// The terminal.
+    pub terminal: TerminalId,
+    /// Why.
+    pub error: ErrorObject,
+}
+
+/// Something was refused that was no request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RefusedFrame {
+    /// The terminal whose input it was, if it was that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<TerminalId>,
+    /// Why.
+    #[serde(flatten)]
+    pub error: ErrorObject,
 }
 
 /// Events as stored records, on the same-build wire: `u8 16 | u64 LE subscription | run…`, where a run of neighbouring events

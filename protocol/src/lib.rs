@@ -28,10 +28,10 @@ pub use event::{
 };
 pub use frame::{
     AttachParams, Attached, BincodeFrame, ClientInfo, CommandAnswer, CommandParams, DaemonInfo, DetachParams,
-    ErrorData, ErrorObject, EventsFrame, GapFrame, GapReason, Hello, LimitsInfo, LiveFrame, LogInfo, Notification,
-    PROTOCOL_VERSION, PingFrame, QueryAnswer, Request, RequestMethod, ResizeParams, Response, SUBPROTOCOL,
-    SUBPROTOCOL_BINCODE, SnapshotFrame, StopParams, Stopped, SubscribeAfter, SubscribeParams, SubscribeWord,
-    Subscribed, TerminalEndFrame, TerminalGapFrame, UnsubscribeParams, Welcome,
+    ErrorData, ErrorObject, EventsFrame, FailedFrame, GapFrame, GapReason, Hello, LimitsInfo, LiveFrame, LogInfo,
+    Notification, PROTOCOL_VERSION, PingFrame, QueryAnswer, RefusedFrame, Request, RequestMethod, ResizeParams,
+    Response, SUBPROTOCOL, SUBPROTOCOL_BINCODE, SnapshotFrame, StopParams, Stopped, SubscribeAfter, SubscribeParams,
+    SubscribeWord, Subscribed, TerminalEndFrame, TerminalFailedFrame, TerminalGapFrame, UnsubscribeParams, Welcome,
 };
 pub use ids::{AgentId, ClientId, CommandId, IdError, LogId, MachineId, RunId, Seq, SessionId, TerminalId};
 pub use program::{Program, Size};

@@ -517,7 +517,34 @@ pub(crate) fn notifications() -> Vec<(&'static str, Notification)> {
             }),
         ),
         ("terminal.end", Notification::TerminalEnd(TerminalEndFrame { terminal: TERMINAL, offset: 70_000 })),
-        ("refused", Notification::Refused(Rejection::new(Code::NotAttached, "not attached").into())),
+        (
+            "failed",
+            Notification::Failed(FailedFrame {
+                subscription: 3,
+                error: Rejection::new(Code::StorageFailed, "the disk failed").into(),
+            }),
+        ),
+        (
+            "terminal.failed",
+            Notification::TerminalFailed(TerminalFailedFrame {
+                terminal: TERMINAL,
+                error: Rejection::new(Code::Unreadable, "no screen can be drawn").into(),
+            }),
+        ),
+        (
+            "refused",
+            Notification::Refused(RefusedFrame {
+                terminal: Some(TERMINAL),
+                error: Rejection::new(Code::NotAttached, "not attached").into(),
+            }),
+        ),
+        (
+            "refused, of no terminal",
+            Notification::Refused(RefusedFrame {
+                terminal: None,
+                error: Rejection::new(Code::InvalidParams, "no frame").into(),
+            }),
+        ),
     ]
 }
 

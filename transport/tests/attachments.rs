@@ -1,4 +1,5 @@
-//! Server and client against each other over a made-up backend: every request is answered.
+//! Server and client against each other over a made-up backend: every request is answered, and whatever ends tells its own
+//! reader, and no other one.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 
@@ -11,15 +12,16 @@ use futures_util::future::join_all;
 use ropewalk_protocol::{
     AttachParams, Attached, ClientId, ClientInfo, Code, CommandAnswer, CommandParams, DaemonInfo, DetachParams,
     LimitsInfo, LogId, LogInfo, MachineId, PROTOCOL_VERSION, Query, QueryAnswer, Rejection, RequestMethod, Seq,
-    Size, Stopped, SubscribeParams, TerminalId, Welcome, limits,
+    SessionId, Size, Stopped, SubscribeAfter, SubscribeParams, TerminalId, Welcome, limits,
 };
-use ropewalk_transport::client::{AttachmentItem, Client, Dial, Io, Options};
+use ropewalk_transport::client::{AttachmentItem, Client, Dial, Io, Options, SubscriptionItem};
 use ropewalk_transport::server::{Incoming, serve};
 use ropewalk_transport::{Backend, ByteSource, ByteStep, EventSource, EventStep, Wire};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 const ONE: TerminalId = TerminalId::from_bytes([1; 16]);
+const TWO: TerminalId = TerminalId::from_bytes([2; 16]);
 /// No test waits longer for one thing: it fails instead.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -222,4 +224,63 @@ fn a_terminal_that_is_attached_may_be_attached_anew_when_no_other_one_may() {
         assert_eq!(over.code, Code::TooLarge);
         client.attach(params(terminal(0))).await.unwrap();
     });
+}
+
+/// Regression: an attachment that ended with a code the client did not expect left its reader waiting, and one that it did
+/// expect ended every attachment.
+#[test]
+fn regression_whatever_an_attachment_ends_with_its_reader_learns_it_and_no_other_one() {
+    for code in Code::ALL {
+        with_client(|fed, client| async move {
+            let (one, two) =
+                (Source::feed(&fed.terminals, *ONE.as_bytes()), Source::feed(&fed.terminals, *TWO.as_bytes()));
+            let (_, mut first) = client.attach(params(ONE)).await.unwrap();
+            let (_, mut second) = client.attach(params(TWO)).await.unwrap();
+            one.try_send(Ok(output())).unwrap();
+            one.try_send(Err(Rejection::new(*code, "it ends"))).unwrap();
+            assert!(matches!(first.recv().await, Some(AttachmentItem::Output { .. })), "first what came before");
+            assert_eq!(first.recv().await, Some(AttachmentItem::Failed(Rejection::new(*code, "it ends"))));
+            two.try_send(Ok(output())).unwrap();
+            assert!(matches!(second.recv().await, Some(AttachmentItem::Output { .. })), "{code:?} is the other one's");
+        });
+    }
+}
+
+/// Regression: input that one terminal refused ended the attachments to all.
+#[test]
+fn regression_input_that_is_refused_is_told_to_the_reader_of_its_terminal() {
+    for (id, code) in [(1, Code::InputRefused), (2, Code::HolderUnavailable)] {
+        with_client(|fed, client| async move {
+            let two = Source::feed(&fed.terminals, *TWO.as_bytes());
+            let (_, mut first) = client.attach(params(ONE)).await.unwrap();
+            let (_, mut second) = client.attach(params(TWO)).await.unwrap();
+            client.input(ONE, id, Bytes::from_static(b"x")).await.unwrap();
+            let Some(AttachmentItem::Failed(rejection)) = first.recv().await else {
+                panic!("it is refused");
+            };
+            assert_eq!(rejection.code, code);
+            two.try_send(Ok(output())).unwrap();
+            assert!(matches!(second.recv().await, Some(AttachmentItem::Output { .. })), "{code:?} is the other one's");
+        });
+    }
+}
+
+/// Regression: the same for subscriptions.
+#[test]
+fn regression_whatever_a_subscription_ends_with_its_reader_learns_it_and_no_other_one() {
+    let follow = |byte| {
+        let session = Some(SessionId::from_bytes([byte; 16]));
+        SubscribeParams { session, after: SubscribeAfter::NOW, log: None }
+    };
+    for code in Code::ALL {
+        with_client(|fed, client| async move {
+            let (one, two) = (Source::feed(&fed.sessions, [1; 16]), Source::feed(&fed.sessions, [2; 16]));
+            let (_, mut first) = client.subscribe(follow(1)).await.unwrap();
+            let (_, mut second) = client.subscribe(follow(2)).await.unwrap();
+            one.try_send(Err(Rejection::new(*code, "it ends"))).unwrap();
+            assert_eq!(first.recv().await, Some(SubscriptionItem::Failed(Rejection::new(*code, "it ends"))));
+            two.try_send(Ok(EventStep::Live(Seq::ZERO))).unwrap();
+            assert_eq!(second.recv().await, Some(SubscriptionItem::Live(Seq::ZERO)), "{code:?} is the other one's");
+        });
+    }
 }

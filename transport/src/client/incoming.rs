@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use ropewalk_protocol::{
-    Attached, BincodeFrame, Code, DetachParams, ErrorObject, Notification, Rejection, RequestMethod, Subscribed,
-    TerminalFrame, TerminalFrameKind, TerminalId, UnsubscribeParams,
+    Attached, BincodeFrame, Code, DetachParams, ErrorObject, Notification, RefusedFrame, Rejection, RequestMethod,
+    Subscribed, TerminalFailedFrame, TerminalFrame, TerminalFrameKind, TerminalId, UnsubscribeParams,
 };
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
@@ -123,26 +123,18 @@ impl Task {
             Notification::TerminalEnd(end) => {
                 return self.attachment(end.terminal, false, |_| Some(AttachmentItem::End(end.offset))).await;
             }
-            Notification::Refused(error) => {
+            Notification::Failed(failed) => {
+                let mut rejection = Some(Rejection::from(failed.error));
+                (failed.subscription, &mut move |_| rejection.take().map(SubscriptionItem::Failed))
+            }
+            Notification::TerminalFailed(TerminalFailedFrame { terminal, error }) => {
+                return self.attachment(terminal, false, |_| Some(AttachmentItem::Failed(error.into()))).await;
+            }
+            Notification::Refused(RefusedFrame { terminal, error }) => {
                 let rejection = Rejection::from(error);
                 tracing::warn!(%rejection, "the daemon refused a frame");
-                // The daemon's end of whatever was followed broke off: a reader must not wait for ever.
-                if matches!(rejection.code, Code::Internal | Code::StorageFailed) {
-                    for (_, items) in self.subscriptions.values() {
-                        items.send(SubscriptionItem::Failed(rejection.clone())).await.ok();
-                    }
-                }
-                if matches!(
-                    rejection.code,
-                    Code::InputRefused
-                        | Code::NotAttached
-                        | Code::HolderUnavailable
-                        | Code::Internal
-                        | Code::StorageFailed
-                ) {
-                    for (_, items) in self.attachments.values() {
-                        items.send(AttachmentItem::Failed(rejection.clone())).await.ok();
-                    }
+                if let Some(terminal) = terminal {
+                    self.attachment(terminal, true, |_| Some(AttachmentItem::Failed(rejection))).await;
                 }
                 return;
             }

@@ -123,7 +123,7 @@ impl<B: Backend> Connection<B> {
             let max = limits::FRAME_BYTES_MAX;
             let rejection = Rejection::new(Code::TooLarge, format!("a frame is over {max} bytes"));
             tracing::warn!(code = "too_large", "a frame over the bound was refused");
-            self.outgoing.refused(rejection).await.ok();
+            self.outgoing.refused(None, rejection).await.ok();
             return Farewell { code: CLOSE_TOO_LARGE, reason: "too_large".to_owned() };
         }
         tracing::debug!(error = %text, "a connection broke");

@@ -8,7 +8,7 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use bytes::Bytes;
 use futures_util::SinkExt;
 use futures_util::stream::SplitSink;
-use ropewalk_protocol::{ErrorObject, Notification, Rejection, limits};
+use ropewalk_protocol::{Notification, RefusedFrame, Rejection, TerminalId, limits};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -50,9 +50,9 @@ impl Outgoing {
         self.urgent(notification_frame(notification)).await
     }
 
-    /// Says that something was refused which was no request.
-    pub(super) async fn refused(&self, rejection: Rejection) -> Result<(), Gone> {
-        self.notify(&Notification::Refused(ErrorObject::from(rejection))).await
+    /// Says that something was refused which was no request; input to this terminal, if it was that.
+    pub(super) async fn refused(&self, terminal: Option<TerminalId>, rejection: Rejection) -> Result<(), Gone> {
+        self.notify(&Notification::Refused(RefusedFrame { terminal, error: rejection.into() })).await
     }
 
     /// Says goodbye with this WebSocket close code.

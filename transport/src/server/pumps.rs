@@ -3,8 +3,8 @@
 use axum::extract::ws::Message;
 use bytes::Bytes;
 use ropewalk_protocol::{
-    BincodeFrame, GapFrame, LiveFrame, Notification, Seq, SnapshotFrame, TerminalEndFrame, TerminalFrame,
-    TerminalFrameKind, TerminalGapFrame, TerminalId,
+    BincodeFrame, FailedFrame, GapFrame, LiveFrame, Notification, Seq, SnapshotFrame, TerminalEndFrame,
+    TerminalFailedFrame, TerminalFrame, TerminalFrameKind, TerminalGapFrame, TerminalId,
 };
 use tokio::sync::oneshot;
 
@@ -21,13 +21,11 @@ pub(super) async fn events(subscription: u64, mut source: impl EventSource, outg
     loop {
         let sent = match source.next().await {
             Ok(step) => send_events(subscription, step, &outgoing).await,
-            Err(rejection) if rejection.retryable() => {
-                // The cursor stays: the same range is read again.
+            Err(rejection) => {
                 tracing::warn!(%rejection, "a subscription could not read on");
-                outgoing.refused(rejection).await.ok();
-                return;
+                let failed = FailedFrame { subscription, error: rejection.into() };
+                outgoing.bulk(notification_frame(&Notification::Failed(failed))).await.and(Err(Gone))
             }
-            Err(rejection) => outgoing.refused(rejection).await.and(Err(Gone)),
         };
         if sent.is_err() {
             return;
@@ -111,7 +109,9 @@ async fn follow_bytes(terminal: TerminalId, mut source: impl ByteSource, outgoin
         let step = match source.next().await {
             Ok(step) => step,
             Err(rejection) => {
-                outgoing.refused(rejection).await.ok();
+                tracing::warn!(%rejection, %terminal, "an attachment could not go on");
+                let failed = TerminalFailedFrame { terminal, error: rejection.into() };
+                outgoing.bulk(notification_frame(&Notification::TerminalFailed(failed))).await.ok();
                 return;
             }
         };

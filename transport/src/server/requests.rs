@@ -222,20 +222,26 @@ impl<B: Backend> Requests<B> {
         let length = frame.len();
         match self.input(frame) {
             Ok(()) => Ok(()),
-            Err(rejection) => {
+            Err((terminal, rejection)) => {
                 tracing::warn!(code = %rejection.code.name(), length, "a binary frame was refused");
-                self.outgoing.refused(rejection).await
+                self.outgoing.refused(terminal, rejection).await
             }
         }
     }
 
-    fn input(&mut self, frame: Bytes) -> Result<(), Rejection> {
+    /// Takes input; a refusal says of which terminal it was, if that is known.
+    fn input(&mut self, frame: Bytes) -> Result<(), (Option<TerminalId>, Rejection)> {
         while self.tasks.try_join_next().is_some() {}
         let Some(client) = &self.client else {
-            return Err(Rejection::new(Code::Unauthenticated, "the first frame must be hello"));
+            return Err((None, Rejection::new(Code::Unauthenticated, "the first frame must be hello")));
         };
         let instance = client.instance;
-        let frame = TerminalFrame::decode(frame).map_err(|error| Rejection::invalid(error.to_string()))?;
+        let frame = TerminalFrame::decode(frame).map_err(|error| (None, Rejection::invalid(error.to_string())))?;
+        let terminal = frame.terminal;
+        self.type_in(instance, frame).map_err(|rejection| (Some(terminal), rejection))
+    }
+
+    fn type_in(&mut self, instance: ClientId, frame: TerminalFrame) -> Result<(), Rejection> {
         if frame.kind != TerminalFrameKind::Input {
             return Err(Rejection::invalid("a client sends binary frames of kind 2, input, only"));
         }
@@ -257,7 +263,7 @@ impl<B: Backend> Requests<B> {
                     let frame = TerminalFrame { kind, terminal, number, bytes: Bytes::new() };
                     outgoing.urgent(Message::Binary(frame.encode())).await.ok();
                 }
-                Err(rejection) => drop(outgoing.refused(rejection).await),
+                Err(rejection) => drop(outgoing.refused(Some(terminal), rejection).await),
             }
         });
         Ok(())
