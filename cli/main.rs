@@ -11,6 +11,7 @@ mod exit;
 mod launch;
 mod paths;
 mod print;
+mod process;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,10 @@
 //! The command line where things go wrong.
 
-use crate::harness::{Home, block_on, create};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal};
+
+use crate::harness::{Home, block_on, create, eventually};
 
 /// Regression: `run --detach` of a program that is not there printed an id and ended with 0.
 #[test]
@@ -71,4 +75,29 @@ fn wait_takes_a_number_as_seconds() {
     let (code, error) = home.fails(&["wait", "quiet", "--for", "ended", "--timeout", "soon"]);
     assert_eq!(code, 2);
     assert!(error.contains("30s"), "{error}");
+}
+
+fn signal(pid: u32, signal: Signal) {
+    rustix::process::kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), signal).unwrap();
+}
+
+/// Regression: while the holder was stopped, `end` waited for ever.
+#[test]
+fn regression_end_with_a_stopped_holder_says_so_and_the_session_ends_when_the_holder_goes_on() {
+    let home = Home::started();
+    home.ok(&["run", "--detach", "--name", "job", "--", "sleep", "1000"]);
+    let holder = block_on(async { home.client().await.welcome().daemon.holder_pid.unwrap() });
+    signal(holder, Signal::STOP);
+    let mut end = home.command(&["end", "job"]).stderr(Stdio::piped()).spawn().unwrap();
+    eventually("it gives up", || end.try_wait().unwrap().is_some());
+    let output = end.wait_with_output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    signal(holder, Signal::CONT);
+    assert_eq!(output.status.code(), Some(75), "{error}");
+    assert!(
+        error.contains("holder_unavailable") && error.contains("next:") && error.contains("asked to end"),
+        "{error}"
+    );
+    assert!(error.contains(&format!("kill -CONT {holder}")), "{error}");
+    home.ok(&["wait", "job", "--for", "ended", "--timeout", "60s"]);
 }

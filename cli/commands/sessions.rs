@@ -1,17 +1,19 @@
 //! `ropewalk ls`, `show`, and what changes a session.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ropewalk_protocol::{
-    AgentView, Command as Change, Query, QueryResult, RunOutcome, SessionState, SessionView, Size, TimelineEntry,
-    Timestamp,
+    AgentView, Code, Command as Change, Query, QueryResult, Rejection, RunOutcome, SessionState, SessionView, Size,
+    TimelineEntry, Timestamp, limits,
 };
 use ropewalk_transport::client::Client;
 use serde::Serialize;
+use tokio::time::timeout;
 
 use super::{Context, change, find, find_terminal, unexpected};
 use crate::exit::{Failure, OK};
 use crate::print;
+use crate::process::{self, Condition};
 
 /// Lines of history that `show` prints.
 const HISTORY_LINES: u32 = 20;
@@ -182,13 +184,38 @@ pub(super) async fn end(context: &Context, reference: &str) -> Result<u8, Failur
     let client = context.client().await?;
     let session = find(&client, reference).await?;
     let answer = change(&client, Change::SessionEnd { session: session.session }).await?;
-    super::wait::until_ended(&client, session.session).await?;
+    let limit = Duration::from_millis(limits::END_WAIT_MILLIS_MAX);
+    let name = session.name.clone().unwrap_or_else(|| session.session.to_string());
+    match timeout(limit, super::wait::until_ended(&client, session.session)).await {
+        Ok(ended) => ended?,
+        Err(_) => return Err(not_ended(&client, &name).await),
+    }
     if context.json {
         print::json(&answer)?;
     } else {
-        print::talk(&format!("{} ended", session.name.unwrap_or_else(|| session.session.to_string())));
+        print::talk(&format!("{name} ended"));
     }
     Ok(OK)
+}
+
+/// Why a session that was asked to end has not: most likely nobody tells its programs.
+async fn not_ended(client: &Client, name: &str) -> Failure {
+    let asked = format!("{name} was asked to end and has not ended yet; the request stands");
+    let holder = match client.query(Query::DaemonInfo {}).await.map(|answer| answer.result) {
+        Ok(QueryResult::Daemon { daemon }) => daemon.holder_pid.filter(|_| daemon.holder_answers == Some(false)),
+        _ => None,
+    };
+    let Some(pid) = holder else {
+        return Rejection::new(Code::Busy, asked)
+            .hint(format!("`ropewalk show {name}` says what runs, `ropewalk wait {name} --for ended` waits on."))
+            .into();
+    };
+    let message = format!("{asked}: the holder, process {pid}, does not answer");
+    let hint = match process::condition(pid) {
+        Condition::Stopped => format!("Let the holder go on with `kill -CONT {pid}`: then the session ends."),
+        _ => "`ropewalk daemon status` shows whether the holder answers; then the session ends.".to_owned(),
+    };
+    Rejection::new(Code::HolderUnavailable, message).hint(hint).into()
 }
 
 pub(super) async fn resize(context: &Context, reference: &str, size: Size) -> Result<u8, Failure> {

@@ -139,6 +139,8 @@ limits! {
     SCREEN_QUEUE_BYTES_MAX: usize = 4 * MIB;
     /// Milliseconds from SIGHUP to SIGTERM, and from SIGTERM to SIGKILL, when a session is ended.
     END_GRACE_MILLIS: u64 = 3000;
+    /// Milliseconds `ropewalk end` waits for the end: the graces of a program and of what it leaves behind, and some air.
+    END_WAIT_MILLIS_MAX: u64 = 20_000;
     /// Bytes kept free by a file that is given up when the disk is full, so that the log can be opened and closed.
     BALLAST_BYTES: u64 = 8 * 1024 * 1024;
 }
