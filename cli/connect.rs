@@ -14,6 +14,7 @@ use crate::daemon::discovery::{Discovery, HomeLock};
 use crate::exit::{Failure, UNREACHABLE};
 use crate::launch;
 use crate::paths::Paths;
+use crate::process::{self, Condition};
 
 /// How long a client that lost the daemon tries to come back.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
@@ -53,6 +54,7 @@ pub(crate) fn options(bincode: bool) -> Options {
 
 /// A client of the daemon, which is started if none runs.
 pub(crate) async fn connect(paths: &Paths) -> Result<Client, Failure> {
+    refuse_stopped(paths)?;
     match Client::connect(dial(paths), options(false)).await {
         Ok(client) => Ok(client),
         Err(ClientError::Unreachable(_)) => {
@@ -65,7 +67,19 @@ pub(crate) async fn connect(paths: &Paths) -> Result<Client, Failure> {
 
 /// A client of the daemon that runs.
 pub(crate) async fn connect_running(paths: &Paths) -> Result<Client, Failure> {
+    refuse_stopped(paths)?;
     Ok(Client::connect(dial(paths), options(false)).await?)
+}
+
+/// A daemon that is stopped lets others connect and answers nothing: who would wait is told at once.
+pub(crate) fn refuse_stopped(paths: &Paths) -> Result<(), Failure> {
+    match HomeLock::holder(paths).filter(|pid| process::condition(*pid) == Condition::Stopped) {
+        None => Ok(()),
+        Some(pid) => {
+            Err(Failure::new(UNREACHABLE, format!("the daemon, process {pid}, is stopped, by a signal or a debugger"))
+                .hint(format!("Let it go on with `kill -CONT {pid}`: nothing is lost.")))
+        }
+    }
 }
 
 /// How often a start is tried: a daemon that is just ending, or was just killed, still has the lock for a moment.

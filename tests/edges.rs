@@ -1,6 +1,7 @@
 //! The command line where things go wrong.
 
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
@@ -100,4 +101,26 @@ fn regression_end_with_a_stopped_holder_says_so_and_the_session_ends_when_the_ho
     );
     assert!(error.contains(&format!("kill -CONT {holder}")), "{error}");
     home.ok(&["wait", "job", "--for", "ended", "--timeout", "60s"]);
+}
+
+/// Regression: commands waited 20 s for a daemon that was stopped, and said that it should be started.
+#[test]
+fn regression_a_stopped_daemon_is_named_at_once_with_what_makes_it_go_on() {
+    let home = Home::started();
+    let pid = home.daemon_pid();
+    signal(pid, Signal::STOP);
+    let began = Instant::now();
+    let asked: [&[&str]; 6] =
+        [&["ls"], &["daemon", "status"], &["daemon", "start"], &["daemon", "stop"], &["log", "verify"], &["show", "x"]];
+    let said = asked.map(|args| home.run(args));
+    let took = began.elapsed();
+    signal(pid, Signal::CONT);
+    for (args, output) in asked.iter().zip(said) {
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(69), "{args:?}: {error}");
+        assert!(error.contains(&format!("process {pid}")) && error.contains("is stopped"), "{args:?}: {error}");
+        assert!(error.contains(&format!("kill -CONT {pid}")), "{args:?}: {error}");
+    }
+    assert!(took < Duration::from_secs(10), "six commands took {took:?}");
+    home.ok(&["ls"]);
 }

@@ -56,6 +56,7 @@ fn foreground(context: &Context) -> Result<u8, Failure> {
 }
 
 fn start(context: &Context) -> Result<u8, Failure> {
+    connect::refuse_stopped(&context.paths)?;
     if let Some(pid) = HomeLock::holder(&context.paths) {
         let message = format!("a daemon runs already: process {pid}");
         if context.json {

@@ -31,6 +31,7 @@ impl Log {
         let Some(pid) = HomeLock::holder(paths) else {
             return Files::open(paths).map(Log::Files);
         };
+        connect::refuse_stopped(paths)?;
         // One that was started a moment ago answers in a moment.
         let client = match connect::connect_running(paths).await {
             Err(_) if connect::wait_for_other(paths).is_some() => connect::connect_running(paths).await,
