@@ -1,11 +1,12 @@
 //! The command line where things go wrong.
 
+use std::io::Write;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
-use crate::harness::{Home, block_on, create, eventually};
+use crate::harness::{Home, block_on, create, eventually, process_exists};
 
 /// Regression: `run --detach` of a program that is not there printed an id and ended with 0.
 #[test]
@@ -123,4 +124,32 @@ fn regression_a_stopped_daemon_is_named_at_once_with_what_makes_it_go_on() {
     }
     assert!(took < Duration::from_secs(10), "six commands took {took:?}");
     home.ok(&["ls"]);
+}
+
+/// Regression: right after a daemon was killed, while the kernel still had its lock, a command said that it runs already.
+#[test]
+fn regression_a_lock_that_outlives_its_process_for_a_moment_is_waited_for() {
+    let home = Home::started();
+    let killed = home.daemon_pid();
+    home.kill_daemon();
+    assert!(!process_exists(killed));
+    for args in [["daemon", "start"].as_slice(), &["ls"]] {
+        let path = home.path().join("data/daemon.lock");
+        let mut lock = std::fs::File::options().write(true).truncate(true).open(&path).unwrap();
+        lock.lock().unwrap();
+        write!(lock, "{killed}").unwrap();
+        let mut start = home.command(args).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let fds = format!("/proc/{}/fd", start.id());
+        let has_it_open = || {
+            let fds = std::fs::read_dir(&fds).into_iter().flatten().flatten();
+            fds.filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|target| target == path)
+        };
+        eventually("it has met the lock", || has_it_open() || start.try_wait().unwrap().is_some());
+        drop(lock);
+        let output = start.wait_with_output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !error.contains("runs"), "{args:?}: {error}");
+        assert_ne!(home.daemon_pid(), killed, "{args:?}");
+        home.ok(&["daemon", "stop"]);
+    }
 }

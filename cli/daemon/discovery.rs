@@ -1,16 +1,18 @@
 //! The discovery file: how clients find the daemon, and how two daemons on one home are kept apart.
 
 mod document;
+mod home_lock;
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use ropewalk_protocol::MachineId;
 
 pub(crate) use self::document::Discovery;
-use crate::exit::{FAILURE, Failure};
+pub(crate) use self::home_lock::HomeLock;
+use crate::exit::Failure;
 use crate::paths::{Paths, write_private};
 
 /// The bound on the discovery file: it is read before anything is known of who wrote it.
@@ -60,55 +62,6 @@ fn owner_of(locks: &str, inode: u64) -> Option<u32> {
         let at = fields.iter().position(|field| field.rsplit(':').next() == Some(&inode) && field.contains(':'))?;
         fields.get(at.checked_sub(1)?)?.parse().ok()
     })
-}
-
-/// The lock on a home. It is let go when the process ends, however it ends.
-pub(crate) struct HomeLock(#[expect(dead_code, reason = "held for its lock")] File);
-
-impl HomeLock {
-    /// Takes the lock, or says which process has it.
-    pub(crate) fn take(paths: &Paths) -> Result<Self, Failure> {
-        let path = paths.daemon_lock();
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| Failure::because_io(format_args!("opening {}", path.display()), &error))?;
-        match file.try_lock() {
-            Ok(()) => {
-                file.set_len(0)?;
-                file.rewind()?;
-                write!(file, "{}", std::process::id())?;
-                Ok(Self(file))
-            }
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                file.read_to_string(&mut pid)?;
-                let message = format!("a daemon runs on {} already: process {}", paths.data.display(), pid.trim());
-                let mut failure =
-                    Failure::new(FAILURE, message).hint("Use it, or stop it with `ropewalk daemon stop`.");
-                failure.home_taken = true;
-                Err(failure)
-            }
-            Err(TryLockError::Error(error)) => Err(Failure::because(format_args!("locking {}", path.display()), error)),
-        }
-    }
-
-    /// The process that has the lock, if one has.
-    pub(crate) fn holder(paths: &Paths) -> Option<u32> {
-        let mut file = File::open(paths.daemon_lock()).ok()?;
-        match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                file.read_to_string(&mut pid).ok()?;
-                pid.trim().parse().ok()
-            }
-            _ => None,
-        }
-    }
 }
 
 /// The token: made once for a runtime directory.

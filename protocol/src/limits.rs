@@ -141,6 +141,8 @@ limits! {
     END_GRACE_MILLIS: u64 = 3000;
     /// Milliseconds `ropewalk end` waits for the end: the graces of a program and of what it leaves behind, and some air.
     END_WAIT_MILLIS_MAX: u64 = 20_000;
+    /// Milliseconds a home's lock is waited for whose process is gone: its threads may still be on their way out of the disk.
+    LOCK_LEFT_MILLIS_MAX: u64 = 5000;
     /// Bytes kept free by a file that is given up when the disk is full, so that the log can be opened and closed.
     BALLAST_BYTES: u64 = 8 * 1024 * 1024;
 }
