@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 
 use ropewalk_protocol::{Code, Rejection};
 use ropewalk_transport::client::ClientError;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::print;
@@ -59,18 +60,32 @@ impl Failure {
 
     /// The same for the operating system's errors: what may work later is said to.
     pub(crate) fn because_io(message: impl Display, error: &std::io::Error) -> Self {
-        let message = format!("{message}: {error}");
+        Self::of_io(format!("{message}: {error}"), error)
+    }
+
+    fn of_io(message: String, error: &std::io::Error) -> Self {
         match error.kind() {
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Rejection::new(Code::StorageFull, message).into(),
-            _ => Self::new(FAILURE, message),
+            _ => Self::new(FAILURE, message).or_out_of_files(),
         }
+    }
+
+    /// Says what helps, if it is descriptors that are short. Whichever package met that passed it on as text.
+    fn or_out_of_files(self) -> Self {
+        let is_short = |errno: Errno| self.message.contains(&format!("(os error {})", errno.raw_os_error()));
+        if ![Errno::MFILE, Errno::NFILE].into_iter().any(is_short) {
+            return self;
+        }
+        let hint = "Raise the limit of open files (`ulimit -n`), or close some, and try again.";
+        Self { code: TRY_LATER, ..self.hint(hint) }
     }
 
     /// The same, as why there is no daemon.
     #[must_use]
     pub(crate) fn while_starting(self) -> Self {
-        let code = if self.code == FAILURE { UNREACHABLE } else { self.code };
-        Self { code, message: format!("the daemon did not start: {}", self.message), ..self }
+        let failure = self.or_out_of_files();
+        let code = if failure.code == FAILURE { UNREACHABLE } else { failure.code };
+        Self { code, message: format!("the daemon did not start: {}", failure.message), ..failure }
     }
 
     /// What is wrong, in a sentence.
@@ -119,11 +134,6 @@ impl From<ClientError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                Rejection::new(Code::StorageFull, error.to_string()).into()
-            }
-            _ => Self::new(FAILURE, error.to_string()),
-        }
+        Self::of_io(error.to_string(), &error)
     }
 }

@@ -1,12 +1,12 @@
 //! The command line where things go wrong.
 
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal};
 
-use crate::harness::{Home, block_on, create, eventually, process_exists};
+use crate::harness::{Home, ROPEWALK, block_on, create, eventually, process_exists};
 
 /// Regression: `run --detach` of a program that is not there printed an id and ended with 0.
 #[test]
@@ -151,5 +151,37 @@ fn regression_a_lock_that_outlives_its_process_for_a_moment_is_waited_for() {
         assert!(output.status.success() && !error.contains("runs"), "{args:?}: {error}");
         assert_ne!(home.daemon_pid(), killed, "{args:?}");
         home.ok(&["daemon", "stop"]);
+    }
+}
+
+/// Regression: without file descriptors a program was said not to be startable (127), and a daemon's failure had no next step.
+#[test]
+fn regression_without_file_descriptors_a_command_may_be_tried_again() {
+    let home = Home::started();
+    let holder = block_on(async { home.client().await.welcome().daemon.holder_pid.unwrap() });
+    let open = std::fs::read_dir(format!("/proc/{holder}/fd")).unwrap().count() as u64;
+    let pid = Pid::from_raw(i32::try_from(holder).unwrap());
+    // It has the limit that its daemon had, and so this process.
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    for room in 0..8 {
+        let few = Rlimit { current: Some(open + room), maximum: limit.maximum };
+        rustix::process::prlimit(pid, Resource::Nofile, few).unwrap();
+        let output = home.run(&["run", "--detach", "--", "true"]);
+        let error = String::from_utf8_lossy(&output.stderr);
+        // With room enough it runs.
+        assert!(matches!(output.status.code(), Some(0 | 75)), "{room}: {error}");
+        assert!(room > 0 || output.status.code() == Some(75), "{error}");
+        assert!(output.status.success() || error.contains("open files") && error.contains("next:"), "{room}: {error}");
+    }
+    rustix::process::prlimit(pid, Resource::Nofile, limit).unwrap();
+    home.ok(&["run", "--detach", "--", "true"]);
+    home.ok(&["daemon", "stop", "--all"]);
+    for descriptors in [12, 14, 16, 18, 20] {
+        let script = format!("ulimit -n {descriptors}; exec \"$0\" ls");
+        let mut limited = Command::new("sh");
+        let output = limited.args(["-c", &script, ROPEWALK]).env("ROPEWALK_HOME", home.path()).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(75), "{descriptors}: {error}");
+        assert!(error.contains("open files") && error.contains("next:"), "{descriptors}: {error}");
     }
 }

@@ -7,7 +7,9 @@ use std::io::{IsTerminal, Read, Write};
 use std::pin::Pin;
 
 use bytes::Bytes;
-use ropewalk_protocol::{AttachParams, Query, QueryResult, Rejection, RunOutcome, SessionId, Size, TerminalId, limits};
+use ropewalk_protocol::{
+    AttachParams, Query, QueryResult, Rejection, RunFailed, RunOutcome, SessionId, Size, TerminalId, limits,
+};
 use ropewalk_transport::client::{AttachmentItem, Client};
 use rustix::termios::tcgetwinsize;
 use tokio::sync::mpsc;
@@ -15,7 +17,7 @@ use tokio::sync::mpsc;
 use self::raw_mode::RawMode;
 use self::signals::{Signals, Told};
 use super::{Context, find_terminal, unexpected};
-use crate::exit::{CANNOT_RUN, FAILURE, Failure, OK, SIGNAL_BASE};
+use crate::exit::{CANNOT_RUN, FAILURE, Failure, OK, SIGNAL_BASE, TRY_LATER};
 use crate::print;
 
 /// Ctrl-\ as a byte, and as the kitty keyboard protocol spells it.
@@ -113,7 +115,13 @@ async fn exit_code(client: &Client, session: SessionId) -> Result<u8, Failure> {
 
 /// Why a program does not run.
 pub(super) fn not_started(reason: &str) -> Failure {
-    Failure::new(CANNOT_RUN, format!("the program could not be started: {}", print::plain(reason)))
+    let message = format!("the program could not be started: {}", print::plain(reason));
+    if reason.starts_with(RunFailed::SHORTAGE) {
+        return Failure::new(TRY_LATER, message).hint(
+            "Try again when other sessions have ended, or start daemon and holder anew with a higher `ulimit -n`.",
+        );
+    }
+    Failure::new(CANNOT_RUN, message)
 }
 
 /// A fresh attachment on its way: the screen as it is, then what follows.

@@ -10,8 +10,9 @@ use std::process::{Command, Stdio};
 
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
 use ropewalk_protocol::holder::{Ends, Spawn};
-use ropewalk_protocol::{Program, Size};
+use ropewalk_protocol::{Program, RunFailed, Size};
 use rustix::fs::{Access, OFlags};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions};
 use rustix::termios::{InputModes, OptionalActions};
 
@@ -22,6 +23,10 @@ const SESSION_VARIABLE: &str = "ROPEWALK_SESSION";
 
 /// Names the run in a program's environment; what its processes start inherits it.
 pub(crate) const RUN_VARIABLE: &str = "ROPEWALK_RUN";
+
+/// Descriptors that a start takes at most, for a while: a terminal's two ends and their copies, or pipes, and what tells of
+/// the process.
+const DESCRIPTORS: usize = 12;
 
 /// A program that runs. All descriptors are non-blocking and closed in children.
 #[derive(Debug)]
@@ -45,6 +50,9 @@ pub(crate) fn start(spawn: &Spawn, self_exe: &Path) -> Result<Started, String> {
         return Err(format!("no such directory: {}", directory.display()));
     }
     let argv = resolved_argv(&spawn.program)?;
+    // Asked for beforehand: in the middle of a start its lack shows as this error or that.
+    let room: io::Result<Vec<File>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
+    drop(room.map_err(|error| format!("{}{error}", RunFailed::SHORTAGE))?);
     match spawn.ends {
         Ends::Terminal(size) => start_on_terminal(spawn, argv, size),
         Ends::Pipes { .. } => start_with_pipes(spawn, &argv, self_exe),
@@ -64,7 +72,10 @@ fn start_on_terminal(spawn: &Spawn, argv: Vec<OsString>, size: Size) -> Result<S
         command.env(name, value);
     }
     command.cwd(&spawn.program.directory);
-    let child = pair.slave.spawn_command(command).map_err(|error| format!("cannot start the program: {error:#}"))?;
+    let child = pair.slave.spawn_command(command).map_err(|error| {
+        let shortage = error.downcast_ref().map_or("", shortage);
+        format!("{shortage}cannot start the program: {error:#}")
+    })?;
     let pid = child.process_id().ok_or("the program has no process id")?;
     finish(pid, master, None, None)
 }
@@ -75,10 +86,16 @@ fn start_with_pipes(spawn: &Spawn, argv: &[OsString], self_exe: &Path) -> Result
     command.arg("exec-in-session").arg("--").args(argv).env_clear().envs(environment(spawn));
     command.current_dir(&spawn.program.directory);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().map_err(|error| format!("cannot start the program: {error}"))?;
+    let child = command.spawn().map_err(|error| format!("{}cannot start the program: {error}", shortage(&error)))?;
     let pid = child.id();
     let output = child.stdout.ok_or("the program has no output")?.into();
     finish(pid, output, child.stdin.map(OwnedFd::from), child.stderr.map(OwnedFd::from))
+}
+
+/// What the reason begins with if it was the machine that was short of something.
+fn shortage(error: &io::Error) -> &'static str {
+    let short = [Errno::MFILE, Errno::NFILE, Errno::AGAIN, Errno::NOMEM];
+    if Errno::from_io_error(error).is_some_and(|errno| short.contains(&errno)) { RunFailed::SHORTAGE } else { "" }
 }
 
 /// Takes hold of a process that was just started. Nobody else reaps it, so its id is its own until then.

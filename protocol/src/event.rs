@@ -424,6 +424,11 @@ pub struct RunFailed {
     pub reason: String,
 }
 
+impl RunFailed {
+    /// How the reason begins when the machine was short of something: the same may work later.
+    pub const SHORTAGE: &str = "out of resources: ";
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
