@@ -115,6 +115,25 @@ fn every_directory_and_file_is_its_owners_alone_and_programs_keep_their_mask() {
     assert!(count > 10, "only {count} were looked at");
 }
 
+/// Regression: files that an import made could be read by others.
+#[test]
+fn regression_what_the_log_tools_write_is_its_owners_alone() {
+    let home = Home::started();
+    home.ok(&["daemon", "stop"]);
+    let files = Home::new();
+    let archive = files.path().join("archive").to_str().unwrap().to_owned();
+    home.ok(&["log", "export", &archive]);
+    let other = Home::new();
+    other.ok(&["log", "import", &archive]);
+    std::fs::write(other.path().join("data/log/HEAD"), [7; 600]).unwrap();
+    std::fs::set_permissions(other.path().join("data/log/HEAD"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    other.ok(&["log", "repair"]);
+    other.ok(&["log", "verify"]);
+    let mut count = 0;
+    private(&other.path().join("data"), &mut count);
+    assert!(count > 10, "only {count} were looked at");
+}
+
 fn private(path: &Path, count: &mut usize) {
     // The holder's socket goes when the holder does.
     let Ok(metadata) = path.symlink_metadata() else {

@@ -7,6 +7,7 @@ mod show;
 mod source;
 
 use ropewalk_protocol::{DamageView, LogStats, Query, QueryResult, VerifyReport};
+use rustix::fs::Mode;
 
 use self::source::{Files, Log};
 use super::{Context, unexpected};
@@ -17,6 +18,8 @@ use crate::exit::{DAMAGED, Failure, OK};
 use crate::print;
 
 pub(super) async fn log(context: &Context, command: &LogCommand) -> Result<u8, Failure> {
+    // Whatever is written below, by whichever package, is its owner's alone. No program is started from here.
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
     // These two write, and want a home that nobody uses.
     match command {
         LogCommand::Import { file } => return archive::import(context, file),
