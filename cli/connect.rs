@@ -11,7 +11,7 @@ use serde::Deserialize;
 use tokio::net::UnixStream;
 
 use crate::daemon::discovery::{Discovery, HomeLock};
-use crate::exit::{Failure, UNREACHABLE};
+use crate::exit::{Failure, TRY_LATER, UNREACHABLE};
 use crate::launch;
 use crate::paths::Paths;
 use crate::process::{self, Condition};
@@ -59,7 +59,7 @@ pub(crate) async fn connect(paths: &Paths) -> Result<Client, Failure> {
         Ok(client) => Ok(client),
         Err(ClientError::Unreachable(_)) => {
             start(paths)?;
-            Ok(Client::connect(dial(paths), options(false)).await?)
+            connect_running(paths).await
         }
         Err(refused) => Err(refused.into()),
     }
@@ -68,7 +68,17 @@ pub(crate) async fn connect(paths: &Paths) -> Result<Client, Failure> {
 /// A client of the daemon that runs.
 pub(crate) async fn connect_running(paths: &Paths) -> Result<Client, Failure> {
     refuse_stopped(paths)?;
-    Ok(Client::connect(dial(paths), options(false)).await?)
+    let connected = Client::connect(dial(paths), options(false)).await;
+    connected.map_err(|error| match (error, HomeLock::holder(paths)) {
+        // To start one would help nobody: there is one.
+        (ClientError::Unreachable(reason), Some(pid)) => {
+            Failure::new(TRY_LATER, format!("the daemon, process {pid}, cannot be reached: {reason}")).hint(format!(
+                "Try again in a moment. Its words are in {}; if it never answers, `kill {pid}` ends it, and programs go on.",
+                paths.daemon_log().display()
+            ))
+        }
+        (error, _) => error.into(),
+    })
 }
 
 /// A daemon that is stopped lets others connect and answers nothing: who would wait is told at once.

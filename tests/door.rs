@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use ropewalk_protocol::limits;
@@ -104,4 +105,19 @@ fn without_its_socket_the_daemon_is_reached_over_its_port() {
     home.ok(&["run", "--detach", "--name", "over-tcp", "--", "true"]);
     home.ok(&["daemon", "stop"]);
     assert_eq!(home.fails(&["daemon", "status"]).0, 69);
+}
+
+/// Regression: as many connections of one's own as there are seats, which said nothing, shut every command out for 10 s.
+#[test]
+fn regression_silent_connections_to_the_socket_make_room_for_one_that_speaks() {
+    let home = Home::started();
+    let silent: Vec<UnixStream> =
+        (0..limits::CONNECTIONS_MAX + 200).map(|_| UnixStream::connect(home.socket()).unwrap()).collect();
+    let began = Instant::now();
+    home.ok(&["ls"]);
+    home.ok(&["daemon", "status"]);
+    // They have so long to become a WebSocket: nobody was let in because they were over.
+    assert!(began.elapsed() < Duration::from_millis(limits::UPGRADE_MILLIS_MAX), "{:?}", began.elapsed());
+    drop(silent);
+    home.ok(&["daemon", "stop"]);
 }

@@ -1,5 +1,6 @@
 //! Where connections come from: loopback TCP, a Unix socket, or whoever hands one over.
 
+use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::pin::Pin;
@@ -65,6 +66,9 @@ pub struct Accepted {
     stream: Box<dyn Stream>,
     seat: Arc<Seat>,
     deadline: Option<Pin<Box<Sleep>>>,
+    /// Ends when its seat is somebody else's; looked at until it said hello.
+    given_up: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    is_cut: bool,
 }
 
 impl Incoming {
@@ -153,7 +157,14 @@ impl Listener for Incoming {
                     // Without a seat it is closed at once: that costs less than to say why.
                     if let Some(seat) = self.seats.take(&peer) {
                         let deadline = sleep(Duration::from_millis(limits::UPGRADE_MILLIS_MAX));
-                        let accepted = Accepted { stream, seat: seat.clone(), deadline: Some(Box::pin(deadline)) };
+                        let told = seat.given_up();
+                        let accepted = Accepted {
+                            stream,
+                            seat: seat.clone(),
+                            deadline: Some(Box::pin(deadline)),
+                            given_up: Some(Box::pin(async move { told.notified().await })),
+                            is_cut: false,
+                        };
                         return (accepted, Visitor { peer, seat });
                     }
                     tracing::debug!(?peer, "a connection was closed: there is no seat");
@@ -189,6 +200,16 @@ impl Accepted {
         if self.deadline.as_mut().is_some_and(|deadline| deadline.as_mut().poll(cx).is_ready()) {
             tracing::debug!("a connection is cut: it asked for no WebSocket in time");
             return Err(io::ErrorKind::TimedOut.into());
+        }
+        if self.given_up.as_mut().is_some_and(|given_up| given_up.as_mut().poll(cx).is_ready()) {
+            tracing::debug!("a connection is cut: it said no hello, and its seat is needed");
+            self.is_cut = true;
+        }
+        if self.is_cut || !self.seat.is_silent() {
+            self.given_up = None;
+        }
+        if self.is_cut {
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Ok(Pin::new(&mut *self.stream))
     }
