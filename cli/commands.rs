@@ -52,7 +52,8 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Failure> {
 
 /// Subcommands that talk to the daemon.
 fn client_command(context: &Context, command: Command) -> Result<u8, Failure> {
-    quiet_logs();
+    // What is wrong with a log is what these tell of, in words of their own.
+    logs(if matches!(command, Command::Log { .. }) { "off" } else { "error" });
     block_on(async {
         match command {
             Command::Run { name, workspace, detach, size, program } => {

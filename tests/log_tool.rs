@@ -206,7 +206,8 @@ fn a_damaged_log_is_repaired_by_putting_aside_what_does_not_open() {
     damage(&volume.join("db"));
     fs::write(log.join("HEAD"), [7; 600]).unwrap();
     home.fails(&["daemon", "start"]);
-    assert_eq!(home.fails(&["log", "verify"]).0, 4);
+    let (code, error) = home.fails(&["log", "verify"]);
+    assert!(code == 4 && error.starts_with("error: ") && !error.contains("ERROR"), "talk is no line of a log: {error}");
     let before = listing(&log);
     let output = home.run(&["log", "repair", "--dry-run"]);
     let text = String::from_utf8(output.stdout).unwrap();
@@ -216,6 +217,7 @@ fn a_damaged_log_is_repaired_by_putting_aside_what_does_not_open() {
 
     let output = home.run(&["log", "repair", "--json"]);
     assert_eq!(output.status.code(), Some(4), "a part of the log is missing");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "talk is no line of a log");
     let report = json(&String::from_utf8(output.stdout).unwrap());
     assert_eq!(report["damage"][0]["from"], 1, "{report}");
     let aside = Path::new(report["quarantine"].as_str().unwrap());
@@ -244,4 +246,27 @@ fn an_index_that_does_not_open_is_put_aside_and_nothing_is_missing() {
     let text = home.ok(&["log", "repair"]);
     assert!(text.contains("the index is put aside"), "{text}");
     home.ok(&["log", "verify"]);
+}
+
+/// Regression: the check on the files called a log intact whose HEAD said nothing.
+#[test]
+fn regression_a_head_file_that_says_nothing_is_named_and_mended() {
+    let home = lived_in();
+    let head = home.path().join("data/log/HEAD");
+    fs::write(&head, [7; 600]).unwrap();
+    let output = home.run(&["log", "verify"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert!(text.contains("damaged: HEAD") && text.contains("log repair") && text.contains("not intact"), "{text}");
+    home.ok(&["log", "repair"]);
+    assert!(home.ok(&["log", "verify"]).contains("intact"));
+}
+
+#[test]
+fn an_archive_that_is_not_there_is_refused_with_its_code_and_the_next_step() {
+    let home = Home::new();
+    let (code, error) = home.fails(&["log", "import", "/nonexistent"]);
+    assert_eq!(code, 1, "{error}");
+    assert!(error.contains("/nonexistent") && error.contains("(not_found)") && error.contains("next:"), "{error}");
+    assert!(error.contains("log export"), "{error}");
 }

@@ -192,6 +192,20 @@ fn without_a_token_there_is_no_hello_and_without_hello_there_is_nothing() {
     assert_eq!(welcome["result"]["protocol"], 1, "a browser-like client proves itself in hello");
 }
 
+/// Regression: a second hello was accepted, under another name.
+#[test]
+fn regression_a_second_hello_is_refused_and_the_connection_goes_on() {
+    let home = Home::started();
+    let token = home.token();
+    let mut raw = Raw::open(&home, None);
+    assert_eq!(raw.hello(Some(&token)).unwrap()["result"]["protocol"], 1);
+    for again in [Some(token.as_str()), None, Some("wrong")] {
+        assert_eq!(reason(&raw.hello(again).unwrap()), "invalid_request");
+    }
+    raw.text(&json!({"jsonrpc": "2.0", "id": 9, "method": "query", "params": {"type": "sessions.list"}}));
+    assert_eq!(raw.next().unwrap()["id"], 9);
+}
+
 #[test]
 fn malformed_frames_are_refused_one_by_one_and_the_connection_goes_on() {
     let home = Home::started();

@@ -58,8 +58,11 @@ fn check(context: &Context, files: &Files) -> Result<VerifyReport, Failure> {
     let mut kept = Checkpoints::new(&context.paths).projections(head);
     fold_up_to(&files.journal, &mut kept, head)?;
     check.compare("the checkpoint folded up to the head", &kept);
-    if let Some(reason) = &files.index_damage {
+    if let Some(reason) = &files.damage.index {
         check.add("index", format!("it cannot be read, and is made anew at the next start: {reason}"));
+    }
+    if let Some(reason) = &files.damage.head {
+        check.add("HEAD", format!("{reason}; `ropewalk log repair` puts it aside"));
     }
     Ok(check.report())
 }

@@ -63,7 +63,8 @@ impl Request {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "method", content = "params")]
 pub enum RequestMethod {
-    /// Says who the client is. The first request on a connection. Answered with [`Welcome`].
+    /// Says who the client is. The first request on a connection, and said once: a second one is refused with
+    /// `invalid_request`. Answered with [`Welcome`].
     #[serde(rename = "hello")]
     Hello(Hello),
     /// Asks for a change. Answered with `{seq, result}`.

@@ -1,12 +1,12 @@
 //! `ropewalk log export` and `import`.
 
 use std::fs::{self, File};
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
 
 use ropewalk_kernel::log::store::Shelf;
 use ropewalk_kernel::log::{Archived, ImportError, SledShelf, import as read_archive};
-use ropewalk_protocol::{ArchiveReport, Query, QueryResult};
+use ropewalk_protocol::{ArchiveReport, Query, QueryResult, Rejection};
 
 use super::super::{Context, unexpected};
 use super::quarantine::Quarantine;
@@ -83,7 +83,7 @@ pub(super) fn import(context: &Context, file: &Path) -> Result<u8, Failure> {
     let mut source: Box<dyn Read> = if file.as_os_str() == STANDARD {
         Box::new(std::io::stdin().lock())
     } else {
-        let file = File::open(file).map_err(|error| Failure::because(file.display(), error))?;
+        let file = File::open(file).map_err(|error| not_read(file, &error))?;
         Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
     };
     paths.create()?;
@@ -107,6 +107,14 @@ pub(super) fn import(context: &Context, file: &Path) -> Result<u8, Failure> {
     context.print(&report, exported)?;
     drop(lock);
     Ok(if report.whole { OK } else { DAMAGED })
+}
+
+fn not_read(file: &Path, error: &std::io::Error) -> Rejection {
+    let rejection = match error.kind() {
+        ErrorKind::NotFound => Rejection::not_found(format_args!("file {}", file.display())),
+        _ => Rejection::invalid(format!("{}: {error}", file.display())),
+    };
+    rejection.hint("Name a file that `ropewalk log export` wrote.")
 }
 
 fn refuse_if_used(log: &Path) -> Result<(), Failure> {

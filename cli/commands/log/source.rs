@@ -17,11 +17,16 @@ pub(super) enum Log {
     Files(Files),
 }
 
+/// Why what lies beside the volumes cannot be read, if it cannot.
+pub(super) struct Beside {
+    pub(super) index: Option<String>,
+    pub(super) head: Option<String>,
+}
+
 /// A log on disk, kept from daemons while it is looked at, and not changed.
 pub(super) struct Files {
     pub(super) journal: Journal,
-    /// Why the index on disk cannot be read, if it cannot.
-    pub(super) index_damage: Option<String>,
+    pub(super) damage: Beside,
     writer: Worker,
     lock: HomeLock,
 }
@@ -54,8 +59,8 @@ impl Log {
 impl Files {
     pub(super) fn open(paths: &Paths) -> Result<Self, Failure> {
         let lock = take(paths)?;
-        let (opened, index_damage) = view(paths).map_err(log_failure)?;
-        Ok(Self { journal: opened.journal, index_damage, writer: opened.writer, lock })
+        let (opened, damage) = view(paths).map_err(log_failure)?;
+        Ok(Self { journal: opened.journal, damage, writer: opened.writer, lock })
     }
 
     pub(super) async fn close(self) {
@@ -76,11 +81,11 @@ pub(super) fn take(paths: &Paths) -> Result<HomeLock, Failure> {
     HomeLock::take(paths)
 }
 
-/// Opens the log of a home whose lock is held, without a change to it; also says why its index cannot be read.
-pub(super) fn view(paths: &Paths) -> Result<(Opened, Option<String>), OpenError> {
+/// Opens the log of a home whose lock is held, without a change to it; also says what beside its volumes cannot be read.
+pub(super) fn view(paths: &Paths) -> Result<(Opened, Beside), OpenError> {
     let shelf = ViewShelf::open(&paths.log())?;
-    let index_damage = shelf.index_damage().map(str::to_owned);
+    let damage = Beside { index: shelf.index_damage().map(str::to_owned), head: shelf.head_damage()? };
     let fresh = LogId::from(uuid::Uuid::now_v7());
     let opened = Journal::open(std::sync::Arc::new(shelf), fresh, |_| Box::new(|_: &[Event]| {}))?;
-    Ok((opened, index_damage))
+    Ok((opened, damage))
 }

@@ -43,3 +43,11 @@ impl Head {
         Ok(heads.max_by_key(|(head, _)| head.seq))
     }
 }
+
+/// The slots that hold something, and no head.
+pub(super) fn foreign_slots(shelf: &dyn Shelf) -> Result<Vec<usize>, StoreError> {
+    let slots = shelf.read_head()?;
+    let is_blank = |slot: &[u8]| slot.iter().all(|byte| *byte == 0);
+    let is_foreign = |slot: &usize| !is_blank(&slots[*slot]) && Head::decode(&slots[*slot]).is_none();
+    Ok((0..slots.len()).filter(is_foreign).collect())
+}

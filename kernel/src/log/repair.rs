@@ -3,7 +3,7 @@
 use ropewalk_protocol::Seq;
 
 use super::chunk::GENESIS;
-use super::head::Head;
+use super::head::{self, Head};
 use super::sled::SledShelf;
 use super::store::{Shelf, StoreError};
 use super::volumes::read_meta;
@@ -54,10 +54,7 @@ pub fn diagnose(shelf: &SledShelf) -> Result<Diagnosis, StoreError> {
         other => drop(other?),
     }
     found.head = Head::read(shelf)?.map(|(head, _)| head.seq);
-    let slots = shelf.read_head()?;
-    let is_blank = |slot: &[u8]| slot.iter().all(|byte| *byte == 0);
-    found.head_slots =
-        (0..slots.len()).filter(|slot| !is_blank(&slots[*slot]) && Head::decode(&slots[*slot]).is_none()).collect();
+    found.head_slots = head::foreign_slots(shelf)?;
     let unreadable = |first: &Seq| found.given_up.contains(first) || found.volumes.iter().any(|(bad, _)| bad == first);
     if let Some(newest) = volumes.last().filter(|newest| found.head.is_none() && unreadable(newest)) {
         let bytes = shelf.volume_bytes(*newest);

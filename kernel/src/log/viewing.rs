@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use ropewalk_protocol::{Seq, limits};
 
+use super::head::{self, Head};
 use super::memory::MemoryShelf;
 use super::sled::SledShelf;
 use super::store::{Row, Shelf, StoreError, Usage, Visit, Volume};
@@ -50,6 +51,17 @@ impl ViewShelf {
     /// Why the index on disk cannot be read, if it cannot.
     pub fn index_damage(&self) -> Option<&str> {
         self.index_damage.as_deref()
+    }
+
+    /// Why HEAD does not say how far the log went, if something else is in it.
+    ///
+    /// # Errors
+    /// It could not be read.
+    pub fn head_damage(&self) -> Result<Option<String>, StoreError> {
+        let slots = head::foreign_slots(&*self.under)?;
+        let says = Head::read(&*self.under)?.is_some();
+        // A write that a crash cut is in one slot, and the other one counts.
+        Ok((!slots.is_empty() && !says).then(|| "it holds something else than how far the log went".to_owned()))
     }
 }
 

@@ -91,6 +91,12 @@ impl<B: Backend> Requests<B> {
 
     async fn request(&mut self, id: u64, method: RequestMethod) -> Result<(), Rejection> {
         if let RequestMethod::Hello(hello) = method {
+            if self.greeted() {
+                let rejection = Rejection::new(Code::InvalidRequest, "hello was said before on this connection");
+                let hint = "Say hello once; who is somebody else opens another connection.";
+                self.answer::<()>(Some(id), Err(rejection.hint(hint))).await.ok();
+                return Ok(());
+            }
             return self.hello(id, hello).await;
         }
         let Some(client) = &self.client else {
