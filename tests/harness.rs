@@ -1,22 +1,21 @@
 //! A throwaway home with a daemon of its own, and clients that can be cut.
 
-use std::io::{self, Read};
+mod cutting;
+
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ropewalk_protocol::{
     AttachParams, ClientId, ClientInfo, Command as Change, CommandId, CommandResult, Event, Program, Query,
     QueryResult, Seq, SessionId, SessionView, Size, SubscribeAfter, SubscribeParams, TerminalId, VerifyReport,
 };
-use ropewalk_transport::client::{AttachmentItem, Client, Dial, Io, Options, SubscriptionItem, dial_unix};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
+use ropewalk_transport::client::{AttachmentItem, Client, Dial, Options, SubscriptionItem, dial_unix};
 use uuid::Uuid;
+
+pub(crate) use self::cutting::{Choice, dial_cutting};
 
 pub(crate) const ROPEWALK: &str = env!("CARGO_BIN_EXE_ropewalk");
 /// No test waits longer for one thing: it fails instead.
@@ -221,6 +220,21 @@ pub(crate) async fn annotate(client: &Client, session: SessionId, text: &str) ->
     client.command(mint(), command).await.unwrap().seq
 }
 
+/// Many remarks, this many of them on their way at a time.
+pub(crate) async fn pour(client: &Client, session: SessionId, count: usize, text: &str, in_flight_max: usize) {
+    let mut in_flight = tokio::task::JoinSet::new();
+    for _ in 0..count {
+        while in_flight.len() >= in_flight_max {
+            in_flight.join_next().await.unwrap().unwrap();
+        }
+        let (client, text) = (client.clone(), text.to_owned());
+        in_flight.spawn(async move { annotate(&client, session, &text).await });
+    }
+    while let Some(done) = in_flight.join_next().await {
+        done.unwrap();
+    }
+}
+
 pub(crate) async fn session(client: &Client, reference: &str) -> SessionView {
     match client.query(Query::SessionGet { reference: reference.to_owned() }).await.unwrap().result {
         QueryResult::Session { session } => session,
@@ -352,72 +366,4 @@ pub(crate) fn read_all(mut from: impl Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     from.read_to_end(&mut bytes).unwrap();
     bytes
-}
-
-/// Numbers from a seed, for choices that a failing test can repeat.
-pub(crate) struct Choice(u64);
-
-impl Choice {
-    pub(crate) fn seeded(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
-}
-
-/// Connections that break after some bytes were read, in the middle of a frame as often as not.
-pub(crate) fn dial_cutting(socket: PathBuf, seed: u64, cuts: Arc<AtomicU64>, cuts_max: u64, bytes_max: u64) -> Dial {
-    let choice = Arc::new(std::sync::Mutex::new(Choice::seeded(seed)));
-    Arc::new(move || {
-        let (socket, cuts) = (socket.clone(), cuts.clone());
-        let left = 400 + choice.lock().unwrap().below(bytes_max);
-        Box::pin(async move {
-            let stream = UnixStream::connect(&socket).await?;
-            let left = if cuts.load(Ordering::Relaxed) < cuts_max { left } else { u64::MAX };
-            Ok((Box::new(Cutting { stream, left, cuts }) as Box<dyn Io>, None))
-        })
-    })
-}
-
-struct Cutting {
-    stream: UnixStream,
-    left: u64,
-    cuts: Arc<AtomicU64>,
-}
-
-impl AsyncRead for Cutting {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.left == 0 {
-            self.cuts.fetch_add(1, Ordering::Relaxed);
-            self.left = u64::MAX;
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
-        }
-        let mut bytes = [0; 16 * 1024];
-        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.remaining()).min(bytes.len());
-        let mut part = ReadBuf::new(&mut bytes[..room]);
-        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
-        let read = part.filled().len();
-        buf.put_slice(part.filled());
-        self.left -= read as u64;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Cutting {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ropewalk_protocol::{Code, Command as Change, LogId, Seq, SubscribeAfter, SubscribeParams};
+use ropewalk_protocol::{Code, LogId, Seq, SubscribeAfter, SubscribeParams};
 use ropewalk_transport::client::SubscriptionItem;
 
-use crate::harness::{Home, all_events, block_on, create, dial_cutting, from, mint, take, verify};
+use crate::harness::{Home, all_events, block_on, create, dial_cutting, from, pour, take, verify};
 
 #[test]
 fn fifty_cuts_in_mid_frame_of_each_of_three_clients_leave_no_gap_and_no_repeat() {
@@ -33,19 +33,7 @@ fn fifty_cuts_in_mid_frame_of_each_of_three_clients_leave_no_gap_and_no_repeat()
         for _ in 0..8 {
             let (client, text) = (home.client().await, text.clone());
             writers.push(tokio::spawn(async move {
-                let mut in_flight = tokio::task::JoinSet::new();
-                for _ in 0..EVENTS / 8 {
-                    while in_flight.len() >= 16 {
-                        in_flight.join_next().await.unwrap().unwrap();
-                    }
-                    let (client, text) = (client.clone(), text.clone());
-                    in_flight.spawn(async move {
-                        client.command(mint(), Change::SessionAnnotate { session: into, text }).await.unwrap();
-                    });
-                }
-                while let Some(done) = in_flight.join_next().await {
-                    done.unwrap();
-                }
+                pour(&client, into, EVENTS / 8, &text, 16).await;
             }));
         }
         for one in writers {

@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ropewalk_protocol::Command as Change;
 use ropewalk_transport::client::AttachmentItem;
 
-use crate::harness::{Home, all_events, block_on, create, from, mint, resident_kib, run, take, typing, until, watch};
+use crate::harness::{Home, all_events, block_on, create, from, pour, resident_kib, run, take, typing, until, watch};
 
 /// What a flood may add to the daemon's memory: its bounded queues, caches of the log, and some air.
 const GROWTH_KIB_MAX: u64 = 120 * 1024;
@@ -118,20 +117,7 @@ fn a_stalled_subscriber_does_not_slow_the_others_and_catches_up() {
         let reader = tokio::spawn(async move { take(&mut read, EVENTS).await });
         let into = create(&writer, None).await;
         let before = resident_kib(home.daemon_pid());
-        let text = "y".repeat(1000);
-        let mut in_flight = tokio::task::JoinSet::new();
-        for _ in 0..EVENTS {
-            while in_flight.len() >= 128 {
-                in_flight.join_next().await.unwrap().unwrap();
-            }
-            let (client, text) = (writer.clone(), text.clone());
-            in_flight.spawn(async move {
-                client.command(mint(), Change::SessionAnnotate { session: into, text }).await.unwrap();
-            });
-        }
-        while let Some(done) = in_flight.join_next().await {
-            done.unwrap();
-        }
+        pour(&writer, into, EVENTS, &"y".repeat(1000), 128).await;
         let events = reader.await.unwrap();
         let peak = resident_kib(home.daemon_pid());
         assert!(peak < before + GROWTH_KIB_MAX, "grew from {before} to {peak} KiB");

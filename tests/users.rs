@@ -7,12 +7,12 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ropewalk_protocol::{AttachParams, Command as Change, Seq};
+use ropewalk_protocol::{AttachParams, Seq};
 use ropewalk_transport::client::{AttachmentItem, Client, dial_unix};
 use serde_json::Value;
 
 use crate::harness::{
-    Home, annotate, block_on, create, from, mint, options, resident_kib, run, session, take, typing, until,
+    Home, annotate, block_on, create, from, options, pour, resident_kib, run, session, take, typing, until,
 };
 
 /// What a long replay to a slow reader may add to the daemon's memory.
@@ -26,20 +26,7 @@ fn long_session_slow_reader() {
     block_on(async {
         let writer = home.client().await;
         let into = create(&writer, Some("long")).await;
-        let text = "t".repeat(250);
-        let mut in_flight = tokio::task::JoinSet::new();
-        for _ in 0..EVENTS {
-            while in_flight.len() >= 200 {
-                in_flight.join_next().await.unwrap().unwrap();
-            }
-            let (client, text) = (writer.clone(), text.clone());
-            in_flight.spawn(async move {
-                client.command(mint(), Change::SessionAnnotate { session: into, text }).await.unwrap();
-            });
-        }
-        while let Some(done) = in_flight.join_next().await {
-            done.unwrap();
-        }
+        pour(&writer, into, EVENTS, &"t".repeat(250), 200).await;
         let before = resident_kib(home.daemon_pid());
         let reader = home.client().await;
         let (_, mut items) = reader.subscribe(from(0)).await.unwrap();

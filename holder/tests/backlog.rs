@@ -29,27 +29,24 @@ fn kept(holder: &Holder) -> (usize, usize) {
     (usize::try_from(held.kept_from).unwrap(), usize::try_from(held.end).unwrap())
 }
 
+/// A daemon that comes when a program has ended which began under another one and wrote far more than memory takes.
+fn after_a_run_without_a_daemon(holder: &Holder) -> Daemon {
+    holder.connect().spawn(&spawn_sh("seq 1 1500000; printf '\\033]0;done\\007'")).unwrap();
+    let mut daemon = holder.connect();
+    assert_eq!(daemon.exit(), Exit::Code(0));
+    daemon
+}
+
 #[test]
 fn a_program_writes_on_without_a_daemon_and_all_of_it_is_kept() {
     let holder = Holder::start();
-    let mut daemon = holder.connect();
-    daemon.spawn(&spawn_sh("seq 1 1500000; printf '\\033]0;done\\007'")).unwrap();
-    drop(daemon);
-    let mut daemon = holder.connect();
-    assert_eq!(daemon.exit(), Exit::Code(0));
+    let mut daemon = after_a_run_without_a_daemon(&holder);
     let mut expected = lines(1_500_000);
     expected.extend_from_slice(b"\x1b]0;done\x07");
     assert_eq!(std::fs::read_dir(&holder.config.spool).unwrap().count(), 1, "it is far more than memory takes");
     daemon.follow(STREAM, 0);
-    let mut all = Vec::new();
-    while all.len() < expected.len() {
-        let (offset, bytes) = daemon.output(STREAM);
-        assert_eq!(offset, all.len() as u64);
-        all.extend_from_slice(&bytes);
-        daemon.tell(&ToHolder::Durable { stream: STREAM, offset: all.len() as u64 });
-    }
-    assert!(all == expected);
-    assert_eq!(daemon.rest(STREAM), (Vec::new(), all.len() as u64));
+    assert!(take_all(&mut daemon, expected.len()) == expected);
+    assert_eq!(daemon.rest(STREAM), (Vec::new(), expected.len() as u64));
     daemon.read_so_far();
     assert_eq!(std::fs::read_dir(&holder.config.spool).unwrap().count(), 0, "all of it is durable");
 }
@@ -148,11 +145,7 @@ fn a_spool_that_cannot_be_written_makes_the_program_wait_and_nothing_is_lost_and
 #[test]
 fn a_spool_that_was_cut_short_is_waited_for_and_the_holder_lives_on() {
     let holder = Holder::start();
-    let mut daemon = holder.connect();
-    daemon.spawn(&spawn_sh("seq 1 1500000; printf '\\033]0;done\\007'")).unwrap();
-    drop(daemon);
-    let mut daemon = holder.connect();
-    assert_eq!(daemon.exit(), Exit::Code(0));
+    let mut daemon = after_a_run_without_a_daemon(&holder);
     let spool = std::fs::read_dir(&holder.config.spool).unwrap().next().unwrap().unwrap().path();
     let whole = std::fs::read(&spool).unwrap();
     std::fs::OpenOptions::new().write(true).open(&spool).unwrap().set_len(100_000).unwrap();

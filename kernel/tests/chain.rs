@@ -20,13 +20,6 @@ fn chunks(count: u8, text: &str) -> MemoryShelf {
     shelf
 }
 
-fn damage_of(shelf: &MemoryShelf) -> Vec<DamageView> {
-    let log = Disk::Memory(shelf.clone()).open();
-    let found = log.verify();
-    log.close();
-    found.damage
-}
-
 fn ranges(damage: &[DamageView]) -> Vec<(&str, u64, u64)> {
     damage.iter().map(|damage| (damage.place.as_str(), damage.from, damage.to)).collect()
 }

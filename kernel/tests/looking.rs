@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ropewalk_kernel::log::store::{Row, Shelf, StoreError};
 use ropewalk_kernel::log::{MemoryShelf, Snapshot, ViewShelf};
 use ropewalk_protocol::record::Receipt;
-use ropewalk_protocol::{CommandId, CommandResult, DamageView, Seq, Stream};
+use ropewalk_protocol::{CommandId, CommandResult, Seq, Stream};
 
 use crate::support::*;
 
@@ -36,13 +36,6 @@ fn memory() -> MemoryShelf {
     disk.open().close();
     let Disk::Memory(shelf) = disk else { unreachable!("a memory disk") };
     shelf
-}
-
-fn damage_of(shelf: &MemoryShelf) -> Vec<DamageView> {
-    let log = Disk::Memory(shelf.clone()).open();
-    let found = log.verify();
-    log.close();
-    found.damage
 }
 
 fn receipt_row(command: CommandId, seq: u64) -> Row {

@@ -13,8 +13,8 @@ use ropewalk_kernel::log::{
 use ropewalk_kernel::offload::Worker;
 use ropewalk_protocol::record::NewEvent;
 use ropewalk_protocol::{
-    Cause, CommandId, CommandResult, Event, LogId, Rejection, Seq, SessionAnnotated, SessionId, Stream, TerminalId,
-    Timestamp,
+    Cause, CommandId, CommandResult, DamageView, Event, LogId, Rejection, Seq, SessionAnnotated, SessionId, Stream,
+    TerminalId, Timestamp,
 };
 
 /// SplitMix64: the same in every run.
@@ -327,6 +327,14 @@ pub(crate) const STREAMS: u8 = 2;
 pub(crate) const RECEIPTS: u8 = 3;
 pub(crate) const OUTPUT: u8 = 4;
 pub(crate) const SNAPSHOTS: u8 = 5;
+
+/// What a check of the log on this shelf finds wrong.
+pub(crate) fn damage_of(shelf: &MemoryShelf) -> Vec<DamageView> {
+    let log = Disk::Memory(shelf.clone()).open();
+    let found = log.verify();
+    log.close();
+    found.damage
+}
 
 /// The rows whose key begins with this byte.
 pub(crate) fn tagged(shelf: &dyn Shelf, first: Seq, tag: u8) -> Vec<Row> {
