@@ -1,9 +1,10 @@
 //! The directory: finds an actor by the stream it owns, wakes it from the log when it sleeps, puts it to sleep when idle.
 
 mod adoption;
+mod commands;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +13,12 @@ use actix::{Actor, Addr, ArbiterHandle};
 use ropewalk_kernel::clock::Clock;
 use ropewalk_kernel::ids::Ids;
 use ropewalk_kernel::log::{Batch, Journal};
-use ropewalk_kernel::{Answer, Envelope, Owners, offload};
-use ropewalk_protocol::{Code, Command, EventBody, Program, Rejection, SessionId, Size, Stream, Timestamp, limits};
+use ropewalk_kernel::{Answer, Reply, offload};
+use ropewalk_protocol::{Code, EventBody, Rejection, SessionId, Stream, Timestamp, limits};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use self::adoption::Doubt;
-use crate::core::{AnyCore, Input, Launch};
+use crate::core::{AnyCore, Input};
 use crate::hands::Hands;
 use crate::host::{Commanded, Deliver, Host, Sleep};
 use crate::names::Names;
@@ -102,7 +102,7 @@ impl Directory {
                 if *directory.0.journal.closed().borrow() || directory.0.hands.is_past(&stream, &input) {
                     return;
                 }
-                let (reply, answer) = oneshot::channel();
+                let (reply, answer) = channel();
                 let fact = Deliver::fact(input.clone(), now);
                 directory.send(stream, Deliver { observed: observed.clone(), reply: Some(reply), ..fact });
                 match answer.await {
@@ -119,7 +119,7 @@ impl Directory {
 
     /// Reports a fact and waits until what follows from it is durable.
     pub(crate) async fn ask(&self, stream: Stream, input: Input, command: Option<Commanded>, now: Timestamp) -> Answer {
-        let (reply, answer) = oneshot::channel();
+        let (reply, answer) = channel();
         self.send(stream, Deliver { command, reply: Some(reply), ..Deliver::fact(input, now) });
         answer.await.unwrap_or_else(|_| Err(Rejection::new(Code::ShuttingDown, "the daemon stops")))
     }
@@ -261,115 +261,6 @@ impl Directory {
         drop(actors);
         self.wake(stream);
     }
-
-    async fn create(&self, envelope: Envelope) -> Answer {
-        let Envelope { id, digest, command, client, now } = envelope;
-        let Command::SessionCreate { name, workspace, program, size } = command else {
-            return Err(Rejection::new(Code::Internal, "only session.create makes a session"));
-        };
-        let commanded = Commanded { id, digest, client };
-        if let Err(rejection) = check_directories(workspace.as_ref(), program.as_ref()).await {
-            return self.refuse_unless_retryable(commanded, rejection).await;
-        }
-        let ids = &self.0.ids;
-        let session = SessionId::from(ids.mint(now));
-        if let Some(name) = &name
-            && let Err(rejection) = self.0.names.reserve(name, session)
-        {
-            return self.refuse_name(commanded, rejection).await;
-        }
-        let launch = program.map(|mut program| {
-            let run = ids.mint(now).into();
-            let environment = std::mem::take(&mut program.environment);
-            self.0.hands.keep_environment(run, environment);
-            let (agent, terminal) = (ids.mint(now).into(), ids.mint(now).into());
-            Launch { agent, run, terminal, program, size: size.unwrap_or(Size::DEFAULT) }
-        });
-        let run = launch.as_ref().map(|launch| launch.run);
-        let input = Input::Create { name, workspace, launch };
-        self.start_new(session);
-        let answer = self.ask(Stream::Session(session), input, Some(commanded), now).await;
-        match &answer {
-            Err(rejection) if is_doubtful(rejection) => self.doubt(session, Doubt::Created(run)),
-            Err(_) => {
-                self.0.names.free_all(session);
-                run.map(|run| self.0.hands.forget_environment(run));
-            }
-            Ok(_) => {}
-        }
-        answer
-    }
-
-    fn is_in_doubt(&self) -> bool {
-        self.0.doubts.load(Ordering::Relaxed) > 0
-    }
-
-    /// A name is taken: for good, unless it may be free again once it is known what became of a command before this one.
-    async fn refuse_name(&self, command: Commanded, rejection: Rejection) -> Answer {
-        if self.is_in_doubt() {
-            return Err(names_in_doubt());
-        }
-        self.refuse_for_good(command, rejection).await
-    }
-
-    /// A refusal that may be another one on a repeat is not remembered.
-    async fn refuse_unless_retryable(&self, command: Commanded, rejection: Rejection) -> Answer {
-        if rejection.retryable() { Err(rejection) } else { self.refuse_for_good(command, rejection).await }
-    }
-
-    /// A refusal that no actor decided, remembered all the same.
-    async fn refuse_for_good(&self, command: Commanded, rejection: Rejection) -> Answer {
-        let receipt = Some((command.id, command.digest, Err(rejection.clone())));
-        let batch = Batch { epoch: self.0.journal.epoch(), events: Vec::new(), receipt };
-        let stored = self.0.journal.append(batch)?.await;
-        stored.map_err(|_| Rejection::new(Code::ShuttingDown, "the log is closed"))??;
-        Err(rejection)
-    }
-
-    async fn rename(&self, session: SessionId, name: String, command: Commanded, now: Timestamp) -> Answer {
-        if self.is_in_doubt() {
-            return Err(names_in_doubt());
-        }
-        let new = match self.0.names.reserve(&name, session) {
-            Ok(new) => new,
-            Err(rejection) => return self.refuse_name(command, rejection).await,
-        };
-        let answer = self.ask(Stream::Session(session), Input::Rename { name: name.clone() }, Some(command), now).await;
-        match &answer {
-            Ok(_) => self.0.names.keep_only(&name, session),
-            Err(rejection) if new && is_doubtful(rejection) => self.doubt(session, Doubt::Renamed(name)),
-            Err(_) if new => self.0.names.free(&name, session),
-            Err(_) => {}
-        }
-        answer
-    }
-}
-
-impl Owners for Directory {
-    async fn deliver(&self, envelope: Envelope) -> Answer {
-        let Envelope { id, digest, ref client, now, .. } = envelope;
-        let commanded = Commanded { id, digest, client: client.clone() };
-        let (session, input) = match envelope.command {
-            // What is rare and large is kept out of what every command's task carries about.
-            Command::SessionCreate { .. } => return Box::pin(self.create(envelope)).await,
-            Command::SessionRename { session, name } => {
-                return Box::pin(self.rename(session, name, commanded, now)).await;
-            }
-            Command::TerminalResize { session, terminal, size } => {
-                // The holder says at which byte the size changed; only then is there something to record.
-                let offset = match self.0.hands.resize(terminal, size).await {
-                    Ok(offset) => offset,
-                    Err(rejection) => return self.refuse_unless_retryable(commanded, rejection).await,
-                };
-                let stream = Stream::Terminal(session, terminal);
-                return self.ask(stream, Input::Resized { size, offset }, Some(commanded), now).await;
-            }
-            Command::SessionAnnotate { session, text } => (session, Input::Annotate { text }),
-            Command::SessionEnd { session } => (session, Input::End),
-            Command::SessionDelete { session } => (session, Input::Delete),
-        };
-        self.ask(Stream::Session(session), input, Some(commanded), now).await
-    }
 }
 
 fn deliver_first(address: &Addr<Host>, message: Deliver) {
@@ -406,24 +297,8 @@ impl Actors {
     }
 }
 
-fn names_in_doubt() -> Rejection {
-    Rejection::new(Code::Busy, "which names are taken is not known before the disk works again")
-}
-
-/// Whether a refused append may be in the log all the same.
-fn is_doubtful(rejection: &Rejection) -> bool {
-    matches!(rejection.code, Code::StorageFailed | Code::StorageFull)
-}
-
-async fn check_directories(workspace: Option<&String>, program: Option<&Program>) -> Result<(), Rejection> {
-    let directories = workspace.into_iter().chain(program.map(|program| &program.directory)).cloned();
-    let directories: Vec<String> = directories.collect();
-    let looked = offload::blocking(move || {
-        let missing = |path: &String| !std::fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
-        directories.into_iter().find(missing)
-    });
-    match looked.await.map_err(|error| Rejection::new(Code::Internal, error.to_string()))? {
-        Some(missing) => Err(Rejection::new(Code::WorkspaceMissing, format!("{missing} is not a directory"))),
-        None => Ok(()),
-    }
+/// A reply that can be waited for.
+fn channel() -> (Reply, oneshot::Receiver<Answer>) {
+    let (sender, answer) = oneshot::channel();
+    (Box::new(move |answer| drop(sender.send(answer))), answer)
 }

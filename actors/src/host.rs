@@ -4,14 +4,19 @@
 //! Only when they are durable does it answer and do what follows. If an append fails, what was taken in never came to be:
 //! the actor stops, and is woken from the log when it is next addressed.
 
-use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
-use ropewalk_kernel::Answer;
-use ropewalk_kernel::log::{Batch, Journal};
-use ropewalk_protocol::record::NewEvent;
-use ropewalk_protocol::{Cause, Code, CommandId, CommandResult, EventBody, Rejection, Stream, Timestamp, limits};
-use tokio::sync::oneshot;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{self, Poll, ready};
 
-use crate::core::{AnyCore, Core, Decision, Input};
+use actix::prelude::Stream as Items;
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, StreamHandler};
+use ropewalk_kernel::Reply;
+use ropewalk_kernel::log::{Batch, Journal, Stored};
+use ropewalk_protocol::record::NewEvent;
+use ropewalk_protocol::{Cause, Code, CommandId, CommandResult, EventBody, Rejection, Seq, Stream, Timestamp, limits};
+use tokio::sync::mpsc;
+
+use crate::core::{AnyCore, Core, Decision, Effect, Input};
 use crate::directory::Directory;
 use crate::hands::Hands;
 
@@ -23,7 +28,7 @@ pub(crate) struct Deliver {
     /// The client's command, where it is one: it gets a receipt.
     pub(crate) command: Option<Commanded>,
     pub(crate) now: Timestamp,
-    pub(crate) reply: Option<oneshot::Sender<Answer>>,
+    pub(crate) reply: Option<Reply>,
 }
 
 /// Which command, and whose.
@@ -43,7 +48,7 @@ impl Deliver {
     /// Answers without deciding.
     pub(crate) fn refuse(self, rejection: Rejection) {
         if let Some(reply) = self.reply {
-            drop(reply.send(Err(rejection)));
+            reply(Err(rejection));
         }
     }
 }
@@ -68,7 +73,11 @@ pub(crate) struct Host {
     journal: Journal,
     hands: Hands,
     directory: Directory,
-    in_flight: usize,
+    /// What was appended and is not durable yet, in order.
+    in_flight: VecDeque<InFlight>,
+    outcomes: mpsc::UnboundedSender<Stored>,
+    /// The other end of `outcomes`, until the actor runs.
+    stored: Option<mpsc::UnboundedReceiver<Stored>>,
     /// Events that became durable since the actor's state was last kept.
     unkept: usize,
     stopping: bool,
@@ -83,14 +92,17 @@ impl Host {
         hands: Hands,
         directory: Directory,
     ) -> Self {
-        Self { stream, core, epoch, journal, hands, directory, in_flight: 0, unkept: 0, stopping: false }
+        // As long as the actor's share of the writer's queue.
+        let (outcomes, stored) = mpsc::unbounded_channel();
+        let (in_flight, stored) = (VecDeque::new(), Some(stored));
+        Self { stream, core, epoch, journal, hands, directory, in_flight, outcomes, stored, unkept: 0, stopping: false }
     }
 
-    fn append(&mut self, message: Deliver, decision: Decision, ctx: &mut Context<Self>) {
+    fn append(&mut self, message: Deliver, decision: Decision) {
         let Deliver { command, now, reply, .. } = message;
         let Decision { events, result } = decision;
         if events.is_empty() && command.is_none() {
-            return answer(reply, Ok((self.journal.head(), result)));
+            return answer(reply, Ok(result), self.journal.head());
         }
         let cause = command.as_ref().map(|command| Cause { command: command.id, client: command.client.clone() });
         let new_event =
@@ -100,58 +112,55 @@ impl Host {
             events: events.iter().map(new_event).collect(),
             receipt: command.map(|command| (command.id, command.digest, Ok(result.clone()))),
         };
-        self.commit(batch, events, reply, Ok(result), ctx);
+        self.commit(batch, &events, reply, Ok(result));
     }
 
     /// A refusal that would be the same on a repeat is remembered, so that the repeat gets the same answer.
-    fn refuse(&mut self, message: Deliver, rejection: Rejection, ctx: &mut Context<Self>) {
+    fn refuse(&mut self, message: Deliver, rejection: Rejection) {
         match message.command {
             Some(command) if !rejection.retryable() => {
                 let receipt = (command.id, command.digest, Err(rejection.clone()));
                 let batch = Batch { epoch: self.epoch, events: Vec::new(), receipt: Some(receipt) };
-                self.commit(batch, Vec::new(), message.reply, Err(rejection), ctx);
+                self.commit(batch, &[], message.reply, Err(rejection));
             }
-            _ => answer(message.reply, Err(rejection)),
+            _ => message.refuse(rejection),
         }
     }
 
     fn commit(
         &mut self,
         batch: Batch,
-        events: Vec<EventBody>,
-        reply: Option<oneshot::Sender<Answer>>,
+        events: &[EventBody],
+        reply: Option<Reply>,
         outcome: Result<CommandResult, Rejection>,
-        ctx: &mut Context<Self>,
     ) {
-        let committed = match self.journal.append(batch) {
-            Ok(committed) => committed,
-            Err(rejection) => return answer(reply, Err(rejection)),
-        };
-        for event in &events {
+        if let Err(rejection) = self.journal.append_in_order(batch, &self.outcomes) {
+            return answer(reply, Err(rejection), self.journal.head());
+        }
+        for event in events {
             self.core.apply(self.stream, event);
         }
-        let effects: Vec<_> = events.iter().flat_map(|event| self.core.react(event)).collect();
-        self.in_flight += 1;
-        let count = events.len();
-        let durable = committed.into_actor(self).map(move |committed, host, ctx| {
-            let stopped = || Rejection::new(Code::ShuttingDown, "the log is closed");
-            let committed = committed.unwrap_or_else(|_| Err(stopped()));
-            host.in_flight -= 1;
-            match committed {
-                Ok(committed) => {
-                    host.hands.carry_out(host.stream, effects);
-                    host.count(count);
-                    answer(reply, outcome.map(|result| (committed.last, result)));
-                }
-                Err(rejection) => {
-                    host.stopping = true;
-                    host.directory.discard(host.stream);
-                    answer(reply, Err(rejection));
-                }
+        let effects = events.iter().flat_map(|event| self.core.react(event)).collect();
+        self.in_flight.push_back(InFlight { events: events.len(), effects, reply, outcome });
+    }
+
+    /// What became of the oldest of what is in flight.
+    fn settle(&mut self, stored: Stored) {
+        let Some(InFlight { events, effects, reply, outcome }) = self.in_flight.pop_front() else {
+            return;
+        };
+        match stored {
+            Ok(committed) => {
+                self.hands.carry_out(self.stream, effects);
+                self.count(events);
+                answer(reply, outcome, committed.last);
             }
-            host.stop_if_done(ctx);
-        });
-        ctx.spawn(durable);
+            Err(rejection) => {
+                self.stopping = true;
+                self.directory.discard(self.stream);
+                answer(reply, Err(rejection), self.journal.head());
+            }
+        }
     }
 
     /// The state is kept as the log tells it, not as it is here: what is in flight may yet come to nothing.
@@ -164,15 +173,36 @@ impl Host {
     }
 
     fn stop_if_done(&self, ctx: &mut Context<Self>) {
-        if self.stopping && self.in_flight == 0 {
+        if self.stopping && self.in_flight.is_empty() {
             ctx.stop();
         }
     }
 }
 
-fn answer(reply: Option<oneshot::Sender<Answer>>, answer: Answer) {
+/// A batch that the log's writer has, and what is to be done once it is durable.
+struct InFlight {
+    events: usize,
+    effects: Vec<Effect>,
+    reply: Option<Reply>,
+    outcome: Result<CommandResult, Rejection>,
+}
+
+fn answer(reply: Option<Reply>, outcome: Result<CommandResult, Rejection>, seq: Seq) {
     if let Some(reply) = reply {
-        drop(reply.send(answer));
+        reply(outcome.map(|result| (seq, result)));
+    }
+}
+
+/// What became of what was appended, as many at a time as there are.
+struct Outcomes(mpsc::UnboundedReceiver<Stored>);
+
+impl Items for Outcomes {
+    type Item = Vec<Stored>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut outcomes = Vec::new();
+        let received = ready!(self.0.poll_recv_many(context, &mut outcomes, limits::COMMIT_EVENTS_MAX));
+        Poll::Ready((received > 0).then_some(outcomes))
     }
 }
 
@@ -181,6 +211,9 @@ impl Actor for Host {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(limits::MAILBOX_COMMANDS_MAX);
+        if let Some(stored) = self.stored.take() {
+            ctx.add_stream(Outcomes(stored));
+        }
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {
@@ -191,7 +224,7 @@ impl Actor for Host {
 impl Handler<Deliver> for Host {
     type Result = ();
 
-    fn handle(&mut self, message: Deliver, ctx: &mut Self::Context) {
+    fn handle(&mut self, message: Deliver, _: &mut Self::Context) {
         if self.stopping {
             return message.refuse(Rejection::new(Code::Busy, "the actor is being woken anew"));
         }
@@ -199,9 +232,16 @@ impl Handler<Deliver> for Host {
             self.core.apply(*stream, body);
         }
         match self.core.decide(&message.input) {
-            Ok(decision) => self.append(message, decision, ctx),
-            Err(rejection) => self.refuse(message, rejection, ctx),
+            Ok(decision) => self.append(message, decision),
+            Err(rejection) => self.refuse(message, rejection),
         }
+    }
+}
+
+impl StreamHandler<Vec<Stored>> for Host {
+    fn handle(&mut self, outcomes: Vec<Stored>, ctx: &mut Self::Context) {
+        outcomes.into_iter().for_each(|stored| self.settle(stored));
+        self.stop_if_done(ctx);
     }
 }
 

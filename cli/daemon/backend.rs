@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ropewalk_actors::{Directory, Hands};
-use ropewalk_kernel::Router;
 use ropewalk_kernel::log::Journal;
+use ropewalk_kernel::{Answer, Router};
 use ropewalk_projections::Projections;
 use ropewalk_protocol::{
     AttachParams, Attached, ClientId, CommandAnswer, CommandParams, DaemonInfo, LimitsInfo, LogInfo, MachineId,
@@ -105,9 +105,14 @@ impl Backend for Daemon {
         blake3::hash(token.as_bytes()) == *self.token
     }
 
-    async fn command(&self, params: CommandParams, client: String) -> Result<CommandAnswer, Rejection> {
-        let (seq, result) = self.router.submit(params.id, params.command, client).await?;
-        Ok(CommandAnswer { seq, result })
+    fn command(
+        &self,
+        params: CommandParams,
+        client: String,
+        reply: impl FnOnce(Result<CommandAnswer, Rejection>) + Send + 'static,
+    ) {
+        let reply = |answer: Answer| reply(answer.map(|(seq, result)| CommandAnswer { seq, result }));
+        self.router.submit(params.id, params.command, client, Box::new(reply));
     }
 
     async fn query(&self, query: Query) -> Result<QueryAnswer, Rejection> {

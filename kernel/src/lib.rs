@@ -12,4 +12,4 @@ mod router;
 pub mod watch;
 
 pub use follow::{Follower, Step};
-pub use router::{Answer, Envelope, Owners, Router};
+pub use router::{Answer, Envelope, Owners, Reply, Router};

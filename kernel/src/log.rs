@@ -24,6 +24,7 @@ mod tail;
 mod verify;
 mod viewing;
 mod volumes;
+mod waiter;
 mod words;
 mod writer;
 
@@ -38,3 +39,4 @@ pub use read::{EventPage, Filter, Gap, Slice};
 pub use read_output::OutputPage;
 pub use verify::Verified;
 pub use viewing::ViewShelf;
+pub use waiter::Stored;

@@ -1,7 +1,7 @@
 //! The router: admits a command once, finds who owns it, and answers; a repeat gets the first answer.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ropewalk_protocol::record::command_digest;
@@ -14,6 +14,10 @@ use crate::offload;
 
 /// What a command led to: the head once it was done, and what it made.
 pub type Answer = Result<(Seq, CommandResult), Rejection>;
+
+/// Takes an answer, on whatever thread has it; it must not block. No task waits for an answer: one that did would cost more
+/// than all else that is done for a command. One that is dropped says that there is no answer.
+pub type Reply = Box<dyn FnOnce(Answer) + Send>;
 
 /// A command on its way to the actor that owns it.
 #[derive(Debug, Clone)]
@@ -32,8 +36,8 @@ pub struct Envelope {
 
 /// Whoever finds the owner of a command and lets it decide. The receipt is the owner's to commit.
 pub trait Owners: Send + Sync + 'static {
-    /// Carries a command out.
-    fn deliver(&self, envelope: Envelope) -> impl Future<Output = Answer> + Send;
+    /// Carries a command out, and then replies. Must not block.
+    fn deliver(&self, envelope: Envelope, reply: Reply);
 }
 
 /// Admits commands. Clones share it.
@@ -48,12 +52,13 @@ struct Shared<O> {
     in_flight: Mutex<HashMap<CommandId, InFlight>>,
 }
 
-/// A command that is being carried out, and who waits for its answer beside the first one.
+/// A command that is being carried out, and who waits for its answer.
 struct InFlight {
     digest: [u8; 16],
-    waiting: Vec<oneshot::Sender<Answer>>,
+    first: Reply,
+    others: Vec<Reply>,
     /// Those who sent another command under this id, and wait for what becomes of this one.
-    others: Vec<oneshot::Sender<()>>,
+    rivals: Vec<oneshot::Sender<()>>,
 }
 
 impl<O> Clone for Router<O> {
@@ -69,62 +74,86 @@ impl<O: Owners> Router<O> {
         Self { shared: Arc::new(Shared { journal, owners, clock, in_flight }) }
     }
 
-    /// Carries a command out once, however often and from wherever it is sent. A command that was admitted is carried out
-    /// to its end even when nobody waits for the answer any more.
-    ///
-    /// # Errors
-    /// What is wrong with the command, or why it could not be done.
-    pub async fn submit(&self, id: CommandId, command: Command, client: String) -> Answer {
-        command.check()?;
-        if id.unix_millis().is_none() {
-            return Err(Rejection::invalid(format!("command id {id} is not a UUID v7"))
-                .hint("Mint command ids as UUID v7: their time says where the receipt can be."));
+    /// Carries a command out once, however often and from wherever it is sent, and replies: what is wrong with it, why it
+    /// could not be done, or what it led to. A command that was admitted is carried out to its end even when nobody waits for
+    /// the answer any more.
+    pub fn submit(&self, id: CommandId, command: Command, client: String, reply: Reply) {
+        if let Err(rejection) = check(id, &command) {
+            return reply(Err(rejection));
         }
         let digest = command_digest(&command);
-        let answer = loop {
-            let (reply, answer) = oneshot::channel();
-            match self.join(id, digest, reply) {
-                Joined::Same => break answer,
-                Joined::First => {
-                    let now = self.shared.clock.now();
-                    let shared = self.shared.clone();
-                    tokio::spawn(async move {
-                        let mut settle = Settle { shared: shared.clone(), id, answer: None };
-                        settle.answer = Some(shared.carry_out(Envelope { id, digest, command, client, now }).await);
-                    });
-                    break answer;
-                }
-                // Which of the two is the first under this id is known when the other one is done, or was done before.
-                Joined::Other(settled) => match self.shared.recorded(id, digest).await? {
-                    Some(answer) => return answer,
-                    None => drop(settled.await),
-                },
+        match self.join(id, digest, reply) {
+            Joined::Same => {}
+            Joined::First => {
+                let now = self.shared.clock.now();
+                self.carry_out(Envelope { id, digest, command, client, now });
             }
-        };
-        answer.await.unwrap_or_else(|_| {
-            Err(Rejection::new(Code::ShuttingDown, "the daemon stops; the command may be repeated"))
-        })
+            Joined::Rival(reply, settled) => {
+                tokio::spawn(self.clone().after(settled, (id, digest, command, client), reply));
+            }
+        }
     }
 
     /// Waits with those who sent the same command.
-    fn join(&self, id: CommandId, digest: [u8; 16], reply: oneshot::Sender<Answer>) -> Joined {
+    fn join(&self, id: CommandId, digest: [u8; 16], reply: Reply) -> Joined {
         let mut in_flight = self.shared.lock();
         match in_flight.get_mut(&id) {
             Some(same) if same.digest == digest => {
-                same.waiting.push(reply);
+                same.others.push(reply);
                 Joined::Same
             }
-            Some(other) => {
+            Some(rival) => {
                 let (settled, wait) = oneshot::channel();
-                other.others.push(settled);
-                Joined::Other(wait)
+                rival.rivals.push(settled);
+                Joined::Rival(reply, wait)
             }
             None => {
-                in_flight.insert(id, InFlight { digest, waiting: vec![reply], others: Vec::new() });
+                in_flight.insert(id, InFlight { digest, first: reply, others: Vec::new(), rivals: Vec::new() });
                 Joined::First
             }
         }
     }
+
+    fn carry_out(&self, envelope: Envelope) {
+        let settle = Settle { shared: self.shared.clone(), id: envelope.id, answer: None };
+        if !self.shared.journal.may_know(envelope.id) {
+            return self.shared.deliver(envelope, settle);
+        }
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            match shared.recorded(envelope.id, envelope.digest).await {
+                Ok(None) => shared.deliver(envelope, settle),
+                Ok(Some(answer)) => settle.reply(answer),
+                Err(rejection) => settle.reply(Err(rejection)),
+            }
+        });
+    }
+
+    /// Which of two commands is the first under their id is known when the other one is settled, or was before.
+    async fn after(
+        self,
+        settled: oneshot::Receiver<()>,
+        (id, digest, command, client): (CommandId, [u8; 16], Command, String),
+        reply: Reply,
+    ) {
+        match self.shared.recorded(id, digest).await {
+            Ok(Some(answer)) => reply(answer),
+            Err(rejection) => reply(Err(rejection)),
+            Ok(None) => {
+                drop(settled.await);
+                self.submit(id, command, client, reply);
+            }
+        }
+    }
+}
+
+fn check(id: CommandId, command: &Command) -> Result<(), Rejection> {
+    command.check()?;
+    if id.unix_millis().is_some() {
+        return Ok(());
+    }
+    Err(Rejection::invalid(format!("command id {id} is not a UUID v7"))
+        .hint("Mint command ids as UUID v7: their time says where the receipt can be."))
 }
 
 /// What is in flight under a command's id.
@@ -133,8 +162,8 @@ enum Joined {
     First,
     /// The same command.
     Same,
-    /// Another command; the receiver is dropped or told when it is settled.
-    Other(oneshot::Receiver<()>),
+    /// Another command; the receiver is told, or dropped, when it is settled.
+    Rival(Reply, oneshot::Receiver<()>),
 }
 
 /// Answers everybody who waits, also when carrying the command out broke off.
@@ -144,11 +173,23 @@ struct Settle<O: Owners> {
     answer: Option<Answer>,
 }
 
+impl<O: Owners> Settle<O> {
+    fn reply(mut self, answer: Answer) {
+        self.answer = Some(answer);
+    }
+}
+
 impl<O: Owners> Drop for Settle<O> {
     fn drop(&mut self) {
-        let broke = || Err(Rejection::new(Code::Internal, "carrying the command out broke off; it may be repeated"));
+        let broke = || {
+            Err(if std::thread::panicking() {
+                Rejection::new(Code::Internal, "carrying the command out broke off; it may be repeated")
+            } else {
+                Rejection::new(Code::ShuttingDown, "the daemon stops; the command may be repeated")
+            })
+        };
         let answer = self.answer.take().unwrap_or_else(broke);
-        self.shared.settle(self.id, &answer);
+        self.shared.settle(self.id, answer);
     }
 }
 
@@ -157,11 +198,10 @@ impl<O: Owners> Shared<O> {
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn carry_out(&self, envelope: Envelope) -> Answer {
-        match self.recorded(envelope.id, envelope.digest).await? {
-            Some(answer) => answer,
-            None => self.owners.deliver(envelope).await,
-        }
+    /// An owner that panics ends its command, not the connection that the command came from.
+    fn deliver(&self, envelope: Envelope, settle: Settle<O>) {
+        let reply = Box::new(move |answer| settle.reply(answer));
+        drop(catch_unwind(AssertUnwindSafe(|| self.owners.deliver(envelope, reply))));
     }
 
     /// The answer on record to this command, or the conflict with another one under its id.
@@ -180,10 +220,11 @@ impl<O: Owners> Shared<O> {
         }))
     }
 
-    fn settle(&self, id: CommandId, answer: &Answer) {
+    fn settle(&self, id: CommandId, answer: Answer) {
         let done = self.lock().remove(&id);
-        for waiting in done.into_iter().flat_map(|done| done.waiting) {
-            drop(waiting.send(answer.clone()));
+        if let Some(InFlight { first, others, .. }) = done {
+            others.into_iter().for_each(|reply| reply(answer.clone()));
+            first(answer);
         }
     }
 }

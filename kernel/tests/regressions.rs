@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ropewalk_kernel::log::store::Shelf;
 use ropewalk_kernel::log::{Filter, Journal, MemoryShelf};
-use ropewalk_kernel::{Answer, Envelope, Follower, Owners, Router, Step};
+use ropewalk_kernel::{Envelope, Follower, Owners, Reply, Router, Step};
 use ropewalk_protocol::{Code, CommandResult, Event, LogId, Rejection, Seq, limits};
 
 use crate::faults::FaultyShelf;
@@ -226,25 +226,34 @@ fn regression_a_gap_in_a_sessions_page_lies_after_the_cursor() {
     }
 }
 
-struct Panicking;
+/// At once, or later in a task of its own.
+struct Panicking(bool);
 
 impl Owners for Panicking {
-    async fn deliver(&self, _: Envelope) -> Answer {
-        tokio::task::yield_now().await;
-        panic!("a defect in an actor")
+    fn deliver(&self, _: Envelope, reply: Reply) {
+        if !self.0 {
+            panic!("a defect in a directory");
+        }
+        tokio::spawn(async move {
+            let _reply = reply;
+            tokio::task::yield_now().await;
+            panic!("a defect in an actor")
+        });
     }
 }
 
 /// A command whose owner panicked stayed in flight for ever, and so did all who waited for it.
 #[test]
 fn regression_a_command_whose_owner_panics_is_answered() {
-    let log = Disk::memory().open();
-    let journal = log.journal.clone();
-    let answer = in_time("the answer", move || {
-        let router = Router::new(journal, Panicking, Arc::new(ropewalk_kernel::clock::System));
-        run(router.submit(command(1, 1), say(session(1), "x"), String::new()))
-    });
-    assert!(answer.is_err_and(|rejection| rejection.retryable()));
+    for later in [false, true] {
+        let log = Disk::memory().open();
+        let journal = log.journal.clone();
+        let answer = in_time("the answer", move || {
+            let router = Router::new(journal, Panicking(later), Arc::new(ropewalk_kernel::clock::System));
+            run(ask(&router, command(1, 1), say(session(1), "x")))
+        });
+        assert!(answer.is_err_and(|rejection| rejection.code == Code::Internal && rejection.retryable()));
+    }
 }
 
 /// A follower holds the log, and with it the sender of its heads: it was never told that the log is closed.

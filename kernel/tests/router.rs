@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ropewalk_kernel::clock::Manual;
 use ropewalk_kernel::log::{Batch, Filter, Journal, MemoryShelf};
-use ropewalk_kernel::{Answer, Envelope, Owners, Router};
+use ropewalk_kernel::{Answer, Envelope, Owners, Reply, Router};
 use ropewalk_protocol::{Code, Command, CommandId, CommandResult, Rejection, Seq, SessionId, Timestamp};
 
 use crate::support::*;
@@ -20,14 +20,22 @@ on_both_disks! {
 }
 
 /// Owners that write a remark for each command, or refuse it by what it says.
+#[derive(Clone)]
 pub(crate) struct Scribe {
     pub(crate) journal: Journal,
     pub(crate) delivered: Arc<AtomicUsize>,
 }
 
 impl Owners for Scribe {
-    async fn deliver(&self, envelope: Envelope) -> Answer {
+    fn deliver(&self, envelope: Envelope, reply: Reply) {
         self.delivered.fetch_add(1, Ordering::SeqCst);
+        let scribe = self.clone();
+        tokio::spawn(async move { reply(scribe.write(envelope).await) });
+    }
+}
+
+impl Scribe {
+    async fn write(&self, envelope: Envelope) -> Answer {
         assert_eq!(envelope.now, Timestamp::from_unix_micros(77));
         let Command::SessionAnnotate { session, text } = &envelope.command else {
             return Err(Rejection::invalid("only remarks"));
@@ -62,7 +70,7 @@ pub(crate) fn say(session: SessionId, text: &str) -> Command {
 }
 
 pub(crate) fn submit(router: &Router<Scribe>, id: CommandId, command: Command) -> Answer {
-    run(router.submit(id, command, "test".to_owned()))
+    run(ask(router, id, command))
 }
 
 fn the_same_command_sent_a_hundred_times_at_once_has_one_effect(disk: &Disk) {
@@ -79,9 +87,7 @@ fn the_same_command_sent_a_hundred_times_at_once_has_one_effect(disk: &Disk) {
                         let tasks: Vec<_> = (0..25)
                             .map(|_| {
                                 let router = router.clone();
-                                tokio::spawn(
-                                    async move { router.submit(id, say(session(1), "once"), "t".to_owned()).await },
-                                )
+                                tokio::spawn(async move { ask(&router, id, say(session(1), "once")).await })
                             })
                             .collect();
                         let mut answers = Vec::new();
@@ -141,8 +147,8 @@ fn the_same_id_for_another_command_is_a_conflict(disk: &Disk) {
     let id = command(1000, 2);
     let both = run(async {
         let (one, two) = (router.clone(), router.clone());
-        let one = tokio::spawn(async move { one.submit(id, say(session(1), "one"), String::new()).await });
-        let two = tokio::spawn(async move { two.submit(id, say(session(1), "two"), String::new()).await });
+        let one = tokio::spawn(async move { ask(&one, id, say(session(1), "one")).await });
+        let two = tokio::spawn(async move { ask(&two, id, say(session(1), "two")).await });
         [one.await.expect("no panic"), two.await.expect("no panic")]
     });
     assert!(both[0].is_ok());
@@ -226,7 +232,7 @@ fn a_command_whose_sender_went_away_is_carried_out_all_the_same() {
     run(async {
         let mut heads = log.journal.heads();
         {
-            let mut submitted = Box::pin(router.submit(id, say(session(1), "x"), String::new()));
+            let mut submitted = Box::pin(ask(&router, id, say(session(1), "x")));
             // Polled once, so that it is admitted, then dropped.
             std::future::poll_fn(|context| {
                 drop(submitted.as_mut().poll(context));
@@ -235,7 +241,7 @@ fn a_command_whose_sender_went_away_is_carried_out_all_the_same() {
             .await;
         }
         heads.wait_for(|head| *head == Seq(1)).await.expect("the log is open");
-        let again = router.submit(id, say(session(1), "x"), String::new()).await.expect("the first answer");
+        let again = ask(&router, id, say(session(1), "x")).await.expect("the first answer");
         assert_eq!(again.0, Seq(1));
     });
     assert_eq!(delivered.load(Ordering::SeqCst), 1);

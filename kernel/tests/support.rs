@@ -11,10 +11,11 @@ use ropewalk_kernel::log::{
     Batch, Committed, EventPage, Filter, Gap, History, Journal, MemoryShelf, SledShelf, Verified,
 };
 use ropewalk_kernel::offload::Worker;
+use ropewalk_kernel::{Answer, Owners, Router};
 use ropewalk_protocol::record::NewEvent;
 use ropewalk_protocol::{
-    Cause, CommandId, CommandResult, DamageView, Event, LogId, Rejection, Seq, SessionAnnotated, SessionId, Stream,
-    TerminalId, Timestamp,
+    Cause, Command, CommandId, CommandResult, DamageView, Event, LogId, Rejection, Seq, SessionAnnotated, SessionId,
+    Stream, TerminalId, Timestamp,
 };
 
 /// SplitMix64: the same in every run.
@@ -292,6 +293,13 @@ pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let deadline = async { tokio::time::timeout(Duration::from_secs(50), work).await.expect("done within 50 seconds") };
     runtime.block_on(deadline)
+}
+
+/// Submits a command and waits for the answer.
+pub(crate) async fn ask(router: &Router<impl Owners>, id: CommandId, command: Command) -> Answer {
+    let (sender, answer) = tokio::sync::oneshot::channel();
+    router.submit(id, command, "test".to_owned(), Box::new(move |answer| drop(sender.send(answer))));
+    answer.await.expect("a reply comes, whatever happens")
 }
 
 /// Tries until it works: for what the log refuses for a while after a failure.

@@ -33,12 +33,13 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Whether this is the token. Takes the same time whatever the token.
     fn token_matches(&self, token: &str) -> bool;
 
-    /// Carries a command out.
+    /// Carries a command out, and then replies, on whatever thread that happens. One that is dropped has no answer.
     fn command(
         &self,
         params: CommandParams,
         client: String,
-    ) -> impl Future<Output = Result<CommandAnswer, Rejection>> + Send;
+        reply: impl FnOnce(Result<CommandAnswer, Rejection>) + Send + 'static,
+    );
 
     /// Answers a question.
     fn query(&self, query: Query) -> impl Future<Output = Result<QueryAnswer, Rejection>> + Send;

@@ -20,6 +20,7 @@ use super::rows;
 use super::store::{Shelf, StoreError};
 use super::tail::Tail;
 use super::volumes::{Volumes, newest_command_millis};
+use super::waiter::{Stored, Waiter};
 use super::writer::{self, Request};
 use crate::offload::{self, Worker};
 use crate::watch;
@@ -265,11 +266,26 @@ impl Journal {
         self.shared.degraded.subscribe()
     }
 
-    /// Hands a batch to the writer. The receiver gets the answer once the batch is on stable storage, or was not stored.
+    /// Hands a batch to the writer. The receiver gets the outcome once the batch is on stable storage, or was not stored.
     ///
     /// # Errors
     /// `busy` when the queue is full, `too_large` when an event is over its bound, `shutting_down` when the log was stopped.
-    pub fn append(&self, batch: Batch) -> Result<oneshot::Receiver<Result<Committed, Rejection>>, Rejection> {
+    pub fn append(&self, batch: Batch) -> Result<oneshot::Receiver<Stored>, Rejection> {
+        let (waiter, outcome) = Waiter::one();
+        self.hand_over(batch, || waiter)?;
+        Ok(outcome)
+    }
+
+    /// The same for somebody who appends much: each batch's outcome comes over this channel, in the order of the appends.
+    /// Nothing comes for a batch that was refused here.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub fn append_in_order(&self, batch: Batch, outcomes: &mpsc::UnboundedSender<Stored>) -> Result<(), Rejection> {
+        self.hand_over(batch, || Waiter::in_order(outcomes.clone()))
+    }
+
+    fn hand_over(&self, batch: Batch, waiter: impl FnOnce() -> Waiter) -> Result<(), Rejection> {
         let records: Vec<Vec<u8>> = batch.events.iter().map(NewEvent::encode).collect();
         if let Some(place) = records.iter().position(|record| record.len() > limits::EVENT_BYTES_MAX) {
             let what = batch.events[place].body.name();
@@ -285,9 +301,9 @@ impl Journal {
         {
             return Err(Rejection::too_large("a refusal", refusal.message.len(), limits::EVENT_BYTES_MAX));
         }
-        let (reply, answer) = oneshot::channel();
-        self.request(Request::Append { batch, records, reply })?;
-        Ok(answer)
+        let slot = self.slot()?;
+        slot.send(Request::Append { batch, records, waiter: waiter() });
+        Ok(())
     }
 
     /// Hands terminal bytes to the writer; the answer comes once they are on stable storage.
@@ -299,10 +315,10 @@ impl Journal {
         terminal: TerminalId,
         offset: u64,
         bytes: Vec<Bytes>,
-    ) -> Result<oneshot::Receiver<Result<Committed, Rejection>>, Rejection> {
-        let (reply, answer) = oneshot::channel();
-        self.request(Request::Output { terminal, offset, bytes, reply })?;
-        Ok(answer)
+    ) -> Result<oneshot::Receiver<Stored>, Rejection> {
+        let (waiter, outcome) = Waiter::one();
+        self.slot()?.send(Request::Output { terminal, offset, bytes, waiter });
+        Ok(outcome)
     }
 
     /// Stops the writer once everything handed to it before is stored.
@@ -320,10 +336,11 @@ impl Journal {
         answer
     }
 
-    fn request(&self, request: Request) -> Result<(), Rejection> {
-        self.requests.try_send(request).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Rejection::new(Code::Busy, "the log's writer has a full queue"),
-            mpsc::error::TrySendError::Closed(_) => Rejection::new(Code::ShuttingDown, "the log is closed"),
+    /// Room for one request to the writer.
+    fn slot(&self) -> Result<mpsc::Permit<'_, Request>, Rejection> {
+        self.requests.try_reserve().map_err(|error| match error {
+            mpsc::error::TrySendError::Full(()) => Rejection::new(Code::Busy, "the log's writer has a full queue"),
+            mpsc::error::TrySendError::Closed(()) => Rejection::new(Code::ShuttingDown, "the log is closed"),
         })
     }
 
@@ -474,7 +491,8 @@ impl Journal {
         if value.len() > limits::STORED_VALUE_BYTES_MAX {
             return Err(Rejection::too_large("an actor's state", value.len(), limits::STORED_VALUE_BYTES_MAX));
         }
-        self.request(Request::Snapshot { row: (key, value) })
+        self.slot()?.send(Request::Snapshot { row: (key, value) });
+        Ok(())
     }
 
     /// Up to this many stored bytes of a terminal from this offset on. Reads the disk.

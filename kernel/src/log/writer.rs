@@ -22,10 +22,9 @@ use super::journal::{Batch, Committed, Observer, Shared, lock};
 use super::rows;
 use super::store::{Row, StoreError, Volume};
 use super::volumes::{last_chunk, newest_command_millis};
+use super::waiter::Waiter;
 use crate::offload::{self, Worker};
 use crate::planted::{Bug, is_planted};
-
-pub(super) type Reply = oneshot::Sender<Result<Committed, Rejection>>;
 
 /// What the writer is asked to do.
 pub(super) enum Request {
@@ -33,13 +32,13 @@ pub(super) enum Request {
     Append {
         batch: Batch,
         records: Vec<Vec<u8>>,
-        reply: Reply,
+        waiter: Waiter,
     },
     Output {
         terminal: TerminalId,
         offset: u64,
         bytes: Vec<Bytes>,
-        reply: Reply,
+        waiter: Waiter,
     },
     /// An actor's state: nobody waits for it.
     Snapshot {
@@ -86,8 +85,8 @@ struct Group {
     records: Vec<Vec<u8>>,
     record_bytes: usize,
     /// Where each batch's events end in `events`.
-    batches: Vec<(Batch, usize, Reply)>,
-    output: Vec<(TerminalId, u64, Vec<Bytes>, Reply)>,
+    batches: Vec<(Batch, usize, Waiter)>,
+    output: Vec<(TerminalId, u64, Vec<Bytes>, Waiter)>,
     output_bytes: usize,
     snapshots: Vec<Row>,
 }
@@ -119,15 +118,15 @@ impl Group {
 
     fn add(&mut self, request: Request) {
         match request {
-            Request::Append { mut batch, mut records, reply } => {
+            Request::Append { mut batch, mut records, waiter } => {
                 self.record_bytes += stored_bytes(&records);
                 self.records.append(&mut records);
                 self.events.append(&mut batch.events);
-                self.batches.push((batch, self.events.len(), reply));
+                self.batches.push((batch, self.events.len(), waiter));
             }
-            Request::Output { terminal, offset, bytes, reply } => {
+            Request::Output { terminal, offset, bytes, waiter } => {
                 self.output_bytes += bytes.iter().map(Bytes::len).sum::<usize>();
-                self.output.push((terminal, offset, bytes, reply));
+                self.output.push((terminal, offset, bytes, waiter));
             }
             Request::Snapshot { row } => self.snapshots.push(row),
             Request::Stop { .. } => {}
@@ -142,9 +141,9 @@ impl Group {
     }
 
     fn refuse(self, rejection: &Rejection) {
-        let replies = self.batches.into_iter().map(|(_, _, reply)| reply);
-        for reply in replies.chain(self.output.into_iter().map(|(_, _, _, reply)| reply)) {
-            drop(reply.send(Err(rejection.clone())));
+        let waiters = self.batches.into_iter().map(|(_, _, waiter)| waiter);
+        for waiter in waiters.chain(self.output.into_iter().map(|(_, _, _, waiter)| waiter)) {
+            waiter.tell(Err(rejection.clone()));
         }
     }
 }
@@ -264,16 +263,16 @@ impl Writer {
     /// Refuses what was decided on a state that never came to be.
     fn admit(&self, group: &mut Group, request: Request) {
         match request {
-            Request::Append { batch, reply, .. } if batch.epoch != self.shared.epoch.load(Ordering::Acquire) => {
+            Request::Append { batch, waiter, .. } if batch.epoch != self.shared.epoch.load(Ordering::Acquire) => {
                 // While appends fail, why they fail is the better answer.
                 let failed = || Rejection::new(Code::StorageFailed, "an append before this one failed");
                 let rejection =
                     self.shared.degraded.borrow().clone().map_or_else(failed, Rejection::from).at(self.head);
-                drop(reply.send(Err(rejection)));
+                waiter.tell(Err(rejection));
             }
-            Request::Append { batch, reply, .. } if self.has_receipt(&batch) => {
+            Request::Append { batch, waiter, .. } if self.has_receipt(&batch) => {
                 let message = "the command was carried out a moment ago; a repeat gets its answer";
-                drop(reply.send(Err(Rejection::new(Code::Busy, message).at(self.head))));
+                waiter.tell(Err(Rejection::new(Code::Busy, message).at(self.head)));
             }
             other => group.add(other),
         }
@@ -379,17 +378,17 @@ impl Writer {
             self.shared.publish(Arc::new(chunk), &mut *self.observer, &events);
         }
         let mut begin = 0;
-        for (_, end, reply) in batches {
+        for (_, end, waiter) in batches {
             let committed = if end > begin {
                 Committed { first: Seq(before.0 + begin as u64 + 1), last: Seq(before.0 + end as u64) }
             } else {
                 Committed { first: before, last: before }
             };
             begin = end;
-            drop(reply.send(Ok(committed)));
+            waiter.tell(Ok(committed));
         }
-        for (_, _, _, reply) in output {
-            drop(reply.send(Ok(Committed { first: self.head, last: self.head })));
+        for (_, _, _, waiter) in output {
+            waiter.tell(Ok(Committed { first: self.head, last: self.head }));
         }
     }
 

@@ -10,7 +10,9 @@ use futures_util::SinkExt;
 use futures_util::stream::SplitSink;
 use ropewalk_protocol::{Notification, RefusedFrame, Rejection, TerminalId, limits};
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// Bulk frames that wait to be written, besides the one being written: enough to keep the socket busy, and no more.
 const BULK_FRAMES_MAX: usize = 4;
@@ -25,6 +27,20 @@ pub(super) struct Outgoing {
     writing: Arc<AtomicBool>,
 }
 
+/// A connection that may be gone.
+pub(super) struct WeakOutgoing {
+    urgent: mpsc::WeakSender<Message>,
+    bulk: mpsc::WeakSender<Message>,
+    writing: Arc<AtomicBool>,
+}
+
+impl WeakOutgoing {
+    pub(super) fn upgrade(self) -> Option<Outgoing> {
+        let (urgent, bulk) = self.urgent.upgrade().zip(self.bulk.upgrade())?;
+        Some(Outgoing { urgent, bulk, writing: self.writing })
+    }
+}
+
 /// The connection is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Gone;
@@ -33,6 +49,24 @@ impl Outgoing {
     /// Sends before all bulk.
     pub(super) async fn urgent(&self, message: Message) -> Result<(), Gone> {
         self.urgent.send(message).await.map_err(|_| Gone)
+    }
+
+    /// Sends before all bulk, from where nothing can be waited for; the request's permit is let go once the frame has room.
+    pub(super) fn urgent_or_later(self, message: Message, permit: OwnedSemaphorePermit) {
+        if let Err(TrySendError::Full(message)) = self.urgent.try_send(message)
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(async move {
+                self.urgent(message).await.ok();
+                drop(permit);
+            });
+        }
+    }
+
+    /// Does not keep the connection.
+    pub(super) fn downgrade(&self) -> WeakOutgoing {
+        let (urgent, bulk) = (self.urgent.downgrade(), self.bulk.downgrade());
+        WeakOutgoing { urgent, bulk, writing: self.writing.clone() }
     }
 
     /// Waits until there is room for bulk, then sends.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::extract::ws::Message;
 use bytes::Bytes;
 use ropewalk_protocol::{
-    AttachParams, ClientId, Code, Hello, Rejection, Request, RequestMethod, ResizeParams, Response, Size,
-    SubscribeParams, Subscribed, TerminalFrame, TerminalFrameKind, TerminalId, limits, schema,
+    AttachParams, ClientId, Code, CommandParams, Hello, Rejection, Request, RequestMethod, ResizeParams, Response,
+    Size, SubscribeParams, Subscribed, TerminalFrame, TerminalFrameKind, TerminalId, limits, schema,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -104,12 +104,20 @@ impl<B: Backend> Requests<B> {
             self.answer::<()>(Some(id), Err(rejection.clone())).await.ok();
             return Err(rejection);
         };
-        let (backend, name) = (self.backend.clone(), client.name.clone());
         match method {
             RequestMethod::Hello(_) => {}
-            RequestMethod::Command(params) => self.spawn(id, async move { backend.command(params, name).await }).await,
-            RequestMethod::Query(query) => self.spawn(id, async move { backend.query(query).await }).await,
-            RequestMethod::DaemonStop(params) => self.spawn(id, async move { backend.stop(params.all).await }).await,
+            RequestMethod::Command(params) => {
+                let name = client.name.clone();
+                self.command(id, params, name).await;
+            }
+            RequestMethod::Query(query) => {
+                let backend = self.backend.clone();
+                self.spawn(id, async move { backend.query(query).await }).await;
+            }
+            RequestMethod::DaemonStop(params) => {
+                let backend = self.backend.clone();
+                self.spawn(id, async move { backend.stop(params.all).await }).await;
+            }
             RequestMethod::Subscribe(params) => self.subscribe(id, &params).await,
             RequestMethod::Unsubscribe(params) => {
                 let known = self.subscriptions.remove(&params.subscription).map(|pump| pump.abort());
@@ -149,6 +157,20 @@ impl<B: Backend> Requests<B> {
         self.authenticated = true;
         self.answer(Some(id), Ok(self.backend.welcome())).await.ok();
         Ok(())
+    }
+
+    /// Has a command carried out; the connection is not read while too much is in flight.
+    async fn command(&self, id: u64, params: CommandParams, client: String) {
+        let Ok(permit) = self.in_flight.clone().acquire_owned().await else {
+            return;
+        };
+        // A command goes on without its connection, and must not keep it.
+        let outgoing = self.outgoing.downgrade();
+        self.backend.command(params, client, move |answer| {
+            if let Some(outgoing) = outgoing.upgrade() {
+                outgoing.urgent_or_later(response(id, answer), permit);
+            }
+        });
     }
 
     /// Carries out what takes time; the connection is not read while too much is in flight.
@@ -281,12 +303,18 @@ impl<B: Backend> Requests<B> {
 }
 
 async fn respond<T: Serialize>(outgoing: &Outgoing, id: Option<u64>, answer: Result<T, Rejection>) -> Result<(), Gone> {
-    let frame = match (id, answer) {
-        (Some(id), Ok(result)) => json(&Response::ok(id, result)),
-        (id, Err(rejection)) => json(&Response::<()>::err(id, rejection)),
-        (None, Ok(_)) => return Ok(()),
-    };
-    outgoing.urgent(frame).await
+    match (id, answer) {
+        (Some(id), answer) => outgoing.urgent(response(id, answer)).await,
+        (None, Err(rejection)) => outgoing.urgent(json(&Response::<()>::err(None, rejection))).await,
+        (None, Ok(_)) => Ok(()),
+    }
+}
+
+fn response<T: Serialize>(id: u64, answer: Result<T, Rejection>) -> Message {
+    match answer {
+        Ok(result) => json(&Response::ok(id, result)),
+        Err(rejection) => json(&Response::<()>::err(Some(id), rejection)),
+    }
 }
 
 fn not_attached(terminal: TerminalId) -> Rejection {

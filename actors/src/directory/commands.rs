@@ -1,0 +1,171 @@
+//! What becomes of each command: most are their actor's alone; some have to look or to ask elsewhere first.
+
+use std::sync::atomic::Ordering;
+
+use ropewalk_kernel::log::Batch;
+use ropewalk_kernel::{Answer, Envelope, Owners, Reply, offload};
+use ropewalk_protocol::{Code, Command, Program, Rejection, SessionId, Size, Stream, TerminalId, Timestamp};
+
+use super::Directory;
+use super::adoption::Doubt;
+use crate::core::{Input, Launch};
+use crate::host::{Commanded, Deliver};
+
+impl Owners for Directory {
+    fn deliver(&self, envelope: Envelope, reply: Reply) {
+        let Envelope { id, digest, command, client, now } = envelope;
+        let by = Commanded { id, digest, client };
+        let directory = self.clone();
+        match command {
+            Command::SessionAnnotate { session, text } => {
+                self.pass_on(session, Input::Annotate { text }, by, now, reply)
+            }
+            Command::SessionEnd { session } => self.pass_on(session, Input::End, by, now, reply),
+            Command::SessionDelete { session } => self.pass_on(session, Input::Delete, by, now, reply),
+            Command::SessionCreate { name, workspace, program, size } => {
+                later(reply, async move { directory.create(name, workspace, program, size, by, now).await });
+            }
+            Command::SessionRename { session, name } => {
+                later(reply, async move { directory.rename(session, name, by, now).await });
+            }
+            Command::TerminalResize { session, terminal, size } => {
+                later(reply, async move { directory.resize(session, terminal, size, by, now).await });
+            }
+        }
+    }
+}
+
+fn later(reply: Reply, work: impl Future<Output = Answer> + Send + 'static) {
+    tokio::spawn(async move { reply(work.await) });
+}
+
+impl Directory {
+    /// Lets the session's actor decide and reply.
+    fn pass_on(&self, session: SessionId, input: Input, by: Commanded, now: Timestamp, reply: Reply) {
+        let message = Deliver { command: Some(by), reply: Some(reply), ..Deliver::fact(input, now) };
+        self.send(Stream::Session(session), message);
+    }
+
+    async fn resize(
+        &self,
+        session: SessionId,
+        terminal: TerminalId,
+        size: Size,
+        command: Commanded,
+        now: Timestamp,
+    ) -> Answer {
+        // The holder says at which byte the size changed; only then is there something to record.
+        let offset = match self.0.hands.resize(terminal, size).await {
+            Ok(offset) => offset,
+            Err(rejection) => return self.refuse_unless_retryable(command, rejection).await,
+        };
+        self.ask(Stream::Terminal(session, terminal), Input::Resized { size, offset }, Some(command), now).await
+    }
+
+    async fn create(
+        &self,
+        name: Option<String>,
+        workspace: Option<String>,
+        program: Option<Program>,
+        size: Option<Size>,
+        commanded: Commanded,
+        now: Timestamp,
+    ) -> Answer {
+        if let Err(rejection) = check_directories(workspace.as_ref(), program.as_ref()).await {
+            return self.refuse_unless_retryable(commanded, rejection).await;
+        }
+        let ids = &self.0.ids;
+        let session = SessionId::from(ids.mint(now));
+        if let Some(name) = &name
+            && let Err(rejection) = self.0.names.reserve(name, session)
+        {
+            return self.refuse_name(commanded, rejection).await;
+        }
+        let launch = program.map(|mut program| {
+            let run = ids.mint(now).into();
+            let environment = std::mem::take(&mut program.environment);
+            self.0.hands.keep_environment(run, environment);
+            let (agent, terminal) = (ids.mint(now).into(), ids.mint(now).into());
+            Launch { agent, run, terminal, program, size: size.unwrap_or(Size::DEFAULT) }
+        });
+        let run = launch.as_ref().map(|launch| launch.run);
+        let input = Input::Create { name, workspace, launch };
+        self.start_new(session);
+        let answer = self.ask(Stream::Session(session), input, Some(commanded), now).await;
+        match &answer {
+            Err(rejection) if is_doubtful(rejection) => self.doubt(session, Doubt::Created(run)),
+            Err(_) => {
+                self.0.names.free_all(session);
+                run.map(|run| self.0.hands.forget_environment(run));
+            }
+            Ok(_) => {}
+        }
+        answer
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.0.doubts.load(Ordering::Relaxed) > 0
+    }
+
+    /// A name is taken: for good, unless it may be free again once it is known what became of a command before this one.
+    async fn refuse_name(&self, command: Commanded, rejection: Rejection) -> Answer {
+        if self.is_in_doubt() {
+            return Err(names_in_doubt());
+        }
+        self.refuse_for_good(command, rejection).await
+    }
+
+    /// A refusal that may be another one on a repeat is not remembered.
+    async fn refuse_unless_retryable(&self, command: Commanded, rejection: Rejection) -> Answer {
+        if rejection.retryable() { Err(rejection) } else { self.refuse_for_good(command, rejection).await }
+    }
+
+    /// A refusal that no actor decided, remembered all the same.
+    async fn refuse_for_good(&self, command: Commanded, rejection: Rejection) -> Answer {
+        let receipt = Some((command.id, command.digest, Err(rejection.clone())));
+        let batch = Batch { epoch: self.0.journal.epoch(), events: Vec::new(), receipt };
+        let stored = self.0.journal.append(batch)?.await;
+        stored.map_err(|_| Rejection::new(Code::ShuttingDown, "the log is closed"))??;
+        Err(rejection)
+    }
+
+    async fn rename(&self, session: SessionId, name: String, command: Commanded, now: Timestamp) -> Answer {
+        if self.is_in_doubt() {
+            return Err(names_in_doubt());
+        }
+        let new = match self.0.names.reserve(&name, session) {
+            Ok(new) => new,
+            Err(rejection) => return self.refuse_name(command, rejection).await,
+        };
+        let answer = self.ask(Stream::Session(session), Input::Rename { name: name.clone() }, Some(command), now).await;
+        match &answer {
+            Ok(_) => self.0.names.keep_only(&name, session),
+            Err(rejection) if new && is_doubtful(rejection) => self.doubt(session, Doubt::Renamed(name)),
+            Err(_) if new => self.0.names.free(&name, session),
+            Err(_) => {}
+        }
+        answer
+    }
+}
+
+fn names_in_doubt() -> Rejection {
+    Rejection::new(Code::Busy, "which names are taken is not known before the disk works again")
+}
+
+/// Whether a refused append may be in the log all the same.
+fn is_doubtful(rejection: &Rejection) -> bool {
+    matches!(rejection.code, Code::StorageFailed | Code::StorageFull)
+}
+
+async fn check_directories(workspace: Option<&String>, program: Option<&Program>) -> Result<(), Rejection> {
+    let directories = workspace.into_iter().chain(program.map(|program| &program.directory)).cloned();
+    let directories: Vec<String> = directories.collect();
+    let looked = offload::blocking(move || {
+        let missing = |path: &String| !std::fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
+        directories.into_iter().find(missing)
+    });
+    match looked.await.map_err(|error| Rejection::new(Code::Internal, error.to_string()))? {
+        Some(missing) => Err(Rejection::new(Code::WorkspaceMissing, format!("{missing} is not a directory"))),
+        None => Ok(()),
+    }
+}

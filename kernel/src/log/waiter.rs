@@ -1,0 +1,51 @@
+//! Who waits for a commit.
+
+use ropewalk_protocol::{Code, Rejection};
+use tokio::sync::{mpsc, oneshot};
+
+use super::journal::Committed;
+
+/// What became of what was handed to the log's writer.
+pub type Stored = Result<Committed, Rejection>;
+
+/// Gets the outcome, always: one that is dropped says that the log is closed.
+pub(super) struct Waiter(Option<Channel>);
+
+enum Channel {
+    /// Of one append.
+    One(oneshot::Sender<Stored>),
+    /// Of all appends of one actor, in their order.
+    InOrder(mpsc::UnboundedSender<Stored>),
+}
+
+impl Waiter {
+    pub(super) fn one() -> (Self, oneshot::Receiver<Stored>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(Some(Channel::One(sender))), receiver)
+    }
+
+    pub(super) fn in_order(outcomes: mpsc::UnboundedSender<Stored>) -> Self {
+        Self(Some(Channel::InOrder(outcomes)))
+    }
+
+    pub(super) fn tell(mut self, outcome: Stored) {
+        self.send(outcome);
+    }
+
+    fn send(&mut self, outcome: Stored) {
+        match self.0.take() {
+            // Whoever does not wait any more need not know.
+            Some(Channel::One(sender)) => drop(sender.send(outcome)),
+            Some(Channel::InOrder(sender)) => drop(sender.send(outcome)),
+            None => {}
+        }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.send(Err(Rejection::new(Code::ShuttingDown, "the log is closed")));
+        }
+    }
+}
