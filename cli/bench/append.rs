@@ -35,12 +35,12 @@ struct Done {
 
 pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
     let time = Duration::from_millis(home.amount(4000, 1000));
-    let session = Wire::open(&home.paths, false).await?.create().await?;
+    let session = Wire::open(&home.paths).await?.create().await?;
     let mut figures = Vec::new();
     for (connections, goal) in CONNECTIONS {
         let mut wires = Vec::new();
         for _ in 0..connections {
-            wires.push(Wire::open(&home.paths, false).await?);
+            wires.push(Wire::open(&home.paths).await?);
         }
         let mut done = crowd(wires, time, async move |wire| wire.annotate(session).await).await?;
         let mut limit = bare(home, connections, time).await?;

@@ -20,7 +20,7 @@ const SESSIONS_WINDOW: u64 = 32;
 /// Fills the home's log up to this many events, among them the creation of this many sessions. A log that has as many
 /// already stays as it is.
 pub(super) async fn fill(home: &Home, events: u64, sessions: u64) -> Result<Seq, Failure> {
-    let head = Wire::open(&home.paths, false).await?.welcome.log.head;
+    let head = Wire::open(&home.paths).await?.welcome.log.head;
     if head.0 >= events {
         return Ok(head);
     }
@@ -32,7 +32,7 @@ pub(super) async fn fill(home: &Home, events: u64, sessions: u64) -> Result<Seq,
         let (sessions, remarks) = (share(sessions), share(remarks));
         let paths = home.paths.clone();
         work.spawn(async move {
-            let mut wire = Wire::open(&paths, false).await?;
+            let mut wire = Wire::open(&paths).await?;
             let session = wire.create().await?;
             wire.pour_sessions(sessions.saturating_sub(1), SESSIONS_WINDOW).await?;
             wire.pour_remarks(session, remarks, WINDOW).await
@@ -41,7 +41,7 @@ pub(super) async fn fill(home: &Home, events: u64, sessions: u64) -> Result<Seq,
     while let Some(done) = work.join_next().await {
         done.map_err(|error| Failure::because("filling the log", error))??;
     }
-    let head = Wire::open(&home.paths, false).await?.welcome.log.head;
+    let head = Wire::open(&home.paths).await?.welcome.log.head;
     let time = began.elapsed();
     say(&format!(
         "filled the log up to event {head} in {:.1} s, {:.0} events/s",

@@ -82,7 +82,7 @@ async fn terminals(home: &Home) -> Result<(), Failure> {
 }
 
 async fn create_and_end(home: &Home, sessions: u64) -> Result<(), Failure> {
-    let mut wire = Wire::open(&home.paths, false).await?;
+    let mut wire = Wire::open(&home.paths).await?;
     let mut created = Vec::new();
     for _ in 0..sessions {
         created.push(wire.create().await?);

@@ -9,7 +9,7 @@ use ropewalk_protocol::{
     RequestMethod, Response, SUBPROTOCOL, SUBPROTOCOL_BINCODE, Seq, SessionId, SubscribeAfter, SubscribeParams,
     Subscribed, Welcome,
 };
-use ropewalk_transport::limit::{Bare, BareFrame};
+use ropewalk_transport::limit::{Bare, BareFrame, Reads};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -35,11 +35,24 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    /// Connects and says hello.
-    pub(super) async fn open(paths: &Paths, bincode: bool) -> Result<Self, Failure> {
-        let stream = UnixStream::connect(paths.socket()).await?;
+    /// Connects to ask and to command.
+    pub(super) async fn open(paths: &Paths) -> Result<Self, Failure> {
+        Self::connect(paths, SUBPROTOCOL, Reads::Answers).await
+    }
+
+    /// Connects, and follows all events after this place.
+    pub(super) async fn follow(paths: &Paths, bincode: bool, after: SubscribeAfter) -> Result<Follower, Failure> {
         let subprotocol = if bincode { SUBPROTOCOL_BINCODE } else { SUBPROTOCOL };
-        let mut socket = Bare::connect(stream, Some(subprotocol)).await?;
+        let mut wire = Self::connect(paths, subprotocol, Reads::Bulk).await?;
+        let params = SubscribeParams { session: None, after, log: None };
+        let Subscribed { from, .. } = wire.ask(RequestMethod::Subscribe(params)).await?;
+        Ok(Follower { socket: wire.socket, scan: scan(), last: from })
+    }
+
+    /// Connects and says hello.
+    async fn connect(paths: &Paths, subprotocol: &'static str, reads: Reads) -> Result<Self, Failure> {
+        let stream = UnixStream::connect(paths.socket()).await?;
+        let mut socket = Bare::connect(stream, Some(subprotocol), reads).await?;
         let client =
             ClientInfo { name: "bench".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned(), instance: None };
         let hello = Request::new(0, RequestMethod::Hello(Hello { client, token: None }));
@@ -119,13 +132,6 @@ impl Wire {
             }
         }
         Ok(())
-    }
-
-    /// Follows all events after this place.
-    pub(super) async fn follow(mut self, after: SubscribeAfter) -> Result<Follower, Failure> {
-        let params = SubscribeParams { session: None, after, log: None };
-        let Subscribed { from, .. } = self.ask(RequestMethod::Subscribe(params)).await?;
-        Ok(Follower { socket: self.socket, scan: scan(), last: from })
     }
 }
 

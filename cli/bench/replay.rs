@@ -23,7 +23,7 @@ pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
     let most = rate(bytes / REMARK_BYTES as u64, limit);
     let mut figures = Vec::new();
     for (bincode, name, goal) in [(true, "bincode", ">= 0.35x"), (false, "JSON", ">= 0.15x")] {
-        let mut follower = Wire::open(&home.paths, bincode).await?.follow(SubscribeAfter::Seq(Seq::ZERO)).await?;
+        let mut follower = Wire::follow(&home.paths, bincode, SubscribeAfter::Seq(Seq::ZERO)).await?;
         let began = Instant::now();
         let read = follower.read_to(head).await?;
         let time = began.elapsed();

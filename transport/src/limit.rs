@@ -23,6 +23,16 @@ pub enum BareFrame {
     Binary(Bytes),
 }
 
+/// What one end mostly reads, which says how much it reads at once. The buffer is cleared before each read, so that a large
+/// one costs whoever reads little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reads {
+    /// Small frames, one at a time.
+    Answers,
+    /// Large frames, or many.
+    Bulk,
+}
+
 /// One end of a WebSocket.
 #[derive(Debug)]
 pub struct Bare(WebSocketStream<UnixStream>);
@@ -32,12 +42,12 @@ impl Bare {
     ///
     /// # Errors
     /// The stream broke, or the other end refuses.
-    pub async fn connect(stream: UnixStream, subprotocol: Option<&'static str>) -> io::Result<Self> {
+    pub async fn connect(stream: UnixStream, subprotocol: Option<&'static str>, reads: Reads) -> io::Result<Self> {
         let mut request = "ws://localhost/v1".into_client_request().map_err(io::Error::other)?;
         if let Some(subprotocol) = subprotocol {
             request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
         }
-        let connected = tokio_tungstenite::client_async_with_config(request, stream, Some(config())).await;
+        let connected = tokio_tungstenite::client_async_with_config(request, stream, Some(config(reads))).await;
         connected.map(|(socket, _)| Self(socket)).map_err(failed)
     }
 
@@ -45,8 +55,8 @@ impl Bare {
     ///
     /// # Errors
     /// The stream broke, or the other end asks for something else.
-    pub async fn accept(stream: UnixStream) -> io::Result<Self> {
-        tokio_tungstenite::accept_async_with_config(stream, Some(config())).await.map(Self).map_err(failed)
+    pub async fn accept(stream: UnixStream, reads: Reads) -> io::Result<Self> {
+        tokio_tungstenite::accept_async_with_config(stream, Some(config(reads))).await.map(Self).map_err(failed)
     }
 
     /// Hands a text frame over; it may wait for [`Bare::flush`].
@@ -108,9 +118,13 @@ fn frame(message: Message) -> Option<BareFrame> {
     }
 }
 
-fn config() -> WebSocketConfig {
+fn config(reads: Reads) -> WebSocketConfig {
     let max = Some(limits::FRAME_BYTES_MAX);
-    WebSocketConfig::default().max_message_size(max).max_frame_size(max)
+    let config = WebSocketConfig::default().max_message_size(max).max_frame_size(max);
+    match reads {
+        Reads::Answers => config.read_buffer_size(limits::READ_BUFFER_BYTES),
+        Reads::Bulk => config,
+    }
 }
 
 fn failed(error: tungstenite::Error) -> io::Error {

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ropewalk_transport::limit::{Bare, BareFrame};
+use ropewalk_transport::limit::{Bare, BareFrame, Reads};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -31,7 +31,7 @@ pub(in crate::bench) async fn stream(bytes: u64) -> Result<Duration, Failure> {
     })?;
     let mut time = Duration::ZERO;
     for client in clients {
-        let mut reader = Bare::connect(local(client)?, None).await?;
+        let mut reader = Bare::connect(local(client)?, None, Reads::Bulk).await?;
         let began = Instant::now();
         let mut left = bytes;
         while left > 0 {
@@ -47,7 +47,7 @@ pub(in crate::bench) async fn stream(bytes: u64) -> Result<Duration, Failure> {
 }
 
 async fn send(stream: UnixStream, bytes: u64) -> io::Result<()> {
-    let mut socket = Bare::accept(stream).await?;
+    let mut socket = Bare::accept(stream, Reads::Bulk).await?;
     let frame = Bytes::from(vec![7; FRAME_BYTES]);
     for _ in 0..bytes.div_ceil(FRAME_BYTES as u64) {
         socket.feed_binary(frame.clone()).await?;
@@ -70,11 +70,11 @@ pub(in crate::bench) async fn broadcast(
     let thread = on_a_thread(async move || serve_broadcast(servers, taking).await)?;
     let mut readers = Vec::new();
     for client in clients {
-        readers.push(Bare::connect(local(client)?, None).await?);
+        readers.push(Bare::connect(local(client)?, None, Reads::Bulk).await?);
     }
     let mut writers = Vec::new();
     for client in publishing {
-        writers.push(Bare::connect(local(client)?, None).await?);
+        writers.push(Bare::connect(local(client)?, None, Reads::Answers).await?);
     }
     let began = Instant::now();
     let mut work = JoinSet::new();
@@ -123,11 +123,11 @@ async fn serve_broadcast(
 ) -> io::Result<()> {
     let mut sockets = Vec::new();
     for subscriber in subscribers {
-        sockets.push(Bare::accept(local(subscriber)?).await?);
+        sockets.push(Bare::accept(local(subscriber)?, Reads::Bulk).await?);
     }
     let (messages, mut queue) = mpsc::channel(WAITING_MAX);
     for publisher in publishers {
-        let socket = Bare::accept(local(publisher)?).await?;
+        let socket = Bare::accept(local(publisher)?, Reads::Bulk).await?;
         drop(tokio::spawn(take(socket, messages.clone())));
     }
     drop(messages);
