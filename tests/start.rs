@@ -148,3 +148,21 @@ fn private(path: &Path, count: &mut usize) {
         }
     }
 }
+
+/// Regression: what was kept of a log that is gone was taken for the log that came after it, once that was longer.
+#[test]
+fn regression_the_sessions_of_a_log_that_is_gone_are_not_those_of_the_next() {
+    let home = Home::started();
+    home.ok(&["run", "--detach", "--name", "before", "--", "true"]);
+    home.ok(&["wait", "before", "--for", "ended"]);
+    home.ok(&["daemon", "stop"]);
+    std::fs::remove_dir_all(home.path().join("data/log")).unwrap();
+    home.start();
+    for name in ["one", "two", "three"] {
+        home.ok(&["run", "--detach", "--name", name, "--", "true"]);
+        home.ok(&["wait", name, "--for", "ended"]);
+    }
+    home.kill_daemon();
+    let listed = home.ok(&["ls"]);
+    assert!(["one", "two", "three"].iter().all(|name| listed.contains(name)) && !listed.contains("before"), "{listed}");
+}

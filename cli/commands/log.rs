@@ -55,7 +55,7 @@ async fn verify(context: &Context, log: &Log) -> Result<u8, Failure> {
 fn check(context: &Context, files: &Files) -> Result<VerifyReport, Failure> {
     let mut check = LogCheck::run(&files.journal)?;
     let head = files.journal.head();
-    let mut kept = Checkpoints::new(&context.paths).projections(head);
+    let (mut kept, _) = Checkpoints::new(&context.paths).projections(&files.journal);
     fold_up_to(&files.journal, &mut kept, head)?;
     check.compare("the checkpoint folded up to the head", &kept);
     if let Some(reason) = &files.damage.index {

@@ -13,14 +13,14 @@ use ropewalk_kernel::log::{Filter, Journal, Observer};
 use ropewalk_kernel::offload::{self, Worker};
 use ropewalk_projections::Projections;
 use ropewalk_protocol::{
-    DaemonStarted, DaemonStopped, Event, LogId, MachineId, Rejection, SessionId, SessionState, StorageDegraded,
+    DaemonStarted, DaemonStopped, Event, LogId, MachineId, Rejection, Seq, SessionId, SessionState, StorageDegraded,
     StorageRestored, Timestamp,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::backend::{Daemon, Stop};
-use super::checkpoints::Checkpoints;
+use super::checkpoints::{Checkpoints, Unread};
 use super::log_failure::log_failure;
 use super::run::build;
 use super::screens::Screens;
@@ -49,7 +49,7 @@ pub(super) struct Composed {
     pub(super) daemon: Daemon,
     machine: Arc<Machine>,
     clock: Arc<dyn Clock>,
-    checkpoints: Checkpoints,
+    keeping: Keeping,
     writer: Worker,
     background: Vec<JoinHandle<()>>,
 }
@@ -58,8 +58,10 @@ pub(super) struct Composed {
 pub(super) async fn compose(ground: Ground) -> Result<Composed, Failure> {
     let Ground { shelf, clock, ids, link, checkpoints, machine: machine_id, token, pid } = ground;
     let fresh = LogId::from(ids.mint(clock.now()));
-    let (journal, writer, projections) = open_log(shelf, fresh, checkpoints.clone()).await?;
+    let OpenLog { journal, writer, projections, unread } = open_log(shelf, fresh, checkpoints.clone()).await?;
     let screens = Screens::start(journal.clone(), projections.clone(), checkpoints.clone())?;
+    let keeping =
+        Keeping { checkpoints, log: journal.id(), unread: Arc::new(unread), projections: projections.clone() };
     let sink: Arc<dyn OutputSink> = Arc::new(screens.clone());
     let hands = Hands::new(journal.clone(), link, sink);
     let names = read(&projections, |projections| {
@@ -79,7 +81,7 @@ pub(super) async fn compose(ground: Ground) -> Result<Composed, Failure> {
     let background = vec![
         tokio::spawn(hands.clone().keep_connected(line)),
         tokio::spawn(watch_storage(journal.clone(), machine.clone(), clock.clone())),
-        tokio::spawn(keep_checkpoints(journal.clone(), projections.clone(), checkpoints.clone())),
+        tokio::spawn(keep_checkpoints(journal.clone(), keeping.clone())),
     ];
     let stop = watch::Sender::new(Stop::No);
     let daemon = Daemon {
@@ -94,16 +96,16 @@ pub(super) async fn compose(ground: Ground) -> Result<Composed, Failure> {
         token: Arc::new(token),
         stop,
     };
-    Ok(Composed { daemon, machine, clock, checkpoints, writer, background })
+    Ok(Composed { daemon, machine, clock, keeping, writer, background })
 }
 
 impl Composed {
     /// Keeps checkpoints, records the stop and closes the log. Nobody is served any more by then. False: the log's writer
     /// did not end cleanly.
     pub(super) async fn close(self, reason: &str) -> bool {
-        let Daemon { journal, projections, screens, .. } = &self.daemon;
+        let Daemon { journal, screens, .. } = &self.daemon;
         screens.keep().await;
-        read(projections, |projections| self.checkpoints.keep_projections(projections));
+        self.keeping.keep();
         let stopped = DaemonStopped { reason: reason.to_owned() };
         if let Err(rejection) = self.machine.record(&*self.clock, vec![stopped.into()]).await {
             tracing::error!(%rejection, "the stop could not be recorded");
@@ -121,11 +123,34 @@ impl Composed {
     }
 }
 
+/// What the checkpoint of the projections is made of.
+#[derive(Clone)]
+struct Keeping {
+    checkpoints: Checkpoints,
+    log: LogId,
+    unread: Arc<Unread>,
+    projections: SharedProjections,
+}
+
+impl Keeping {
+    /// Keeps the projections as they are; returns up to where that is.
+    fn keep(&self) -> Seq {
+        let copy = read(&self.projections, Projections::clone);
+        self.checkpoints.keep_projections(self.log, &self.unread, &copy);
+        copy.seq()
+    }
+}
+
 fn read<T>(projections: &RwLock<Projections>, question: impl FnOnce(&Projections) -> T) -> T {
     question(&projections.read().unwrap_or_else(PoisonError::into_inner))
 }
 
-type OpenLog = (Journal, Worker, SharedProjections);
+struct OpenLog {
+    journal: Journal,
+    writer: Worker,
+    projections: SharedProjections,
+    unread: Unread,
+}
 
 /// Opens the log and folds what the checkpoint does not have.
 async fn open_log(shelf: Arc<dyn Shelf>, fresh: LogId, checkpoints: Checkpoints) -> Result<OpenLog, Failure> {
@@ -139,20 +164,22 @@ async fn open_log(shelf: Arc<dyn Shelf>, fresh: LogId, checkpoints: Checkpoints)
             })
         };
         let opened = Journal::open(shelf, fresh, observer).map_err(log_failure)?;
-        let folded = fold(&opened.journal, checkpoints.projections(opened.journal.head()))?;
+        let (kept, mut unread) = checkpoints.projections(&opened.journal);
+        let folded = fold(&opened.journal, kept, &mut unread)?;
         *projections.write().unwrap_or_else(PoisonError::into_inner) = folded;
-        Ok::<_, Failure>((opened.journal, opened.writer, projections))
+        Ok::<_, Failure>(OpenLog { journal: opened.journal, writer: opened.writer, projections, unread })
     });
     opened.await.map_err(|error| Failure::because("opening the log", error))?
 }
 
 /// Folds the log up to its head. What cannot be read is left out, and said.
-fn fold(journal: &Journal, mut projections: Projections) -> Result<Projections, Failure> {
+fn fold(journal: &Journal, mut projections: Projections, unread: &mut Unread) -> Result<Projections, Failure> {
     let (mut after, head) = (projections.seq(), journal.head());
     while after < head {
         let page = journal.page(Filter::All, after).map_err(Rejection::from)?;
         for gap in &page.gaps {
             tracing::error!(from = %gap.from, to = %gap.to, "events cannot be read; what they said is not shown");
+            unread.push((gap.from, gap.to));
         }
         for slice in &page.slices {
             let events = slice.events().map_err(|error| Failure::new(FAILURE, format!("reading the log: {error}")))?;
@@ -237,16 +264,12 @@ async fn watch_storage(journal: Journal, machine: Arc<Machine>, clock: Arc<dyn C
 }
 
 /// Keeps a checkpoint of the projections now and then, so that the next start need not fold everything.
-async fn keep_checkpoints(journal: Journal, projections: SharedProjections, checkpoints: Checkpoints) {
+async fn keep_checkpoints(journal: Journal, keeping: Keeping) {
     let mut heads = journal.heads();
     let mut kept = journal.head().0;
     while heads.wait_for(|head| head.0 >= kept + CHECKPOINT_EVERY_EVENTS).await.is_ok() {
-        let (projections, checkpoints) = (projections.clone(), checkpoints.clone());
-        let keep = offload::blocking(move || {
-            let copy = read(&projections, Projections::clone);
-            checkpoints.keep_projections(&copy);
-            copy.seq()
-        });
+        let keeping = keeping.clone();
+        let keep = offload::blocking(move || keeping.keep());
         kept = keep.await.map_or(journal.head().0, |seq| seq.0);
     }
 }
