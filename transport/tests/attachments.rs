@@ -113,8 +113,13 @@ impl Backend for Fed {
         false
     }
 
-    async fn command(&self, _params: CommandParams, _client: String) -> Result<CommandAnswer, Rejection> {
-        Err(Rejection::not_found("command"))
+    fn command(
+        &self,
+        _params: CommandParams,
+        _client: String,
+        reply: impl FnOnce(Result<CommandAnswer, Rejection>) + Send + 'static,
+    ) {
+        reply(Err(Rejection::not_found("command")));
     }
 
     async fn query(&self, _query: Query) -> Result<QueryAnswer, Rejection> {
