@@ -170,6 +170,18 @@ fn checkpoints_and_index_are_disposable() {
     });
 }
 
+/// Regression: a terminal that was looked at before it printed anything had that screen for ever once it ended.
+#[test]
+fn regression_a_screen_that_was_looked_at_before_any_output_is_not_shown_after_the_end() {
+    let home = Home::started();
+    home.ok(&["run", "--detach", "--name", "late", "--", "sh", "-c", "stty -echo; read line; echo printed"]);
+    assert_eq!(home.ok(&["screen", "late"]).trim(), "");
+    home.ok(&["send", "late", "go"]);
+    home.ok(&["wait", "late", "--for", "ended"]);
+    let screen = home.ok(&["screen", "late"]);
+    assert!(screen.contains("printed"), "{screen}");
+}
+
 #[test]
 fn stop_all_ends_programs_also_when_no_daemon_runs() {
     let home = Home::started();
