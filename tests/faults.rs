@@ -12,6 +12,7 @@ mod image;
 mod kill_points;
 mod power_cut;
 mod shim;
+mod silent_disk;
 mod sleep_wake;
 mod trace;
 mod workload;

@@ -100,6 +100,10 @@ impl Backend for Daemon {
         self.journal.head()
     }
 
+    fn is_degraded(&self) -> bool {
+        self.journal.degraded().is_some()
+    }
+
     fn token_matches(&self, token: &str) -> bool {
         // Hashes compare in constant time.
         blake3::hash(token.as_bytes()) == *self.token

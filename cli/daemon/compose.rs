@@ -112,7 +112,8 @@ impl Composed {
         }
         journal.stop().await.ok();
         self.background.iter().for_each(JoinHandle::abort);
-        self.writer.ended().await
+        // A writer that waits for a disk which does not answer is left to the end of the process.
+        !journal.is_stalled() && self.writer.ended().await
     }
 
     /// Ends everything where it stands, as kill -9 does.

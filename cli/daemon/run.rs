@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use ropewalk_actors::{Launch, Link};
 use ropewalk_kernel::log::SledShelf;
 use ropewalk_kernel::{clock, ids, offload};
-use ropewalk_protocol::PROTOCOL_VERSION;
+use ropewalk_protocol::{PROTOCOL_VERSION, limits};
 use ropewalk_transport::server;
 use rustix::fs::Mode;
 use tokio::io::AsyncReadExt;
@@ -20,7 +21,7 @@ use super::checkpoints::Checkpoints;
 use super::compose::{Ground, compose};
 use super::discovery::{self, Discovery, HomeLock};
 use super::log_failure::log_failure;
-use crate::exit::Failure;
+use crate::exit::{FAILURE, Failure};
 use crate::launch;
 use crate::paths::Paths;
 
@@ -103,11 +104,27 @@ async fn live(paths: Paths, programs_mask: Mode, ready: impl FnOnce(&Discovery))
         tracing::error!(%error, "the listeners broke");
     }
     let reason = stopped.borrow().clone();
+    end_in_time();
     std::fs::remove_file(paths.discovery()).ok();
     std::fs::remove_file(paths.socket()).ok();
     let clean = composed.close(&reason).await;
     tracing::info!(reason, clean, "stopped");
     Ok(())
+}
+
+/// Sees to it that the process ends: whatever waits for a disk that never answers, a file, a database that is closed, ends with
+/// it. What was acknowledged is on the disk.
+fn end_in_time() {
+    let wait = || {
+        thread::sleep(Duration::from_millis(limits::STOP_MILLIS_MAX));
+        // The log file may be on the same disk.
+        drop(thread::spawn(|| tracing::error!("stopped without closing the log: the disk does not answer")));
+        thread::sleep(Duration::from_secs(1));
+        std::process::exit(i32::from(FAILURE));
+    };
+    if let Err(error) = thread::Builder::new().name("end-in-time".to_owned()).spawn(wait) {
+        tracing::warn!(%error, "if the disk does not answer, this process does not end by itself");
+    }
 }
 
 /// Starts a holder from this binary and waits until it listens.

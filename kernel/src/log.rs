@@ -1,12 +1,13 @@
 //! The log: one dense sequence of events and the terminals' bytes, in a row of volumes.
 //!
 //! [`Journal`] is what the rest of the house talks to. Below it: [`writer`] commits in groups on a thread of its own,
-//! [`volumes`] keeps the row of volumes and finds rows in it, [`chunk`] and [`rows`] say what bytes look like, and a
+//! [`watchdog`] sees to it that nobody waits for a disk that does not answer, [`volumes`] keeps the row of volumes and finds rows in it, [`chunk`] and [`rows`] say what bytes look like, and a
 //! [`store::Shelf`] keeps them: sled on disk, or memory in tests.
 
 pub mod archive;
 mod chunk;
 mod export;
+mod group;
 mod head;
 mod import;
 mod journal;
@@ -14,6 +15,7 @@ mod lookup;
 mod memory;
 mod read;
 mod read_output;
+mod recent;
 pub mod repair;
 mod rows;
 mod sled;
@@ -25,6 +27,7 @@ mod verify;
 mod viewing;
 mod volumes;
 mod waiter;
+mod watchdog;
 mod words;
 mod writer;
 

@@ -1,8 +1,9 @@
 //! A shelf in memory that fails as disks do: a commit that is answered with an error and is there all the same, a volume
-//! that does not open again, a volume that cannot be begun.
+//! that does not open again, a volume that cannot be begun, a disk that does not answer.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use ropewalk_kernel::log::MemoryShelf;
 use ropewalk_kernel::log::store::{Row, Shelf, StoreError, Usage, Visit, Volume};
@@ -15,6 +16,8 @@ pub(crate) struct Faults {
     pub(crate) stored_but_failed: AtomicUsize,
     /// No volume can be opened.
     pub(crate) no_opening: AtomicBool,
+    /// A volume's size; 0: as on any shelf.
+    pub(crate) volume_bytes_max: AtomicUsize,
     /// No volume can be begun: its first commit fails.
     pub(crate) no_beginning: AtomicBool,
     /// Volumes that are not there any more, or cannot be opened.
@@ -22,6 +25,53 @@ pub(crate) struct Faults {
     pub(crate) unreadable: Mutex<Vec<Seq>>,
     /// Volumes that were made, each as often as it was.
     pub(crate) created: Mutex<Vec<Seq>>,
+    /// Where commits wait before they return, and what was written is there already.
+    pub(crate) commits: Gate,
+    /// Where a volume that is opened or begun waits.
+    pub(crate) openings: Gate,
+    /// How long a commit may take; 0: as long as on any shelf.
+    pub(crate) commit_millis_max: AtomicU64,
+}
+
+/// Lets through whoever comes, unless it is shut.
+#[derive(Default)]
+pub(crate) struct Gate {
+    state: Mutex<GateState>,
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct GateState {
+    shut: bool,
+    waiting: usize,
+}
+
+impl Gate {
+    fn change(&self, change: impl FnOnce(&mut GateState)) {
+        change(&mut self.state.lock().expect("no panic"));
+        self.moved.notify_all();
+    }
+
+    pub(crate) fn shut(&self) {
+        self.change(|state| state.shut = true);
+    }
+
+    pub(crate) fn open(&self) {
+        self.change(|state| state.shut = false);
+    }
+
+    /// Waits until somebody waits here.
+    pub(crate) fn has_somebody(&self) {
+        let state = self.state.lock().expect("no panic");
+        drop(self.moved.wait_while(state, |state| state.waiting == 0).expect("no panic"));
+    }
+
+    fn pass(&self) {
+        self.change(|state| state.waiting += 1);
+        let state = self.state.lock().expect("no panic");
+        let mut state = self.moved.wait_while(state, |state| state.shut).expect("no panic");
+        state.waiting -= 1;
+    }
 }
 
 #[derive(Clone, Default)]
@@ -52,6 +102,10 @@ impl FaultyVolume {
     }
 }
 
+fn take_one(left: &AtomicUsize) -> bool {
+    left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
 fn failed(what: &str) -> StoreError {
     StoreError::Failed(what.to_owned())
 }
@@ -63,6 +117,7 @@ impl Shelf for FaultyShelf {
     }
 
     fn create(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError> {
+        self.faults.openings.pass();
         self.faults.created.lock().expect("no panic").push(first);
         Ok(self.volume(self.inner.create(first)?))
     }
@@ -73,6 +128,7 @@ impl Shelf for FaultyShelf {
         {
             return Err(StoreError::Damaged("the volume does not open".to_owned()));
         }
+        self.faults.openings.pass();
         Ok(self.volume(self.inner.open(first)?))
     }
 
@@ -92,6 +148,20 @@ impl Shelf for FaultyShelf {
         self.inner.usage()
     }
 
+    fn volume_bytes_max(&self) -> usize {
+        match self.faults.volume_bytes_max.load(Ordering::SeqCst) {
+            0 => self.inner.volume_bytes_max(),
+            bytes => bytes,
+        }
+    }
+
+    fn commit_time_max(&self) -> Duration {
+        match self.faults.commit_millis_max.load(Ordering::SeqCst) {
+            0 => self.inner.commit_time_max(),
+            millis => Duration::from_millis(millis),
+        }
+    }
+
     fn ballast(&self, _keep: bool) {}
 }
 
@@ -102,10 +172,10 @@ impl Volume for FaultyVolume {
         if is_meta && self.faults.no_beginning.load(Ordering::SeqCst) {
             return Err(StoreError::Full("no room for another volume".to_owned()));
         }
-        volume.commit(rows)?;
-        let take = |left: usize| left.checked_sub(1);
-        let fails = self.faults.stored_but_failed.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok();
-        if fails { Err(failed("the sync failed after the write")) } else { Ok(()) }
+        let committed = volume.commit(rows);
+        self.faults.commits.pass();
+        committed?;
+        if take_one(&self.faults.stored_but_failed) { Err(failed("the sync failed after the write")) } else { Ok(()) }
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

@@ -14,4 +14,5 @@ mod output;
 mod regressions;
 mod router;
 mod snapshots;
+mod stall;
 mod support;

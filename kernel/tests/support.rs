@@ -153,6 +153,11 @@ impl Log {
 
     pub(crate) fn close(self) {
         self.journal.stop().blocking_recv().expect("the writer answers before it ends");
+        self.ended();
+    }
+
+    /// Waits until the writer of a stopped log has ended.
+    pub(crate) fn ended(self) {
         self.writer.join().expect("the writer does not panic");
     }
 

@@ -25,6 +25,9 @@ limits! {
     CHUNK_RECORD_BYTES_MAX: usize = 48 * KIB;
     /// Events of one commit. sled stalls readers while a batch is applied: 2.4 ms at 256, 10 ms at 1,024.
     COMMIT_EVENTS_MAX: usize = 256;
+    /// Milliseconds the log's writer waits for the disk before appends are refused. Far above a busy disk and what a kernel
+    /// retries by itself; below the 30 s after which people and programs give a command up.
+    COMMIT_MILLIS_MAX: u64 = 20_000;
     /// Terminal bytes of one commit, before compression. Keeps a commit near 10 ms on a slow disk.
     COMMIT_OUTPUT_BYTES_MAX: usize = MIB;
     /// Actors' states of one commit. Each may be as large as a stored value.
@@ -143,6 +146,9 @@ limits! {
     END_WAIT_MILLIS_MAX: u64 = 20_000;
     /// Milliseconds a home's lock is waited for whose process is gone: its threads may still be on their way out of the disk.
     LOCK_LEFT_MILLIS_MAX: u64 = 5000;
+    /// Milliseconds a daemon that stops has to keep checkpoints and to close the log: what a commit may take, and some air.
+    /// Then its process ends as it is.
+    STOP_MILLIS_MAX: u64 = 25_000;
     /// Bytes kept free by a file that is given up when the disk is full, so that the log can be opened and closed.
     BALLAST_BYTES: u64 = 8 * 1024 * 1024;
 }

@@ -1,7 +1,7 @@
 /*
  * Faults at the system call: preloaded into a daemon or a holder, this library sees every call by which they change a
  * file in FAULT_ROOT, and by a small control file can count them, kill the process at one of them, make them fail,
- * keep a quota, write them down, and shift the clock.
+ * wait, keep a quota, write them down, and shift the clock.
  *
  * Std and sled come through libc and are seen. What rustix does by system calls of its own (the ballast's fallocate,
  * statvfs, the holder's sockets) is not. What goes to descriptors 0 to 2, such as the log of the process, is no point and
@@ -44,6 +44,8 @@ struct control {
     int64_t quota_left;     /* bytes that files may still grow by */
     int64_t realtime_nanos; /* added to CLOCK_REALTIME */
     int64_t monotonic_nanos;
+    uint64_t wait_ops;      /* operations that wait at points for as long as they are among these */
+    uint64_t waiting;       /* how many do */
     char only[64];          /* points are paths with this in them, */
     char also[64];          /* with this, */
     char unless[64];        /* and without this, if it is not empty */
@@ -115,14 +117,29 @@ static int path_of(int fd, char *path)
     return is_ours(path);
 }
 
-/* The number of this operation among the points, or 0 when it is none. */
-static uint64_t point(enum op op, const char *path)
+static int is_point(enum op op, const char *path)
 {
     if (!(control->ops & op) || !strstr(path, control->only) || !strstr(path, control->also))
         return 0;
-    if (control->unless[0] && strstr(path, control->unless))
-        return 0;
-    return ++control->points;
+    return !control->unless[0] || !strstr(path, control->unless);
+}
+
+/* The number of this operation among the points, or 0 when it is none. */
+static uint64_t point(enum op op, const char *path)
+{
+    return is_point(op, path) ? ++control->points : 0;
+}
+
+/* A disk that does not answer. It is outside the lock: other operations go on meanwhile. */
+static void wait_if(enum op op, const char *path)
+{
+    if (!(control->wait_ops & op) || !is_point(op, path))
+        return;
+    struct timespec pause = { 0, 2000000 };
+    __atomic_add_fetch(&control->waiting, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&control->wait_ops, __ATOMIC_SEQ_CST) & op)
+        nanosleep(&pause, NULL);
+    __atomic_sub_fetch(&control->waiting, 1, __ATOMIC_SEQ_CST);
 }
 
 static void kill_if(uint64_t number, enum how how)
@@ -239,6 +256,7 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
 
 /* What has no data: `run` is the system call. */
 #define SIMPLE_POINT(op, path, to, offset, run)                                                                        \
+    wait_if(op, path);                                                                                                 \
     pthread_mutex_lock(&one_at_a_time);                                                                                \
     uint64_t number = point(op, path);                                                                                 \
     kill_if(number, BEFORE);                                                                                           \

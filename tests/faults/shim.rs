@@ -40,7 +40,7 @@ pub(crate) const EIO: u64 = 5;
 pub(crate) const ENOSPC: u64 = 28;
 pub(crate) const EDQUOT: u64 = 122;
 
-const FIELDS: u64 = 14;
+const FIELDS: u64 = 16;
 const TEXT_BYTES: usize = 64;
 
 /// The fields of `struct control`, in its order.
@@ -60,6 +60,8 @@ enum Field {
     QuotaLeft,
     Realtime,
     Monotonic,
+    WaitOps,
+    Waiting,
 }
 
 /// The control file and the trace of one home, beside it.
@@ -129,6 +131,20 @@ impl Shim {
     pub(crate) fn stop_failing(&self) {
         self.set(Field::FailFrom, 0);
         self.set(Field::HasQuota, 0);
+    }
+
+    /// These operations wait at points until [`Shim::answer`].
+    pub(crate) fn do_not_answer(&self, ops: u64) {
+        self.set(Field::WaitOps, ops);
+    }
+
+    pub(crate) fn answer(&self) {
+        self.set(Field::WaitOps, 0);
+    }
+
+    /// Whether an operation waits.
+    pub(crate) fn has_somebody(&self) -> bool {
+        self.get(Field::Waiting) > 0
     }
 
     /// Files may grow by this many bytes more, whatever is removed: somebody else fills the disk as fast.

@@ -30,6 +30,9 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// The newest event.
     fn head(&self) -> Seq;
 
+    /// Whether appends fail.
+    fn is_degraded(&self) -> bool;
+
     /// Whether this is the token. Takes the same time whatever the token.
     fn token_matches(&self, token: &str) -> bool;
 

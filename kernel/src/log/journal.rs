@@ -1,7 +1,6 @@
 //! The log's handle: what may append, read and follow.
 
 use std::cmp::Ordering;
-use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{self, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -13,15 +12,18 @@ use ropewalk_protocol::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::chunk::Chunk;
+use super::group::Request;
 use super::head::Head;
 use super::read::{EventPage, Filter, Gap};
 use super::read_output::OutputPage;
+use super::recent::Recent;
 use super::rows;
 use super::store::{Shelf, StoreError};
 use super::tail::Tail;
 use super::volumes::{Volumes, newest_command_millis};
 use super::waiter::{Stored, Waiter};
-use super::writer::{self, Request};
+use super::watchdog::Watchdog;
+use super::writer;
 use crate::offload::{self, Worker};
 use crate::watch;
 
@@ -101,46 +103,11 @@ pub(super) struct Shared {
     pub(super) degraded: watch::Sender<Option<StoreError>>,
     pub(super) recent: Mutex<Recent>,
     pub(super) closed: watch::Sender<bool>,
+    pub(super) watchdog: Watchdog,
     /// Commits that were answered with an error and are there all the same.
     pub(super) adopted: mpsc::Sender<Vec<Event>>,
     /// The other end of `adopted`, until somebody takes it.
     pub(super) adoptions: Mutex<Option<mpsc::Receiver<Vec<Event>>>>,
-}
-
-/// Ids of recent commands. An id that is not among them and younger than all that were forgotten is new.
-#[derive(Default)]
-pub(super) struct Recent {
-    ids: HashSet<CommandId>,
-    order: VecDeque<CommandId>,
-    forgotten_millis: Option<u64>,
-}
-
-impl Recent {
-    pub(super) fn add(&mut self, id: CommandId) {
-        if self.ids.insert(id) {
-            self.order.push_back(id);
-        }
-        if self.order.len() > limits::RECENT_COMMANDS_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.ids.remove(&oldest);
-            self.forgotten_millis = self.forgotten_millis.max(oldest.unix_millis());
-        }
-    }
-
-    /// Ids up to this time are not known to be new any more.
-    pub(super) fn forget_up_to(&mut self, millis: Option<u64>) {
-        self.forgotten_millis = self.forgotten_millis.max(millis);
-    }
-
-    /// The time of the newest one, in milliseconds.
-    pub(super) fn newest_millis(&self) -> Option<u64> {
-        self.order.iter().filter_map(CommandId::unix_millis).max().max(self.forgotten_millis)
-    }
-
-    pub(super) fn may_know(&self, id: CommandId) -> bool {
-        self.ids.contains(&id) || id.unix_millis() <= self.forgotten_millis
-    }
 }
 
 /// A piece of a session's history.
@@ -207,6 +174,7 @@ impl Journal {
         let (adopted, adoptions) = mpsc::channel(ADOPTIONS_MAX);
         let shared = Arc::new(Shared {
             volumes,
+            watchdog: Watchdog::new(shelf.commit_time_max()),
             tail: RwLock::default(),
             head: watch::Sender::new(head),
             epoch: AtomicU64::new(1),
@@ -217,7 +185,7 @@ impl Journal {
             closed: watch::Sender::new(false),
             adopted,
             adoptions: Mutex::new(Some(adoptions)),
-            recent: Mutex::new(Recent { forgotten_millis, ..Recent::default() }),
+            recent: Mutex::new(Recent::forgetting_up_to(forgotten_millis)),
         });
         let (requests, receiver) = mpsc::channel(limits::WRITER_QUEUE_BATCHES_MAX);
         let writer =
@@ -261,6 +229,16 @@ impl Journal {
         self.shared.degraded.borrow().clone()
     }
 
+    /// Whether the disk has not answered for too long: the writer cannot be stopped until it does.
+    pub fn is_stalled(&self) -> bool {
+        self.shared.watchdog.is_stalled()
+    }
+
+    /// Whether the writer waits for the disk just now.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.shared.watchdog.is_waiting()
+    }
+
     /// Tells when appends begin to fail, and when they succeed again.
     pub fn health(&self) -> watch::Receiver<Option<StoreError>> {
         self.shared.degraded.subscribe()
@@ -301,9 +279,7 @@ impl Journal {
         {
             return Err(Rejection::too_large("a refusal", refusal.message.len(), limits::EVENT_BYTES_MAX));
         }
-        let slot = self.slot()?;
-        slot.send(Request::Append { batch, records, waiter: waiter() });
-        Ok(())
+        self.request(|| Request::Append { batch, records, waiter: waiter() })
     }
 
     /// Hands terminal bytes to the writer; the answer comes once they are on stable storage.
@@ -317,31 +293,39 @@ impl Journal {
         bytes: Vec<Bytes>,
     ) -> Result<oneshot::Receiver<Stored>, Rejection> {
         let (waiter, outcome) = Waiter::one();
-        self.slot()?.send(Request::Output { terminal, offset, bytes, waiter });
+        self.request(|| Request::Output { terminal, offset, bytes, waiter })?;
         Ok(outcome)
     }
 
-    /// Stops the writer once everything handed to it before is stored.
+    /// Stops the writer once everything handed to it before is stored. While the disk does not answer it is refused instead,
+    /// and the writer ends once the disk answers.
     pub fn stop(&self) -> oneshot::Receiver<()> {
         let (reply, answer) = oneshot::channel();
         if let Err(rejected) = self.requests.try_send(Request::Stop { reply }) {
             // A full queue is being worked off: a thread waits for its turn so that the caller need not.
-            let (requests, request) = (self.requests.clone(), rejected.into_inner());
+            let (journal, request) = (self.clone(), rejected.into_inner());
             if offload::is_simulated() {
-                tokio::spawn(async move { drop(requests.send(request).await) });
+                tokio::spawn(async move { drop(journal.requests.send(request).await) });
             } else {
-                std::thread::spawn(move || drop(requests.blocking_send(request)));
+                std::thread::spawn(move || {
+                    drop(journal.requests.blocking_send(request));
+                    journal.shared.refuse_while_stalled();
+                });
             }
         }
+        self.shared.refuse_while_stalled();
         answer
     }
 
-    /// Room for one request to the writer.
-    fn slot(&self) -> Result<mpsc::Permit<'_, Request>, Rejection> {
-        self.requests.try_reserve().map_err(|error| match error {
+    /// Hands a request to the writer, if its queue has room.
+    fn request(&self, request: impl FnOnce() -> Request) -> Result<(), Rejection> {
+        let slot = self.requests.try_reserve().map_err(|error| match error {
             mpsc::error::TrySendError::Full(()) => Rejection::new(Code::Busy, "the log's writer has a full queue"),
             mpsc::error::TrySendError::Closed(()) => Rejection::new(Code::ShuttingDown, "the log is closed"),
-        })
+        })?;
+        slot.send(request());
+        self.shared.refuse_while_stalled();
+        Ok(())
     }
 
     /// False when the command is certainly new. Reads memory only.
@@ -369,10 +353,13 @@ impl Journal {
             match volumes.read(first, |volume| volume.get(&key)) {
                 Ok(None) => {}
                 Ok(Some(value)) => {
-                    let receipt = rows::decode_receipt(&value);
-                    return receipt
-                        .map(Some)
-                        .map_err(|error| StoreError::Failed(format!("the receipt of {command}: {error}")));
+                    let receipt = rows::decode_receipt(&value)
+                        .map_err(|error| StoreError::Failed(format!("the receipt of {command}: {error}")))?;
+                    // Written, and not yet promised: its commit is under way, or was answered with an error.
+                    if receipt.seq > self.head() {
+                        return Err(self.why(StoreError::Failed(format!("{command} is not stored yet"))));
+                    }
+                    return Ok(Some(receipt));
                 }
                 // It may be there: saying that it is not would let the command be done twice.
                 Err(StoreError::Damaged(_)) => unreadable = Some(first),
@@ -491,8 +478,7 @@ impl Journal {
         if value.len() > limits::STORED_VALUE_BYTES_MAX {
             return Err(Rejection::too_large("an actor's state", value.len(), limits::STORED_VALUE_BYTES_MAX));
         }
-        self.slot()?.send(Request::Snapshot { row: (key, value) });
-        Ok(())
+        self.request(|| Request::Snapshot { row: (key, value) })
     }
 
     /// Up to this many stored bytes of a terminal from this offset on. Reads the disk.
@@ -546,6 +532,17 @@ impl Shared {
         observer.committed(events);
         self.tail.write().unwrap_or_else(PoisonError::into_inner).push(chunk);
         self.head.send_replace(last);
+    }
+
+    /// From here on appends fail, for this reason: what was decided before must be decided anew. What is said to those who
+    /// wait.
+    pub(super) fn degrade(&self, error: StoreError) -> Rejection {
+        self.epoch.fetch_add(1, atomic::Ordering::AcqRel);
+        if self.degraded.borrow().is_none() || matches!(error, StoreError::Stalled(_)) {
+            tracing::error!(%error, "appends fail; reads go on");
+        }
+        self.degraded.send_replace(Some(error.clone()));
+        Rejection::from(error).at(*self.head.borrow())
     }
 }
 

@@ -277,14 +277,14 @@ impl Volume for SledVolume {
     }
 
     fn seal(&self) -> Result<(), StoreError> {
-        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(database) = open.as_ref() else {
-            return Ok(());
-        };
         // sled syncs when it closes, and panics with its lock in hand where that fails: it stays open until a sync succeeds.
-        database.file.sync_all()?;
-        close(open.take())?;
-        drop(open);
+        // Both wait for the disk, so readers are not shut out meanwhile.
+        match self.open.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            None => return Ok(()),
+            Some(database) => database.file.sync_all()?,
+        }
+        let database = self.open.write().unwrap_or_else(PoisonError::into_inner).take();
+        close(database)?;
         // sled writes a snapshot only when it opens: damage is found far better with a fresh one.
         drop(guarded("seal", || open_db(&self.path, self.segment_bytes))?);
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ropewalk_protocol::{Code, Rejection, Seq, limits};
 
@@ -39,22 +40,33 @@ pub enum StoreError {
         /// The last one.
         to: Seq,
     },
+    /// It has not answered for so long.
+    #[error("the disk has not answered for {0:?}")]
+    Stalled(Duration),
     /// Anything else.
     #[error("the disk failed: {0}")]
     Failed(String),
 }
 
+/// What to do about a disk that does not answer.
+const STALLED_HINT: &str = "Appends go on by themselves once the disk answers; reads go on. If it stays like this, look at the \
+    disk, then run `ropewalk daemon restart`: what was acknowledged is kept.";
+
 impl From<StoreError> for Rejection {
     fn from(error: StoreError) -> Self {
+        let stalled = matches!(error, StoreError::Stalled(_));
         let code = match &error {
             StoreError::Full(_) => Code::StorageFull,
             StoreError::TooLarge { .. } => Code::TooLarge,
             StoreError::Unreadable { .. } => Code::Unreadable,
-            StoreError::Locked(_) | StoreError::Closed | StoreError::Damaged(_) | StoreError::Failed(_) => {
-                Code::StorageFailed
-            }
+            StoreError::Locked(_)
+            | StoreError::Closed
+            | StoreError::Damaged(_)
+            | StoreError::Stalled(_)
+            | StoreError::Failed(_) => Code::StorageFailed,
         };
-        Rejection::new(code, error.to_string())
+        let rejection = Rejection::new(code, error.to_string());
+        if stalled { rejection.hint(STALLED_HINT) } else { rejection }
     }
 }
 
@@ -162,6 +174,11 @@ pub trait Shelf: Send + Sync + 'static {
     /// How large a volume may grow before the next one is begun.
     fn volume_bytes_max(&self) -> usize {
         limits::VOLUME_BYTES_MAX
+    }
+
+    /// How long the log's writer may wait for the disk before appends are refused.
+    fn commit_time_max(&self) -> Duration {
+        Duration::from_millis(limits::COMMIT_MILLIS_MAX)
     }
 
     /// How much there is and how much fits.

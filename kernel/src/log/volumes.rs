@@ -28,6 +28,9 @@ pub(super) struct Volumes {
     index: Arc<dyn Volume>,
     log: LogId,
     row: Mutex<VolumeRow>,
+    /// Held while a sealed volume is opened: two openings of one database would refuse each other. It is not the row's lock,
+    /// since a disk that does not answer must keep nobody from the newest volume.
+    opening: Mutex<()>,
 }
 
 struct VolumeRow {
@@ -133,23 +136,35 @@ impl Volumes {
     }
 
     fn volume(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError> {
-        let mut row = self.lock();
-        if row.newest.0 == first {
-            return Ok(row.newest.1.clone());
-        }
-        if let Some(at) = row.open.iter().position(|(open, _)| *open == first) {
-            let entry = row.open.remove(at).expect("the position was just found");
-            let volume = entry.1.clone();
-            row.open.push_back(entry);
+        if let Some(volume) = self.open_volume(first) {
             return Ok(volume);
         }
-        while row.open.len() >= limits::SEALED_VOLUMES_OPEN_MAX {
-            row.open.pop_front();
+        let _one_at_a_time = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(volume) = self.open_volume(first) {
+            return Ok(volume);
         }
-        // Opened under the lock: two openings of one database would refuse each other.
+        let closed: Vec<_> = {
+            let mut row = self.lock();
+            let over = (row.open.len() + 1).saturating_sub(limits::SEALED_VOLUMES_OPEN_MAX);
+            row.open.drain(..over).collect()
+        };
+        drop(closed);
         let volume = self.shelf.open(first)?;
-        row.open.push_back((first, volume.clone()));
+        self.lock().open.push_back((first, volume.clone()));
         Ok(volume)
+    }
+
+    /// The volume, if it is open.
+    fn open_volume(&self, first: Seq) -> Option<Arc<dyn Volume>> {
+        let mut row = self.lock();
+        if row.newest.0 == first {
+            return Some(row.newest.1.clone());
+        }
+        let at = row.open.iter().position(|(open, _)| *open == first)?;
+        let entry = row.open.remove(at)?;
+        let volume = entry.1.clone();
+        row.open.push_back(entry);
+        Some(volume)
     }
 
     /// Opens the newest volume again, after a commit failed.
@@ -178,8 +193,9 @@ impl Volumes {
         let name = acknowledged.seq.next().max(first.next());
         let next = opening::begin(&*self.shelf, name, self.log, acknowledged.hash)?;
         let summary = self.suppose(first, Some(acknowledged), newest_command)?;
-        self.lock().newest = next;
+        let before = std::mem::replace(&mut self.lock().newest, next);
         self.insert(summary);
+        drop(before);
         Ok(())
     }
 

@@ -1,53 +1,29 @@
 //! The one thread that writes: it commits whatever waits as one group, then publishes, then answers.
 //!
-//! There is no timer: the first batch commits at once, and what arrives meanwhile is the next group.
+//! There is no timer: the first batch commits at once, and what arrives meanwhile is the next group. Whatever may never come
+//! back from the disk is done under the eyes of the [`super::watchdog`].
 
-use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
-use ropewalk_protocol::record::{NewEvent, Receipt};
-use ropewalk_protocol::{Code, Event, Rejection, Seq, SessionId, TerminalId, limits};
+use ropewalk_protocol::{Code, Event, Rejection, Seq, limits};
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TryRecvError;
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use super::chunk::Chunk;
+use super::group::{Group, Queue, Request, commit_rows};
 use super::head::Head;
 use super::journal::{Batch, Committed, Observer, Shared, lock};
 use super::rows;
-use super::store::{Row, StoreError, Volume};
+use super::store::StoreError;
 use super::volumes::{last_chunk, newest_command_millis};
-use super::waiter::Waiter;
+use super::watchdog::Watching;
 use crate::offload::{self, Worker};
 use crate::planted::{Bug, is_planted};
-
-/// What the writer is asked to do.
-pub(super) enum Request {
-    /// The events and their stored records.
-    Append {
-        batch: Batch,
-        records: Vec<Vec<u8>>,
-        waiter: Waiter,
-    },
-    Output {
-        terminal: TerminalId,
-        offset: u64,
-        bytes: Vec<Bytes>,
-        waiter: Waiter,
-    },
-    /// An actor's state: nobody waits for it.
-    Snapshot {
-        row: Row,
-    },
-    Stop {
-        reply: oneshot::Sender<()>,
-    },
-}
 
 /// How long a full disk is left alone before the log is opened again.
 const REOPEN_PAUSE: Duration = Duration::from_millis(200);
@@ -60,12 +36,18 @@ pub(super) fn start(
     turn: u64,
     observer: Box<dyn Observer>,
 ) -> io::Result<Worker> {
-    let volume_bytes = 0;
-    let writer = Writer { shared, head, hash, observer, turn, volume_bytes, degraded: None };
-    Worker::start("log-writer", (writer, requests), Writer::run, Writer::step)
+    let _watching = Watching::start(shared.clone())?;
+    let queue = Some(Queue { requests, left_over: None });
+    let (_closing, volume_bytes, degraded) = (Closing(shared.clone()), 0, None);
+    let writer = Writer { _closing, queue, _watching, shared, head, hash, observer, turn, volume_bytes, degraded };
+    Worker::start("log-writer", writer, Writer::run, Writer::step)
 }
 
 struct Writer {
+    _closing: Closing,
+    /// With the watchdog while the disk is waited for.
+    queue: Option<Queue>,
+    _watching: Watching,
     shared: Arc<Shared>,
     head: Seq,
     hash: [u8; 32],
@@ -78,81 +60,6 @@ struct Writer {
     degraded: Option<Instant>,
 }
 
-/// What is committed together.
-#[derive(Default)]
-struct Group {
-    events: Vec<NewEvent>,
-    records: Vec<Vec<u8>>,
-    record_bytes: usize,
-    /// Where each batch's events end in `events`.
-    batches: Vec<(Batch, usize, Waiter)>,
-    output: Vec<(TerminalId, u64, Vec<Bytes>, Waiter)>,
-    output_bytes: usize,
-    snapshots: Vec<Row>,
-}
-
-impl Group {
-    fn is_full(&self) -> bool {
-        self.events.len() >= limits::COMMIT_EVENTS_MAX
-            || self.batches.len() >= limits::COMMIT_EVENTS_MAX
-            || self.record_bytes >= limits::CHUNK_RECORD_BYTES_MAX
-            || self.output_bytes >= limits::COMMIT_OUTPUT_BYTES_MAX
-            || self.snapshots.len() >= limits::COMMIT_SNAPSHOTS_MAX
-    }
-
-    fn is_empty(&self) -> bool {
-        self.batches.is_empty() && self.output.is_empty() && self.snapshots.is_empty()
-    }
-
-    fn has_room_for(&self, request: &Request) -> bool {
-        match request {
-            Request::Append { records, .. } => {
-                self.batches.is_empty()
-                    || (self.records.len() + records.len() <= limits::COMMIT_EVENTS_MAX
-                        && self.record_bytes + stored_bytes(records) <= limits::CHUNK_RECORD_BYTES_MAX)
-            }
-            Request::Output { .. } | Request::Snapshot { .. } => true,
-            Request::Stop { .. } => false,
-        }
-    }
-
-    fn add(&mut self, request: Request) {
-        match request {
-            Request::Append { mut batch, mut records, waiter } => {
-                self.record_bytes += stored_bytes(&records);
-                self.records.append(&mut records);
-                self.events.append(&mut batch.events);
-                self.batches.push((batch, self.events.len(), waiter));
-            }
-            Request::Output { terminal, offset, bytes, waiter } => {
-                self.output_bytes += bytes.iter().map(Bytes::len).sum::<usize>();
-                self.output.push((terminal, offset, bytes, waiter));
-            }
-            Request::Snapshot { row } => self.snapshots.push(row),
-            Request::Stop { .. } => {}
-        }
-    }
-
-    /// The events with the places they are to have.
-    fn shown_early(&self, head: Seq) -> Option<Vec<Event>> {
-        let places = head.0 + 1..;
-        let events = self.events.iter().cloned().zip(places).map(|(event, seq)| event.at_seq(Seq(seq))).collect();
-        (!self.events.is_empty()).then_some(events)
-    }
-
-    fn refuse(self, rejection: &Rejection) {
-        let waiters = self.batches.into_iter().map(|(_, _, waiter)| waiter);
-        for waiter in waiters.chain(self.output.into_iter().map(|(_, _, _, waiter)| waiter)) {
-            waiter.tell(Err(rejection.clone()));
-        }
-    }
-}
-
-/// What records take in a chunk, with their lengths.
-fn stored_bytes(records: &[Vec<u8>]) -> usize {
-    records.iter().map(|record| record.len() + 4).sum()
-}
-
 /// Tells followers that nothing will be appended any more, however the writer ends.
 struct Closing(Arc<Shared>);
 
@@ -163,29 +70,34 @@ impl Drop for Closing {
 }
 
 impl Writer {
-    fn run((mut writer, mut requests): (Self, mpsc::Receiver<Request>)) {
-        let _closed = Closing(writer.shared.clone());
-        let mut left_over = None;
-        while let Some(request) = left_over.take().or_else(|| writer.next(&mut requests)) {
-            if writer.turn(request, &mut requests, &mut left_over).is_break() {
+    fn run(mut writer: Self) {
+        while let Some(request) = writer.next() {
+            if writer.turn(request).is_break() {
                 return;
             }
         }
     }
 
+    fn queue(&mut self) -> &mut Queue {
+        self.queue.as_mut().expect("the watchdog gives it back before anything else is done")
+    }
+
     /// Blocks for the next request. A volume that did not open again is tried again meanwhile: until it opens, nobody can read
     /// it, and so nobody would append to it either. One that is open waits for the next append: sled's flush may never return
     /// on a disk that fails, so nothing is written that nobody asked for.
-    fn next(&mut self, requests: &mut mpsc::Receiver<Request>) -> Option<Request> {
+    fn next(&mut self) -> Option<Request> {
+        if let Some(request) = self.queue().left_over.take() {
+            return Some(request);
+        }
         while self.is_closed() {
-            match requests.try_recv() {
+            match self.queue().requests.try_recv() {
                 Ok(request) => return Some(request),
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) => offload::wait(REOPEN_PAUSE),
             }
             self.try_again();
         }
-        requests.blocking_recv()
+        self.queue().requests.blocking_recv()
     }
 
     /// Whether the newest volume is to be opened again and did not open.
@@ -196,19 +108,22 @@ impl Writer {
 
     /// Opens the volume again, and proves with a commit of nothing that appends succeed.
     fn try_again(&mut self) {
-        if self.recover().is_ok() {
-            self.commit(Group::default());
+        match self.watched(Group::default(), Self::recover) {
+            (Ok(()), group, _) => self.commit(group),
+            // What the disk said in the end says more than that it said nothing.
+            (Err(error), group, true) => self.fail(group, error),
+            (Err(_), ..) => {}
         }
     }
 
     /// The same in a simulation: what arrives during the pause is committed together, as during a commit.
-    async fn step((mut writer, mut requests): (Self, mpsc::Receiver<Request>)) {
-        let _closed = Closing(writer.shared.clone());
-        let mut left_over: Option<Request> = None;
+    async fn step(mut writer: Self) {
         loop {
-            let request = match left_over.take() {
+            let degraded = writer.degraded.is_some();
+            let queue = writer.queue();
+            let request = match queue.left_over.take() {
                 Some(request) => request,
-                None if writer.degraded.is_some() => match timeout(REOPEN_PAUSE, requests.recv()).await {
+                None if degraded => match timeout(REOPEN_PAUSE, queue.requests.recv()).await {
                     Ok(Some(request)) => request,
                     Ok(None) => return,
                     Err(_) => {
@@ -216,25 +131,20 @@ impl Writer {
                         continue;
                     }
                 },
-                None => match requests.recv().await {
+                None => match queue.requests.recv().await {
                     Some(request) => request,
                     None => return,
                 },
             };
             offload::pause().await;
-            if writer.turn(request, &mut requests, &mut left_over).is_break() {
+            if writer.turn(request).is_break() {
                 return;
             }
         }
     }
 
     /// Commits one group: this request and what waits behind it, as far as it fits.
-    fn turn(
-        &mut self,
-        request: Request,
-        requests: &mut mpsc::Receiver<Request>,
-        left_over: &mut Option<Request>,
-    ) -> ControlFlow<()> {
+    fn turn(&mut self, request: Request) -> ControlFlow<()> {
         let request = match request {
             Request::Stop { reply } => {
                 let _ = reply.send(());
@@ -245,11 +155,11 @@ impl Writer {
         let mut group = Group::default();
         self.admit(&mut group, request);
         while !group.is_full() {
-            let Ok(request) = requests.try_recv() else {
+            let Ok(request) = self.queue().requests.try_recv() else {
                 break;
             };
             if !group.has_room_for(&request) {
-                *left_over = Some(request);
+                self.queue().left_over = Some(request);
                 break;
             }
             self.admit(&mut group, request);
@@ -258,6 +168,17 @@ impl Writer {
             self.commit(group);
         }
         ControlFlow::Continue(())
+    }
+
+    /// Does what may take for ever. If it takes too long, this group is refused meanwhile, and so is what waits behind it:
+    /// nobody waits for the group any more then, and the last of what is returned is true.
+    fn watched<T>(&mut self, group: Group, work: impl FnOnce(&mut Self) -> T) -> (T, Group, bool) {
+        let shared = self.shared.clone();
+        shared.watchdog.begin(group, self.queue.take());
+        let done = work(self);
+        let (group, queue, overdue) = shared.watchdog.end();
+        self.queue = queue;
+        (done, group, overdue)
     }
 
     /// Refuses what was decided on a state that never came to be.
@@ -290,95 +211,89 @@ impl Writer {
         volume.get(&rows::receipt(*id)).is_ok_and(|receipt| receipt.is_some())
     }
 
-    fn commit(&mut self, group: Group) {
+    fn commit(&mut self, mut group: Group) {
         let epoch = self.shared.epoch.load(Ordering::Acquire);
-        if let Err(error) = self.recover() {
-            return self.fail(group, error);
+        if self.degraded.is_some() {
+            let (recovered, rest, _) = self.watched(group, Self::recover);
+            group = rest;
+            if let Err(error) = recovered {
+                return self.fail(group, error);
+            }
         }
         if epoch != self.shared.epoch.load(Ordering::Acquire) {
             // What was adopted is not in the state that these were decided on.
-            self.refuse(group);
+            self.refuse(group, &Rejection::new(Code::StorageFailed, "an append before this one failed").at(self.head));
             return self.commit(Group::default());
         }
-        let (chunk, rows) = self.rows(&group);
+        let (chunk, rows) = group.rows(self.head, self.hash);
         if is_planted(Bug::PublishBeforeCommit)
             && let Some((chunk, events)) = chunk.as_ref().zip(group.shown_early(self.head))
         {
             self.shared.publish(Arc::new(chunk.copy()), &mut *self.observer, &events);
         }
+        let before = self.head;
         let (_, volume) = self.shared.volumes.newest();
-        if let Err(error) = commit_rows(&*volume, &rows) {
+        let (stored, group, overdue) = self.watched(group, |writer| {
+            commit_rows(&*volume, &rows)?;
+            chunk.as_ref().inspect(|chunk| writer.write_head(chunk));
+            Ok(())
+        });
+        if let Err(error) = stored {
             self.degraded = Some(Instant::now());
             return self.fail(group, error);
-        }
-        // That the volume opened again is no proof: a commit is.
-        if self.shared.degraded.send_if_modified(|degraded| degraded.take().is_some()) {
-            tracing::info!("appends succeed again");
         }
         self.volume_bytes += rows.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.batches.fetch_add(group.batches.len() as u64, Ordering::Relaxed);
-        self.finish(group, chunk);
+        let group = self.show(group, chunk, overdue);
+        // That the volume opened again is no proof: a commit is. Whoever waits for this finds shown what was adopted.
+        if self.shared.degraded.send_if_modified(|degraded| degraded.take().is_some()) {
+            tracing::info!("appends succeed again");
+        }
+        self.answer(group, before);
         if self.volume_bytes >= self.shared.volumes.shelf().volume_bytes_max() {
-            self.rotate();
+            let ((), group, overdue) = self.watched(Group::default(), Self::rotate);
+            if overdue {
+                self.commit(group);
+            }
         }
     }
 
-    /// The rows of a commit: the chunk, its stream index, its receipts and its terminal bytes.
-    fn rows(&self, group: &Group) -> (Option<Chunk>, Vec<Row>) {
-        let mut rows: Vec<Row> = Vec::with_capacity(group.batches.len() + group.output.len() + 4);
-        let first = self.head.next();
-        let chunk = (!group.events.is_empty()).then(|| {
-            let (chunk, value) = Chunk::build(first, self.hash, &group.events, &group.records);
-            rows.push((rows::events(first), value));
-            let mut places: BTreeMap<SessionId, Vec<u16>> = BTreeMap::new();
-            for place in 0..chunk.len() {
-                if let Some(session) = chunk.session(place) {
-                    places.entry(session).or_default().push(u16::try_from(place).expect("a commit is bounded"));
-                }
-            }
-            let streams = places.into_iter();
-            rows.extend(streams.map(|(session, places)| (rows::streams(session, first), rows::encode_places(&places))));
-            chunk
-        });
-        let mut begin = 0;
-        for (batch, end, _) in &group.batches {
-            if let Some((command, digest, outcome)) = &batch.receipt {
-                let seq = if *end > begin { Seq(self.head.0 + *end as u64) } else { self.head };
-                let receipt = Receipt { digest: *digest, seq, outcome: outcome.clone() };
-                rows.push((rows::receipt(*command), rows::encode_receipt(&receipt)));
-            }
-            begin = *end;
+    /// The chunk is durable.
+    fn write_head(&mut self, chunk: &Chunk) {
+        (self.head, self.hash) = (chunk.last(), chunk.hash);
+        self.turn += 1;
+        let written = (Head { seq: self.head, hash: self.hash }).write(self.shared.volumes.shelf(), self.turn);
+        if let Err(error) = written {
+            tracing::warn!(%error, "HEAD could not be written");
         }
-        for (terminal, offset, bytes, _) in &group.output {
-            output_rows(*terminal, *offset, bytes, &mut rows);
-        }
-        rows.extend(group.snapshots.iter().cloned());
-        (chunk, rows)
     }
 
-    /// The group is durable: HEAD, then what readers see, then the answers.
-    fn finish(&mut self, group: Group, chunk: Option<Chunk>) {
-        let before = self.head;
-        let Group { events, batches, output, .. } = group;
+    /// The group is durable, and HEAD says so: it is what readers see. One that was refused because it took too long has
+    /// happened all the same.
+    fn show(&mut self, mut group: Group, chunk: Option<Chunk>, overdue: bool) -> Group {
         {
             let mut recent = lock(&self.shared.recent);
-            batches.iter().filter_map(|(batch, _, _)| batch.receipt.as_ref()).for_each(|(id, _, _)| recent.add(*id));
+            let receipts = group.batches.iter().filter_map(|(batch, _)| batch.receipt.as_ref());
+            receipts.for_each(|(id, _, _)| recent.add(*id));
         }
         if let Some(chunk) = chunk {
-            (self.head, self.hash) = (chunk.last(), chunk.hash);
-            self.turn += 1;
-            if let Err(error) = (Head { seq: self.head, hash: self.hash }).write(self.shared.volumes.shelf(), self.turn)
-            {
-                tracing::warn!(%error, "HEAD could not be written");
-            }
-            let first = chunk.first().0;
-            let events: Vec<Event> =
-                events.into_iter().zip(first..).map(|(event, seq)| event.at_seq(Seq(seq))).collect();
+            let events = std::mem::take(&mut group.events).into_iter().zip(chunk.first().0..);
+            let events: Vec<Event> = events.map(|(event, seq)| event.at_seq(Seq(seq))).collect();
             self.shared.publish(Arc::new(chunk), &mut *self.observer, &events);
+            if overdue {
+                self.adopted(events);
+                // Whoever decided since it was refused decided without it.
+                self.shared.epoch.fetch_add(1, Ordering::AcqRel);
+            }
         }
+        group
+    }
+
+    /// The group is durable and shown; the log ended here before it.
+    fn answer(&self, group: Group, before: Seq) {
         let mut begin = 0;
-        for (_, end, waiter) in batches {
+        for ((_, end), waiter) in group.batches.into_iter().zip(group.batch_waiters) {
             let committed = if end > begin {
                 Committed { first: Seq(before.0 + begin as u64 + 1), last: Seq(before.0 + end as u64) }
             } else {
@@ -387,25 +302,19 @@ impl Writer {
             begin = end;
             waiter.tell(Ok(committed));
         }
-        for (_, _, _, waiter) in output {
+        for waiter in group.output_waiters {
             waiter.tell(Ok(Committed { first: self.head, last: self.head }));
         }
     }
 
     /// Refuses a group that is fit to be sent again; terminal bytes are, by whoever has them.
-    fn refuse(&self, group: Group) {
-        self.shared.refused.fetch_add((group.batches.len() + group.output.len()) as u64, Ordering::Relaxed);
-        group.refuse(&Rejection::new(Code::StorageFailed, "an append before this one failed").at(self.head));
+    fn refuse(&self, mut group: Group, rejection: &Rejection) {
+        self.shared.refused.fetch_add(group.refuse(rejection), Ordering::Relaxed);
     }
 
     fn fail(&mut self, group: Group, error: StoreError) {
-        self.shared.epoch.fetch_add(1, Ordering::AcqRel);
-        self.shared.refused.fetch_add((group.batches.len() + group.output.len()) as u64, Ordering::Relaxed);
-        if self.shared.degraded.borrow().is_none() {
-            tracing::error!(%error, "appends fail; reads go on");
-        }
-        self.shared.degraded.send_replace(Some(error.clone()));
-        group.refuse(&Rejection::from(error).at(self.head));
+        let rejection = self.shared.degrade(error);
+        self.refuse(group, &rejection);
     }
 
     /// After a failed commit: opens the volume again and finds out what became of that commit.
@@ -449,13 +358,18 @@ impl Writer {
             let events = slice.events().map_err(|error| StoreError::Failed(error.to_string()))?;
             self.head = slice.chunk.last();
             self.shared.publish(slice.chunk, &mut *self.observer, &events);
-            if self.shared.adopted.try_send(events).is_err() {
-                tracing::warn!("nobody does what follows from a commit that was thought to have failed");
-            }
+            self.adopted(events);
         }
         // Whoever decided since the failure decided without them.
         self.shared.epoch.fetch_add(1, Ordering::AcqRel);
         Ok(())
+    }
+
+    /// These events are shown, although their commands were answered with an error.
+    fn adopted(&self, events: Vec<Event>) {
+        if self.shared.adopted.try_send(events).is_err() {
+            tracing::warn!("nobody does what follows from a commit that was thought to have failed");
+        }
     }
 
     fn rotate(&mut self) {
@@ -467,36 +381,5 @@ impl Writer {
                 self.volume_bytes /= 2;
             }
         }
-    }
-}
-
-/// All rows or none.
-fn commit_rows(volume: &dyn Volume, rows: &[Row]) -> Result<(), StoreError> {
-    if is_planted(Bug::ReceiptOutsideBatch) {
-        let (receipts, others): (Vec<Row>, Vec<Row>) = rows.iter().cloned().partition(|(key, _)| rows::is_receipt(key));
-        volume.commit(&others)?;
-        return volume.commit(&receipts);
-    }
-    volume.commit(rows)
-}
-
-/// Cuts terminal bytes into rows.
-fn output_rows(terminal: TerminalId, offset: u64, bytes: &[Bytes], rows: &mut Vec<Row>) {
-    let mut row = Vec::with_capacity(limits::OUTPUT_ROW_BYTES_MAX);
-    let mut begin = if is_planted(Bug::OffsetReused) { offset.saturating_sub(1) } else { offset };
-    for mut rest in bytes.iter().map(|piece| &piece[..]) {
-        while !rest.is_empty() {
-            let take = rest.len().min(limits::OUTPUT_ROW_BYTES_MAX - row.len());
-            row.extend_from_slice(&rest[..take]);
-            rest = &rest[take..];
-            if row.len() == limits::OUTPUT_ROW_BYTES_MAX {
-                rows.push((rows::output(terminal, begin), rows::encode_output(&row)));
-                begin += row.len() as u64;
-                row.clear();
-            }
-        }
-    }
-    if !row.is_empty() {
-        rows.push((rows::output(terminal, begin), rows::encode_output(&row)));
     }
 }

@@ -44,7 +44,7 @@ impl Volumes {
         let index = shelf.index()?;
         let until = newest.0;
         let row = VolumeRow { newest, sealed: BTreeMap::new(), unread: BTreeSet::new(), open: VecDeque::new() };
-        let volumes = Self { shelf, index, log, row: Mutex::new(row) };
+        let volumes = Self { shelf, index, log, row: Mutex::new(row), opening: Mutex::default() };
         let mut used = Vec::with_capacity(sealed.len());
         for first in sealed {
             if !volumes.is_unused(first)? {
