@@ -18,7 +18,7 @@ use std::time::Duration;
 use ropewalk_protocol::{Seq, limits};
 
 use super::store::{Row, Shelf, StoreError, Usage, Visit, Volume};
-use super::words::in_words;
+use super::words::{in_words, is_io_error};
 
 const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
@@ -407,14 +407,28 @@ fn store_error(error: sled::Error) -> StoreError {
             let cut = matches!(kind, std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData);
             match StoreError::from(io) {
                 StoreError::Failed(_) if text.contains("No space left") => StoreError::Full(text),
-                StoreError::Failed(_) if cut || text.contains("Input/output error") => StoreError::Damaged(text),
-                StoreError::Failed(_) => StoreError::Failed(text),
-                other => other,
+                StoreError::Failed(_) if cut || is_io_error(&text) => StoreError::Damaged(text),
+                StoreError::Full(_) => StoreError::Full(text),
+                _ => StoreError::Failed(text),
             }
         }
         sled::Error::Corruption { .. } | sled::Error::ReportableBug(_) | sled::Error::Unsupported(_) => {
             StoreError::Damaged(error.to_string())
         }
         other @ sled::Error::CollectionNotFound(_) => StoreError::Failed(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_of_in_words() {
+        // sled keeps an error as another one's text, and says that one.
+        let full = std::io::Error::from_raw_os_error(28);
+        let kept = std::io::Error::new(full.kind(), format!("{full:?}"));
+        let told = "No space left on device (os error 28)".to_owned();
+        assert_eq!(store_error(sled::Error::Io(kept)), StoreError::Full(told));
     }
 }
