@@ -16,6 +16,8 @@ pub(crate) struct Faults {
     pub(crate) stored_but_failed: AtomicUsize,
     /// No volume can be opened.
     pub(crate) no_opening: AtomicBool,
+    /// This many openings fail because the disk does not read.
+    pub(crate) unread_openings: AtomicUsize,
     /// A volume's size; 0: as on any shelf.
     pub(crate) volume_bytes_max: AtomicUsize,
     /// No volume can be begun: its first commit fails.
@@ -127,6 +129,9 @@ impl Shelf for FaultyShelf {
             || self.faults.unreadable.lock().expect("no panic").contains(&first)
         {
             return Err(StoreError::Damaged("the volume does not open".to_owned()));
+        }
+        if take_one(&self.faults.unread_openings) {
+            return Err(StoreError::Damaged("Input/output error (os error 5)".to_owned()));
         }
         self.faults.openings.pass();
         Ok(self.volume(self.inner.open(first)?))

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ropewalk_kernel::log::store::StoreError;
-use ropewalk_kernel::log::{Filter, Gap, Journal, MemoryShelf, OpenError};
-use ropewalk_protocol::{CommandResult, Event, GapReason, LogId, Seq};
+use ropewalk_kernel::log::{Committed, Filter, Gap, Journal, MemoryShelf, OpenError};
+use ropewalk_protocol::{Code, CommandResult, Event, GapReason, LogId, Seq, limits};
 
 use crate::faults::FaultyShelf;
 use crate::support::*;
@@ -143,4 +143,34 @@ fn a_volume_that_breaks_while_it_is_written_is_given_up_and_appends_go_on_withou
     assert_dense(&events);
     assert_eq!((events.len(), &events[8].body), (9, &remark(session(3), "after it").body));
     assert_eq!(journal.verify(&mut |_| {}).expect("the check runs").damage, []);
+}
+
+/// A log of two volumes whose newest one the disk does not read for some attempts, after a failed commit; whatever comes of it.
+fn unread_for(attempts: usize) -> (Journal, Committed) {
+    let shelf = FaultyShelf::over(two_volumes());
+    let journal = open_at(&shelf, 3000).expect("opens");
+    shelf.faults.unread_openings.store(attempts, Ordering::SeqCst);
+    shelf.faults.stored_but_failed.store(1, Ordering::SeqCst);
+    append(&journal, vec![remark(session(2), "nobody saw it")], None).expect_err("the sync failed");
+    let committed = retry("appending", || {
+        append(&journal, vec![remark(session(3), "after it")], None).inspect_err(|refused| {
+            assert_eq!(refused.code, Code::StorageFailed, "{refused}");
+        })
+    });
+    assert_eq!(shelf.faults.unread_openings.load(Ordering::SeqCst), 0, "every attempt was made");
+    assert_eq!(journal.degraded(), None);
+    (journal, committed)
+}
+
+#[test]
+fn a_volume_that_the_disk_reads_after_some_attempts_is_not_given_up() {
+    let (journal, committed) = unread_for(3);
+    assert_eq!((committed.first, gaps(&journal, Filter::All)), (Seq(10), vec![]), "behind what the failed commit left");
+}
+
+#[test]
+fn a_volume_that_the_disk_does_not_read_for_long_is_given_up() {
+    let (journal, committed) = unread_for(limits::REOPEN_ATTEMPTS_MAX as usize + 1);
+    assert_eq!(committed.first, Seq(9), "behind the last place that was acknowledged");
+    assert_eq!(journal.stats().volumes, 3);
 }

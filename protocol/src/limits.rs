@@ -42,6 +42,9 @@ limits! {
     WRITER_QUEUE_BATCHES_MAX: usize = 4096;
     /// A volume of the log: the part of memory that sled's cache cannot give back is bounded by it.
     VOLUME_BYTES_MAX: usize = 64 * MIB;
+    /// Attempts, 200 ms apart, to open a volume again that the disk does not read, before it is given up: then what it holds
+    /// is a gap until the next start.
+    REOPEN_ATTEMPTS_MAX: u32 = 10;
     /// Sealed volumes open at once, each some 40 MiB resident while it is read.
     SEALED_VOLUMES_OPEN_MAX: usize = 2;
     /// Recent events kept in memory for subscribers that are nearly caught up.

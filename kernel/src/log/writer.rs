@@ -22,6 +22,7 @@ use super::rows;
 use super::store::StoreError;
 use super::volumes::{last_chunk, newest_command_millis};
 use super::watchdog::Watching;
+use super::words::is_io_error;
 use crate::offload::{self, Worker};
 use crate::planted::{Bug, is_planted};
 
@@ -38,8 +39,9 @@ pub(super) fn start(
 ) -> io::Result<Worker> {
     let _watching = Watching::start(shared.clone())?;
     let queue = Some(Queue { requests, left_over: None });
-    let (_closing, volume_bytes, degraded) = (Closing(shared.clone()), 0, None);
-    let writer = Writer { _closing, queue, _watching, shared, head, hash, observer, turn, volume_bytes, degraded };
+    let (_closing, volume_bytes, reopenings, degraded) = (Closing(shared.clone()), 0, 0, None);
+    let writer =
+        Writer { _closing, queue, _watching, shared, head, hash, observer, turn, volume_bytes, reopenings, degraded };
     Worker::start("log-writer", writer, Writer::run, Writer::step)
 }
 
@@ -56,6 +58,8 @@ struct Writer {
     turn: u64,
     /// Bytes written to the newest volume since it was opened.
     volume_bytes: usize,
+    /// How often it could not be opened again because the disk did not read it.
+    reopenings: u32,
     /// Since when the volume is not trusted.
     degraded: Option<Instant>,
 }
@@ -331,6 +335,11 @@ impl Writer {
         self.degraded = Some(Instant::now());
         shelf.ballast(false);
         match self.shared.volumes.reopen_newest() {
+            // What the disk cannot read now it may read in a moment; given up, it is a gap until the next start.
+            Err(StoreError::Damaged(error)) if is_io_error(&error) && self.reopenings < limits::REOPEN_ATTEMPTS_MAX => {
+                self.reopenings += 1;
+                return Err(StoreError::Failed(error));
+            }
             Err(StoreError::Damaged(error)) => {
                 tracing::error!(error, "the newest volume cannot be opened again: another is begun");
                 let newest_command = lock(&self.shared.recent).newest_millis();
@@ -339,6 +348,7 @@ impl Writer {
             }
             other => other?,
         }
+        self.reopenings = 0;
         shelf.ballast(true);
         let (_, volume) = self.shared.volumes.newest();
         if let Some((last, hash)) = last_chunk(&*volume)?.filter(|(last, _)| *last > self.head) {
