@@ -109,6 +109,10 @@ impl Backend for Fed {
         Seq::ZERO
     }
 
+    fn is_degraded(&self) -> bool {
+        false
+    }
+
     fn token_matches(&self, _token: &str) -> bool {
         false
     }
