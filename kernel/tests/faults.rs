@@ -153,6 +153,10 @@ impl Shelf for FaultyShelf {
         self.inner.usage()
     }
 
+    fn volume_bytes(&self, first: Seq) -> u64 {
+        self.inner.volume_bytes(first)
+    }
+
     fn volume_bytes_max(&self) -> usize {
         match self.faults.volume_bytes_max.load(Ordering::SeqCst) {
             0 => self.inner.volume_bytes_max(),

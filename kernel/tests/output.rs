@@ -208,3 +208,21 @@ fn no_value_is_so_large_that_sled_puts_it_into_a_file_of_its_own() {
     let Disk::Sled(directory) = &disk else { unreachable!("a sled disk") };
     assert_eq!(blobs_in(&directory.path().join("log")), Vec::<std::path::PathBuf>::new());
 }
+
+/// Regression: what a volume held before the log was opened did not count, so that one which is opened often was never full.
+#[test]
+fn regression_a_volume_is_full_however_often_the_log_was_opened_meanwhile() {
+    const LIFE_BYTES: usize = limits::VOLUME_BYTES_MAX / 6;
+    let (disk, mut random) = (Disk::sled(), Random(1));
+    let mut offset = 0;
+    while disk.shelf().volumes().expect("there").len() < 2 {
+        assert!(offset < 2 * limits::VOLUME_BYTES_MAX as u64, "one volume has all {offset} bytes");
+        let log = disk.open();
+        for _ in 0..LIFE_BYTES / limits::COMMIT_OUTPUT_BYTES_MAX {
+            let noise = random.bytes(limits::COMMIT_OUTPUT_BYTES_MAX);
+            log.store_output(terminal(1), offset, noise).expect("stored");
+            offset += limits::COMMIT_OUTPUT_BYTES_MAX as u64;
+        }
+        log.close();
+    }
+}

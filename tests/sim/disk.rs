@@ -236,6 +236,10 @@ impl Shelf for SimShelf {
         Ok(contents.heads.clone())
     }
 
+    fn volume_bytes(&self, _first: Seq) -> u64 {
+        0
+    }
+
     fn volume_bytes_max(&self) -> usize {
         self.disk.lock().volume_bytes_max
     }

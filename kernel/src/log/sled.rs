@@ -91,11 +91,6 @@ impl SledShelf {
         self.path(first).is_file()
     }
 
-    /// The bytes a volume's files take.
-    pub(super) fn volume_bytes(&self, first: Seq) -> u64 {
-        directory_bytes(&self.path(first))
-    }
-
     fn ballast_path(&self) -> PathBuf {
         self.directory.join("ballast")
     }
@@ -168,6 +163,10 @@ impl Shelf for SledShelf {
             Ok::<_, std::io::Error>(value)
         };
         Ok([read(0)?, read(1)?])
+    }
+
+    fn volume_bytes(&self, first: Seq) -> u64 {
+        directory_bytes(&self.path(first))
     }
 
     fn usage(&self) -> Usage {

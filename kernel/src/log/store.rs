@@ -171,6 +171,9 @@ pub trait Shelf: Send + Sync + 'static {
     /// The disk failed.
     fn read_head(&self) -> Result<[Vec<u8>; 2], StoreError>;
 
+    /// The bytes that a volume takes on the disk.
+    fn volume_bytes(&self, first: Seq) -> u64;
+
     /// How large a volume may grow before the next one is begun.
     fn volume_bytes_max(&self) -> usize {
         limits::VOLUME_BYTES_MAX

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ropewalk_protocol::{Seq, limits};
+use ropewalk_protocol::Seq;
 
 use super::head::{self, Head};
 use super::memory::MemoryShelf;
@@ -107,8 +107,8 @@ impl Shelf for ViewShelf {
         self.under.read_head()
     }
 
-    fn volume_bytes_max(&self) -> usize {
-        limits::VOLUME_BYTES_MAX
+    fn volume_bytes(&self, first: Seq) -> u64 {
+        self.under.volume_bytes(first)
     }
 
     fn usage(&self) -> Usage {

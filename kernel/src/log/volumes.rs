@@ -42,6 +42,21 @@ struct VolumeRow {
     open: VecDeque<(Seq, Arc<dyn Volume>)>,
 }
 
+impl VolumeRow {
+    fn insert(&mut self, summary: Summary) {
+        if !summary.indexed {
+            self.unread.insert(summary.first);
+        }
+        self.sealed.insert(summary.first, summary);
+    }
+
+    /// Another volume is the newest; the one before it is read as its summary says. Returns that one.
+    fn go_on(&mut self, next: (Seq, Arc<dyn Volume>), summary: Summary) -> (Seq, Arc<dyn Volume>) {
+        self.insert(summary);
+        std::mem::replace(&mut self.newest, next)
+    }
+}
+
 impl Volumes {
     pub(super) fn log(&self) -> LogId {
         self.log
@@ -59,6 +74,11 @@ impl Volumes {
         self.lock().newest.clone()
     }
 
+    /// The bytes that the newest volume takes on the disk.
+    pub(super) fn newest_bytes(&self) -> u64 {
+        self.shelf.volume_bytes(self.newest().0)
+    }
+
     /// First seqs of all volumes, oldest first.
     pub(super) fn firsts(&self) -> Vec<Seq> {
         let row = self.lock();
@@ -70,11 +90,7 @@ impl Volumes {
     }
 
     fn insert(&self, summary: Summary) {
-        let mut row = self.lock();
-        if !summary.indexed {
-            row.unread.insert(summary.first);
-        }
-        row.sealed.insert(summary.first, summary);
+        self.lock().insert(summary);
     }
 
     /// The newest place that is taken, and the hash that the next chunk must name.
@@ -193,8 +209,7 @@ impl Volumes {
         let name = acknowledged.seq.next().max(first.next());
         let next = opening::begin(&*self.shelf, name, self.log, acknowledged.hash)?;
         let summary = self.suppose(first, Some(acknowledged), newest_command)?;
-        let before = std::mem::replace(&mut self.lock().newest, next);
-        self.insert(summary);
+        let before = self.lock().go_on(next, summary);
         drop(before);
         Ok(())
     }
@@ -211,8 +226,12 @@ impl Volumes {
             tracing::warn!(%error, %first, "a volume is not in the index; it is looked into for whatever is asked");
             summary.indexed = false;
         }
-        self.insert(summary);
-        self.lock().newest = next;
+        {
+            let mut row = self.lock();
+            let before = row.go_on(next, summary);
+            // Whoever reads it reads on in what is open, until that is closed: opening it anew would have to wait for that.
+            row.open.push_back(before);
+        }
         offload::detached("sealer", move || {
             if let Err(error) = volume.seal() {
                 tracing::warn!(%error, %first, "a volume could not be sealed; it is read as it is");

@@ -39,7 +39,8 @@ pub(super) fn start(
 ) -> io::Result<Worker> {
     let _watching = Watching::start(shared.clone())?;
     let queue = Some(Queue { requests, left_over: None });
-    let (_closing, volume_bytes, reopenings, degraded) = (Closing(shared.clone()), 0, 0, None);
+    let volume_bytes = usize::try_from(shared.volumes.newest_bytes()).unwrap_or(0);
+    let (_closing, reopenings, degraded) = (Closing(shared.clone()), 0, None);
     let writer =
         Writer { _closing, queue, _watching, shared, head, hash, observer, turn, volume_bytes, reopenings, degraded };
     Worker::start("log-writer", writer, Writer::run, Writer::step)
@@ -56,7 +57,7 @@ struct Writer {
     observer: Box<dyn Observer>,
     /// Which slot HEAD is written to next.
     turn: u64,
-    /// Bytes written to the newest volume since it was opened.
+    /// Bytes of the newest volume: what it took on the disk when the log was opened, and what was written since.
     volume_bytes: usize,
     /// How often it could not be opened again because the disk did not read it.
     reopenings: u32,
@@ -198,6 +199,8 @@ impl Writer {
             Request::Append { batch, waiter, .. } if self.has_receipt(&batch) => {
                 let message = "the command was carried out a moment ago; a repeat gets its answer";
                 waiter.tell(Err(Rejection::new(Code::Busy, message).at(self.head)));
+                // Its actor has taken in what will not come to be, and may have decided on that.
+                self.shared.epoch.fetch_add(1, Ordering::AcqRel);
             }
             other => group.add(other),
         }
