@@ -235,6 +235,20 @@ fn a_terminal_that_is_attached_may_be_attached_anew_when_no_other_one_may() {
     });
 }
 
+/// Regression: an attachment that had ended counted until its connection did.
+#[test]
+fn regression_an_attachment_that_has_ended_makes_room_for_another_one() {
+    with_client(|fed, client| async move {
+        for number in 0..=limits::ATTACHMENTS_MAX {
+            let terminal = TerminalId::from_bytes([u8::try_from(number).unwrap(); 16]);
+            let feed = Source::feed(&fed.terminals, *terminal.as_bytes());
+            let (_, mut items) = client.attach(params(terminal)).await.unwrap();
+            feed.try_send(Err(Rejection::new(Code::Internal, "it ends"))).unwrap();
+            assert!(matches!(items.recv().await, Some(AttachmentItem::Failed(_))));
+        }
+    });
+}
+
 /// Regression: an attachment that ended with a code the client did not expect left its reader waiting, and one that it did
 /// expect ended every attachment.
 #[test]

@@ -31,7 +31,7 @@ struct Client {
 }
 
 struct Attachment {
-    #[expect(dead_code, reason = "the pump stops when it is dropped")]
+    /// The pump stops when it is dropped.
     stop: oneshot::Sender<()>,
     presence: Presence,
     view_only: bool,
@@ -219,6 +219,8 @@ impl<B: Backend> Requests<B> {
             self.answer::<()>(Some(id), Err(rejection)).await.ok();
             return;
         }
+        // One that has ended is nobody's window any more.
+        self.attachments.retain(|_, attachment| !attachment.stop.is_closed());
         if self.attachments.len() >= limits::ATTACHMENTS_MAX && !self.attachments.contains_key(&terminal) {
             let rejection =
                 Rejection::new(Code::TooLarge, format!("{} terminals are attached", limits::ATTACHMENTS_MAX));
