@@ -10,6 +10,7 @@ use ropewalk_protocol::{
     Code, DaemonInfo, Event, Query, QueryAnswer, QueryResult, Rejection, Seq, SessionId, TerminalId, limits,
 };
 use ropewalk_transport::Backend;
+use tokio::time::timeout;
 
 use super::backend::Daemon;
 use crate::archive::export_to;
@@ -126,6 +127,11 @@ fn events_page(
 }
 
 async fn screen(daemon: &Daemon, terminal: TerminalId, scrollback: u32) -> Result<QueryAnswer, Rejection> {
+    if let Some(lane) = daemon.hands.lanes().get(terminal) {
+        // Without it a screen right after a start would be older than one right before it. A holder that does not answer is
+        // waited for no longer than for its own sake.
+        timeout(HOLDER_ANSWER_TIMEOUT, lane.has_promised()).await.ok();
+    }
     let result = daemon.screens.ask(terminal, move |screen| {
         let mut lines = screen.scrollback_text(scrollback as usize);
         lines.extend((0..screen.size().rows).map(|row| screen.row_text(row)));

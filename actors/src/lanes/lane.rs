@@ -123,6 +123,12 @@ impl Lane {
         state.end.max(state.promised)
     }
 
+    /// Waits until all that the holder said it has is here: what a daemon before this one showed comes again from there.
+    pub async fn has_promised(&self) {
+        let promised = self.promised_end();
+        self.moved().wait_for(|end| *end >= promised).await.ok();
+    }
+
     /// The holder has bytes up to here.
     pub(crate) fn promise(&self, end: u64) {
         let mut state = self.lock();
@@ -291,5 +297,24 @@ impl State {
         if self.recent.is_empty() {
             self.recent.shrink_to_fit();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_promised_is_waited_for() {
+        let lane = Lane::new(TerminalId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]), 5, Size::DEFAULT);
+        lane.has_promised().await;
+        lane.promise(10);
+        let mut promised = Box::pin(lane.has_promised());
+        for (offset, bytes) in [(5, "123"), (8, "45")] {
+            let early = tokio::select! { biased; () = &mut promised => true, () = tokio::task::yield_now() => false };
+            assert!(!early, "at {offset}");
+            lane.push(offset, Bytes::from(bytes));
+        }
+        promised.await;
     }
 }
