@@ -48,7 +48,8 @@ fn original() -> Original {
     Original { directory, events, output }
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a closed log, without its ballast.
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a directory");
     for entry in fs::read_dir(from).expect("readable") {
         let entry = entry.expect("an entry");

@@ -12,6 +12,7 @@ mod model;
 mod newest;
 mod output;
 mod regressions;
+mod repair;
 mod router;
 mod snapshots;
 mod stall;

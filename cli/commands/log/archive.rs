@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
 
+use ropewalk_kernel::log::repair::Aside;
 use ropewalk_kernel::log::store::Shelf;
 use ropewalk_kernel::log::{Archived, ImportError, SledShelf, import as read_archive};
 use ropewalk_protocol::{ArchiveReport, Query, QueryResult, Rejection};

@@ -1,13 +1,14 @@
 //! Where things are put that must be out of the way: beside the log, under the time, and never deleted.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use ropewalk_kernel::clock::{Clock, System};
+use ropewalk_kernel::log::repair::Aside;
 
 use crate::archive::sync_parent;
-use crate::exit::Failure;
 use crate::paths::Paths;
 
 /// A directory that is made when the first thing is put into it.
@@ -21,33 +22,35 @@ impl Quarantine {
         Self { directory: paths.data.join("log.quarantine").join(time) }
     }
 
-    pub(super) fn directory(&self) -> &Path {
-        &self.directory
-    }
-
-    /// Moves a file or directory, if it is there.
-    pub(super) fn put(&mut self, path: &Path) -> Result<(), Failure> {
-        let Some(target) = self.place_for(path)? else {
-            return Ok(());
-        };
-        fs::rename(path, &target)?;
-        sync_parent(&target)?;
-        Ok(sync_parent(path)?)
-    }
-
-    /// Keeps a copy of a file, if it is there.
-    pub(super) fn copy(&mut self, path: &Path) -> Result<(), Failure> {
-        if let Some(target) = self.place_for(path)? {
-            fs::copy(path, &target)?;
-        }
-        Ok(())
-    }
-
-    fn place_for(&mut self, path: &Path) -> Result<Option<PathBuf>, Failure> {
+    fn place_for(&mut self, path: &Path) -> io::Result<Option<PathBuf>> {
         let Some(name) = path.file_name().filter(|_| path.symlink_metadata().is_ok()) else {
             return Ok(None);
         };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         Ok(Some(self.directory.join(name)))
+    }
+}
+
+impl Aside for Quarantine {
+    fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn put(&mut self, path: &Path) -> io::Result<()> {
+        let Some(target) = self.place_for(path)? else {
+            return Ok(());
+        };
+        fs::rename(path, &target)?;
+        sync_parent(&target)?;
+        sync_parent(path)
+    }
+
+    fn keep(&mut self, path: &Path) -> io::Result<()> {
+        let Some(target) = self.place_for(path)? else {
+            return Ok(());
+        };
+        fs::copy(path, &target)?;
+        File::open(&target)?.sync_all()?;
+        sync_parent(&target)
     }
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use ropewalk_kernel::log::SledShelf;
-use ropewalk_kernel::log::repair::{Diagnosis, blank_head, diagnose, skip_to};
-use ropewalk_kernel::log::store::{Shelf, StoreError};
+use ropewalk_kernel::log::repair::{Aside, Diagnosis, apply, diagnose};
+use ropewalk_kernel::log::store::StoreError;
 use ropewalk_protocol::{DamageView, Rejection};
 use serde::Serialize;
 
@@ -40,7 +40,8 @@ pub(super) async fn repair(context: &Context, dry_run: bool) -> Result<u8, Failu
     let damage = if dry_run || steps.is_empty() {
         gaps(before, &diagnosis)
     } else {
-        apply(paths, &diagnosis, &mut quarantine)?;
+        let mended = mend(paths, &diagnosis, &mut quarantine);
+        mended.map_err(|error| Failure::because("mending the log", error))?;
         damage(paths).await?
     };
     drop(lock);
@@ -50,7 +51,7 @@ pub(super) async fn repair(context: &Context, dry_run: bool) -> Result<u8, Failu
     Ok(if report.damage.is_empty() { OK } else { DAMAGED })
 }
 
-/// What is to be done, in the order in which it is done.
+/// What is to be done, for people.
 fn steps(diagnosis: &Diagnosis) -> Vec<String> {
     let mut steps = Vec::new();
     for (first, reason) in &diagnosis.volumes {
@@ -90,23 +91,9 @@ fn gaps(mut before: Vec<DamageView>, diagnosis: &Diagnosis) -> Vec<DamageView> {
     before
 }
 
-fn apply(paths: &Paths, diagnosis: &Diagnosis, quarantine: &mut Quarantine) -> Result<(), Failure> {
-    let shelf = SledShelf::open(&paths.log());
-    let failed = |error: StoreError| Failure::because("mending the log", error);
-    let shelf = shelf.map_err(failed)?;
-    if !diagnosis.head_slots.is_empty() || diagnosis.skip_to.is_some() {
-        quarantine.copy(&paths.log().join("HEAD"))?;
-        blank_head(&shelf, &diagnosis.head_slots).map_err(failed)?;
-    }
-    for (first, _) in &diagnosis.volumes {
-        quarantine.put(&shelf.path(*first))?;
-        let reason = format!("it could not be opened, and lies in {}", quarantine.directory().display());
-        shelf.give_up(*first, &reason).map_err(failed)?;
-    }
-    if diagnosis.index.is_some() {
-        quarantine.put(&paths.log().join("index"))?;
-    }
-    diagnosis.skip_to.map_or(Ok(()), |seq| skip_to(&shelf, seq)).map_err(failed)
+fn mend(paths: &Paths, diagnosis: &Diagnosis, quarantine: &mut Quarantine) -> Result<(), StoreError> {
+    let shelf = SledShelf::open(&paths.log())?;
+    diagnosis.steps().iter().try_for_each(|step| apply(step, &shelf, quarantine))
 }
 
 /// What a check of the log finds.

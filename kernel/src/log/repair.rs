@@ -1,6 +1,9 @@
 //! What of a log's files cannot be read at all, and how a log is made to open without them.
 
-use ropewalk_protocol::Seq;
+use std::io;
+use std::path::Path;
+
+use ropewalk_protocol::{Seq, limits};
 
 use super::chunk::GENESIS;
 use super::head::{self, Head};
@@ -11,6 +14,8 @@ use super::volumes::read_meta;
 /// A stored record takes 18 bytes at least, and LZ4 makes no more than 255 bytes of one: no volume holds more events than this
 /// many for each byte of its file.
 const EVENTS_PER_BYTE_MAX: u64 = 16;
+/// The slot of HEAD that is made to say a place.
+const SKIP_SLOT: usize = 0;
 
 /// What cannot be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,24 +62,89 @@ pub fn diagnose(shelf: &SledShelf) -> Result<Diagnosis, StoreError> {
     found.head_slots = head::foreign_slots(shelf)?;
     let unreadable = |first: &Seq| found.given_up.contains(first) || found.volumes.iter().any(|(bad, _)| bad == first);
     if let Some(newest) = volumes.last().filter(|newest| found.head.is_none() && unreadable(newest)) {
-        let bytes = shelf.volume_bytes(*newest);
+        // A file that was cut short, or is not there any more, bounds nothing: it was as large as any volume then.
+        let bytes = shelf.volume_bytes(*newest).max(limits::VOLUME_BYTES_MAX as u64);
         found.skip_to = Some(Seq(newest.0.saturating_add(bytes.saturating_mul(EVENTS_PER_BYTE_MAX))));
     }
     Ok(found)
 }
 
-/// Makes the slots of HEAD blank that cannot be read.
-///
-/// # Errors
-/// The disk failed.
-pub fn blank_head(shelf: &dyn Shelf, slots: &[usize]) -> Result<(), StoreError> {
-    slots.iter().try_for_each(|slot| shelf.write_head(*slot, &[0; 64]))
+/// What is done to a log so that it opens. A repair that is cut after any of its steps leaves a log that opens or is repaired
+/// again, and that gives no place out twice and calls no command new that may have been done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// A copy of HEAD is kept aside.
+    KeepHead,
+    /// HEAD is made to say this place: whatever lies before it and cannot be read is a gap.
+    SkipTo(Seq),
+    /// A slot of HEAD that says nothing is made blank.
+    Blank(usize),
+    /// Word of a volume is left beside it.
+    Announce(Seq),
+    /// A volume is put aside.
+    PutAside(Seq),
+    /// Word of a volume takes its place.
+    GiveUp(Seq),
+    /// The index is put aside.
+    PutIndexAside,
 }
 
-/// Has the log go on behind this place: whatever lies before it and cannot be read is a gap.
+/// Where things are put that must be out of the way.
+pub trait Aside {
+    /// Where that is.
+    fn directory(&self) -> &Path;
+
+    /// Moves a file or directory there, if there is one, for good.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn put(&mut self, path: &Path) -> io::Result<()>;
+
+    /// Keeps a copy of a file there, if there is one, for good.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn keep(&mut self, path: &Path) -> io::Result<()>;
+}
+
+impl Diagnosis {
+    /// What is to be done, in the order in which it must be done.
+    pub fn steps(&self) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if self.skip_to.is_some() || !self.head_slots.is_empty() {
+            steps.push(Step::KeepHead);
+        }
+        // First of all that changes anything: how large the newest volume is, is not to be seen once it is away.
+        steps.extend(self.skip_to.map(Step::SkipTo));
+        let is_written = |slot: usize| self.skip_to.is_some() && slot == SKIP_SLOT;
+        steps.extend(self.head_slots.iter().filter(|slot| !is_written(**slot)).map(|slot| Step::Blank(*slot)));
+        for (first, _) in &self.volumes {
+            steps.extend([Step::Announce(*first), Step::PutAside(*first), Step::GiveUp(*first)]);
+        }
+        steps.extend(self.index.as_ref().map(|_| Step::PutIndexAside));
+        steps
+    }
+}
+
+/// Does one step.
 ///
 /// # Errors
 /// The disk failed.
-pub fn skip_to(shelf: &dyn Shelf, seq: Seq) -> Result<(), StoreError> {
-    Head { seq, hash: GENESIS }.write(shelf, 0)
+pub fn apply(step: &Step, shelf: &SledShelf, aside: &mut dyn Aside) -> Result<(), StoreError> {
+    let reason = format!("it could not be opened, and lies in {}", aside.directory().display());
+    match step {
+        Step::KeepHead => Ok(aside.keep(&shelf.beside("HEAD"))?),
+        Step::SkipTo(seq) => {
+            shelf.write_head(SKIP_SLOT, &Head { seq: *seq, hash: GENESIS }.encode())?;
+            shelf.sync_head()
+        }
+        Step::Blank(slot) => {
+            shelf.write_head(*slot, &[0; 64])?;
+            shelf.sync_head()
+        }
+        Step::Announce(first) => shelf.announce(*first, &reason),
+        Step::PutAside(first) => Ok(aside.put(&shelf.path(*first))?),
+        Step::GiveUp(first) => shelf.give_up(*first, &reason),
+        Step::PutIndexAside => Ok(aside.put(&shelf.beside("index"))?),
+    }
 }

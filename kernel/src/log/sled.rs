@@ -5,6 +5,7 @@
 //! is refused; a crash while opening leaves `snap.*.generating`, which would never open again, so it is deleted first; and
 //! some damage makes it panic, so every call is caught.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -25,6 +26,8 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 /// The index holds rows of some 30 bytes only.
 const INDEX_SEGMENT_BYTES: usize = 512 * 1024;
 const HEAD_SLOT_BYTES: u64 = 512;
+/// What the name of the word of a volume ends in while the volume may still be there.
+const GIVEN_UP: &str = "given-up";
 
 /// Volumes as sled databases under one directory.
 #[derive(Debug)]
@@ -70,7 +73,7 @@ impl SledShelf {
     /// # Errors
     /// It is damaged, or the disk failed.
     pub fn existing_index(&self) -> Result<Option<Arc<dyn Volume>>, StoreError> {
-        let path = self.directory.join("index");
+        let path = self.beside("index");
         match fs::metadata(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Ok(found) if !found.is_dir() => return Err(StoreError::Damaged("it is no directory".to_owned())),
@@ -86,9 +89,32 @@ impl SledShelf {
         self.directory.join(format!("v-{:020}", first.0))
     }
 
+    /// Where what is no volume lies.
+    pub(super) fn beside(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
     /// Whether only word of a volume is left.
     pub(super) fn is_given_up(&self, first: Seq) -> bool {
         self.path(first).is_file()
+    }
+
+    /// Leaves word of a volume beside it, so that it is listed also while it is being put aside.
+    pub(super) fn announce(&self, first: Seq, reason: &str) -> Result<(), StoreError> {
+        let word = self.path(first).with_extension(GIVEN_UP);
+        // Once the volume is away, what was said of it first is what says where it went.
+        if word.exists() && !self.path(first).exists() {
+            return Ok(());
+        }
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(word)?;
+        file.write_all(format!("This volume of the log was given up: {reason}.\n").as_bytes())?;
+        file.sync_all()?;
+        sync_directory(&self.directory)
+    }
+
+    /// Makes HEAD durable as it is.
+    pub(super) fn sync_head(&self) -> Result<(), StoreError> {
+        Ok(self.head.as_ref().map_or(Ok(()), File::sync_all)?)
     }
 
     fn ballast_path(&self) -> PathBuf {
@@ -101,10 +127,13 @@ impl Shelf for SledShelf {
         let mut volumes = Vec::new();
         for entry in fs::read_dir(&self.directory)? {
             let name = entry?.file_name();
-            let first = name.to_str().and_then(|name| name.strip_prefix("v-")).and_then(|digits| digits.parse().ok());
-            volumes.extend(first.map(Seq));
+            let path = Path::new(&name);
+            let name = if path.extension().is_some_and(|it| it == GIVEN_UP) { path.file_stem() } else { Some(&*name) };
+            let digits = name.and_then(OsStr::to_str).and_then(|name| name.strip_prefix("v-"));
+            volumes.extend(digits.and_then(|digits| digits.parse().ok()).map(Seq));
         }
         volumes.sort_unstable();
+        volumes.dedup();
         Ok(volumes)
     }
 
@@ -124,14 +153,13 @@ impl Shelf for SledShelf {
 
     fn give_up(&self, first: Seq, reason: &str) -> Result<(), StoreError> {
         // A file where a volume's directory should be: it is listed with the volumes, and never opens.
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(self.path(first))?;
-        file.write_all(format!("This volume of the log was given up: {reason}.\n").as_bytes())?;
-        file.sync_all()?;
+        self.announce(first, reason)?;
+        fs::rename(self.path(first).with_extension(GIVEN_UP), self.path(first))?;
         sync_directory(&self.directory)
     }
 
     fn index(&self) -> Result<Arc<dyn Volume>, StoreError> {
-        let path = self.directory.join("index");
+        let path = self.beside("index");
         match SledVolume::open(&path, INDEX_SEGMENT_BYTES) {
             Ok(volume) => Ok(Arc::new(volume)),
             Err(error @ (StoreError::Full(_) | StoreError::Locked(_))) => Err(error),
@@ -175,7 +203,7 @@ impl Shelf for SledShelf {
     }
 
     fn ballast(&self, keep: bool) {
-        let path = self.ballast_path();
+        let path = self.beside("ballast");
         if !keep {
             if path.exists()
                 && let Err(error) = fs::remove_file(&path)
