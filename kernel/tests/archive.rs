@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ropewalk_kernel::log::archive::{BLOCK_HEADER_BYTES, Decoder, Encoder, Entry, HEADER_BYTES, Part, Totals};
 use ropewalk_kernel::log::store::Shelf;
-use ropewalk_kernel::log::{Archived, Filter, ImportError, MemoryShelf, ViewShelf, import};
+use ropewalk_kernel::log::{Archived, Chunk, Filter, ImportError, MemoryShelf, ViewShelf, import};
 use ropewalk_protocol::{CommandId, CommandResult, LogId, Seq};
 
 use crate::support::*;
@@ -218,6 +218,43 @@ fn what_contradicts_itself_is_refused_although_its_chain_holds() {
         let error = error.unwrap_or_else(|| panic!("{what} was imported"));
         assert_eq!(place(&error), HEADER_BYTES as u64, "{what}: {error}");
     }
+}
+
+#[test]
+fn places_and_names_that_no_log_has_are_refused() {
+    let shelf = MemoryShelf::default();
+    let log = Disk::Memory(shelf.clone()).open();
+    log.remark(session(1), 1);
+    log.store_output(terminal(1), 0, vec![1; 10]).expect("stored");
+    log.close();
+    let stored = |tag| tagged(&shelf, Seq(1), tag)[0].1.clone();
+    let volume = |first| Entry::Volume { first: Seq(first), previous: [0; 32] };
+    let unread = |first, part| Entry::Unread { first: Seq(first), part };
+    let gap = |to| Entry::Gap { from: Seq(1), to: Seq(to) };
+    let output_gap = |to| Entry::OutputGap { terminal: terminal(1), from: 0, to };
+    let output = |offset| Entry::Output { terminal: terminal(1), offset, value: stored(OUTPUT) };
+    let chunk = |first| Entry::Chunk { first: Seq(first), value: stored(CHUNKS) };
+    let (most, bound) = (u64::MAX, "behind all there can be");
+    let cases: Vec<(Vec<Entry>, &str)> = vec![
+        (vec![volume(most)], bound),
+        (vec![unread(most, Part::Volume)], bound),
+        (vec![volume(1), gap(most - 1)], bound),
+        (vec![volume(1), gap(most / 2), chunk(most / 2 + 1)], bound),
+        (vec![volume(1), output_gap(most - 1)], bound),
+        (vec![volume(1), output_gap(most / 2), output(most / 2 + 1)], bound),
+        (vec![unread(5, Part::Volume), volume(5)], "volume 5 is not behind the one before it"),
+        (vec![volume(5), unread(1, Part::Volume)], "volume 1 is not behind the one before it"),
+        (vec![unread(0, Part::Volume)], "volume 0 is not behind the one before it"),
+        (vec![volume(1), unread(5, Part::Receipts)], "volume 5 is not the one before it"),
+        (vec![unread(5, Part::Volume), unread(5, Part::Output)], "volume 5 is not the one before it"),
+        (vec![unread(5, Part::Volume), chunk(1)], "before any volume"),
+    ];
+    for (entries, words) in cases {
+        let error = import_into_memory(&archive_of(&entries, Totals::default())).expect_err("it cannot be");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    let error = Chunk::read(Seq(most), &stored(CHUNKS)).expect_err("there is no place behind the last one");
+    assert!(error.to_string().contains(bound), "{error}");
 }
 
 #[test]

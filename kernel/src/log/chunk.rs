@@ -123,6 +123,7 @@ impl Chunk {
         };
         let bounds = bounds(&body).filter(|bounds| bounds.len() == count && count > 0);
         let bounds = bounds.ok_or(ChunkError::Malformed("records do not add up"))?;
+        first.0.checked_add(count as u64).ok_or(ChunkError::Malformed("its places are behind all there can be"))?;
         Ok(Chunk { first, hash: GENESIS, previous, body: body.into(), bounds, sessions: None, json: OnceLock::new() })
     }
 

@@ -14,6 +14,9 @@ use super::rows;
 use super::store::{Row, Shelf, StoreError, Volume};
 use super::volumes::meta_row;
 
+/// No event and no byte has a place behind this one, so that places and lengths can be added up.
+const PLACE_MAX: u64 = u64::MAX / 2;
+
 /// Why no log could be made of an archive.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
@@ -139,10 +142,16 @@ fn wrong<T>(reason: impl Into<String>) -> Result<T, Wrong> {
     Err(Wrong::Contents(reason.into()))
 }
 
+fn bounded(what: &str, place: u64) -> Result<(), Wrong> {
+    if place > PLACE_MAX { wrong(format!("{what} {place} is behind all there can be")) } else { Ok(()) }
+}
+
 struct Import<'a> {
     shelf: &'a dyn Shelf,
     log: LogId,
-    volume: Option<(Seq, Arc<dyn Volume>)>,
+    volume: Option<Arc<dyn Volume>>,
+    /// The name of the last volume, also if it could not be read: names only rise.
+    name: Seq,
     /// Rows that are not committed yet, and their size.
     rows: Vec<Row>,
     row_bytes: usize,
@@ -160,6 +169,7 @@ impl<'a> Import<'a> {
             shelf,
             log,
             volume: None,
+            name: Seq::ZERO,
             rows: Vec::new(),
             row_bytes: 0,
             totals: Totals::default(),
@@ -186,14 +196,16 @@ impl<'a> Import<'a> {
             }
             Entry::Output { terminal, offset, value } => self.output(terminal, offset, value)?,
             Entry::Gap { from, to } => {
-                if from != self.next || to < from || to.0 == u64::MAX {
+                bounded("event", to.0)?;
+                if from != self.next || to < from {
                     return wrong(format!("events {from} to {to} cannot be missing where {} comes next", self.next));
                 }
                 (self.next, self.hash) = (to.next(), None);
                 note(&mut self.damage, "events", None, from.0, to.0);
             }
             Entry::OutputGap { terminal, from, to } => {
-                let before = self.terminals.insert(terminal, to.saturating_add(1)).unwrap_or(0);
+                bounded("byte", to)?;
+                let before = self.terminals.insert(terminal, to + 1).unwrap_or(0);
                 if from != before || to < from {
                     return wrong(format!("bytes {from} to {to} of {terminal} cannot be missing behind {before}"));
                 }
@@ -201,8 +213,12 @@ impl<'a> Import<'a> {
             }
             Entry::Unread { first, part } => {
                 note(&mut self.damage, unread_place(part), None, first.0, first.0);
-                if part == Part::Volume {
-                    self.close_volume()?;
+                if part != Part::Volume {
+                    if self.volume.is_none() || first != self.name {
+                        return wrong(format!("volume {first} is not the one before it"));
+                    }
+                } else {
+                    self.begin(first)?;
                     self.shelf.give_up(first, "it could not be read when the archive was written")?;
                 }
             }
@@ -211,22 +227,31 @@ impl<'a> Import<'a> {
         Ok(None)
     }
 
-    fn volume(&mut self, first: Seq, previous: [u8; 32]) -> Result<(), Wrong> {
-        if first.0 == 0 || self.volume.as_ref().is_some_and(|(before, _)| first <= *before) {
+    /// Ends the volume that was filled: one of this name follows.
+    fn begin(&mut self, first: Seq) -> Result<(), Wrong> {
+        bounded("volume", first.0)?;
+        if first <= self.name {
             return wrong(format!("volume {first} is not behind the one before it"));
         }
+        self.close_volume()?;
+        self.name = first;
+        Ok(())
+    }
+
+    fn volume(&mut self, first: Seq, previous: [u8; 32]) -> Result<(), Wrong> {
         if self.hash.is_some_and(|hash| hash != previous) {
             return wrong(format!("volume {first} does not follow the one before it"));
         }
-        self.close_volume()?;
+        self.begin(first)?;
         let volume = self.shelf.create(first)?;
         volume.commit(&[meta_row(self.log, first, previous)])?;
-        self.volume = Some((first, volume));
+        self.volume = Some(volume);
         self.totals.volumes += 1;
         Ok(())
     }
 
     fn chunk(&mut self, first: Seq, value: Vec<u8>) -> Result<(), Wrong> {
+        bounded("event", first.0)?;
         let chunk =
             Chunk::read(first, &value).or_else(|error| wrong(format!("the chunk of event {first}: {error}")))?;
         if first != self.next {
@@ -255,11 +280,12 @@ impl<'a> Import<'a> {
         let Some(bytes) = rows::decode_output(&value).map(|bytes| bytes.len() as u64) else {
             return wrong(format!("the bytes of {terminal} at {offset} are damaged"));
         };
+        bounded("byte", offset)?;
         let before = self.terminals.get(&terminal).copied().unwrap_or(0);
         if offset > before {
             return wrong(format!("bytes {before} to {} of {terminal} are missing", offset - 1));
         }
-        self.terminals.insert(terminal, before.max(offset.saturating_add(bytes)));
+        self.terminals.insert(terminal, before.max(offset + bytes));
         self.totals.output_bytes += bytes;
         self.store(rows::output(terminal, offset), value)
     }
@@ -280,15 +306,14 @@ impl<'a> Import<'a> {
     fn commit(&mut self) -> Result<(), StoreError> {
         self.row_bytes = 0;
         match &self.volume {
-            Some((_, volume)) if !self.rows.is_empty() => volume.commit(&std::mem::take(&mut self.rows)),
+            Some(volume) if !self.rows.is_empty() => volume.commit(&std::mem::take(&mut self.rows)),
             _ => Ok(()),
         }
     }
 
     fn close_volume(&mut self) -> Result<(), StoreError> {
         self.commit()?;
-        // The name is kept: names only rise.
-        self.volume.as_ref().map_or(Ok(()), |(_, volume)| volume.seal())
+        self.volume.take().map_or(Ok(()), |volume| volume.seal())
     }
 
     fn end(&mut self, said: Totals) -> Result<Totals, Wrong> {
