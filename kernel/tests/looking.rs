@@ -79,6 +79,20 @@ fn an_event_in_a_damaged_chunk_is_unreadable_and_its_neighbours_are_shown() {
     log.close();
 }
 
+/// Regression: while the disk failed an event was called damaged for good.
+#[test]
+fn regression_an_event_that_cannot_be_read_while_appends_fail_is_not_called_damaged() {
+    let shelf = memory();
+    shelf.damage_event_row(1);
+    let log = Disk::Memory(shelf.clone()).open();
+    let failure = StoreError::Failed("no disk".to_owned());
+    shelf.fail_commits(Some(failure.clone()));
+    log.append(vec![remark(session(1), "not stored")]).expect_err("the disk failed");
+    assert_eq!(log.journal.record(Seq(2)).err(), Some(failure));
+    assert!(log.journal.record(Seq(3)).expect("reads").is_some());
+    log.close();
+}
+
 /// Each volume with its rows, and both slots of HEAD.
 type Contents = (Vec<(Seq, Vec<Row>)>, [Vec<u8>; 2]);
 

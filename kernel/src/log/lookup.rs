@@ -50,7 +50,7 @@ impl Journal {
     /// The stored record of the event at this place; `None` beyond the head. Reads the disk.
     ///
     /// # Errors
-    /// `Unreadable` when its chunk is damaged or not there; the disk failed.
+    /// `Unreadable` when its chunk is damaged or not there; the disk failed, or appends fail, so that it may well be there.
     pub fn record(&self, seq: Seq) -> Result<Option<StoredRecord>, StoreError> {
         if seq == Seq::ZERO || seq > self.head() {
             return Ok(None);
@@ -59,7 +59,7 @@ impl Journal {
         let row =
             match self.volumes().read(volume, |volume| volume.last(&[Tag::Events as u8], &rows::events(seq.next()))) {
                 Err(StoreError::Damaged(_)) => None,
-                other => other?,
+                other => other.map_err(|error| self.why(error))?,
             };
         let found = row.and_then(|(key, value)| {
             let first = Seq(rows::trailing_number(&key)?);
@@ -71,6 +71,7 @@ impl Journal {
         match found {
             Some(found) => Ok(Some(found)),
             None => {
+                self.believe(false)?;
                 let (from, to) = (seq, seq);
                 Err(StoreError::Unreadable { what: format!("event {seq} is in a damaged part of the log"), from, to })
             }
