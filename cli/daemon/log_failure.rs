@@ -27,7 +27,11 @@ pub(crate) fn log_failure(error: impl Into<OpenError>) -> Failure {
             "Copy the log's directory away (`ropewalk info` names it), then see what `ropewalk log repair --dry-run` would do: the \
              daemon starts with what is before.",
         ),
-        StoreError::Closed | StoreError::TooLarge { .. } | StoreError::Stalled(_) | StoreError::Failed(_) => {
+        StoreError::Closed
+        | StoreError::Stopped
+        | StoreError::TooLarge { .. }
+        | StoreError::Stalled(_)
+        | StoreError::Failed(_) => {
             Failure::new(FAILURE, message).hint("Look at the disk and at who may read and write that directory.")
         }
     }

@@ -13,6 +13,7 @@ mod import;
 mod journal;
 mod lookup;
 mod memory;
+mod pieces;
 mod read;
 mod read_output;
 mod recent;

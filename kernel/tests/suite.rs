@@ -11,6 +11,7 @@ mod looking;
 mod model;
 mod newest;
 mod output;
+mod pieces;
 mod regressions;
 mod repair;
 mod router;

@@ -38,6 +38,8 @@ limits! {
     ARCHIVE_BLOCK_BYTES: usize = 256 * KIB;
     /// A block of an archive, before compression: a full one and the entry that filled it.
     ARCHIVE_BLOCK_BYTES_MAX: usize = 320 * KIB;
+    /// Rows of a volume copied at a time when all of it is read: a volume that is to be opened again waits for so many.
+    SCAN_BYTES: usize = 256 * KIB;
     /// Batches that wait for the log's writer. A full queue refuses commands with `busy`.
     WRITER_QUEUE_BATCHES_MAX: usize = 4096;
     /// A volume of the log: the part of memory that sled's cache cannot give back is bounded by it.

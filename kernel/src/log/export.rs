@@ -10,7 +10,7 @@ use super::archive::{Encoder, Entry, Part, Totals};
 use super::chunk::{Chunk, GENESIS};
 use super::journal::Journal;
 use super::rows::{self, Tag};
-use super::store::{StoreError, Volume};
+use super::store::StoreError;
 use super::volumes::read_meta;
 
 /// An archive that was written or read.
@@ -41,7 +41,7 @@ impl Journal {
     /// Writes everything up to the head. Blocking, and long; memory holds a block at a time.
     ///
     /// # Errors
-    /// The disk failed in a way that is not damage, or the archive cannot be written.
+    /// The disk failed in a way that is not damage, or the archive cannot be written; `Stopped` once the log is closed.
     pub fn export(&self, sink: &mut dyn Write) -> Result<Archived, ExportError> {
         let (encoder, header) = Encoder::begin(self.id());
         sink.write_all(&header)?;
@@ -90,28 +90,26 @@ struct Export<'a> {
 
 impl Export<'_> {
     fn volume(&mut self, journal: &Journal, first: Seq, end: Seq) -> Result<(), StoreError> {
-        let volumes = journal.volumes();
-        let Some(meta) = readable(volumes.read(first, read_meta))?.flatten() else {
+        let Some(meta) = readable(journal.volumes().read(first, read_meta))?.flatten() else {
             self.unread(first, Part::Volume);
             self.gap(end);
             return Ok(());
         };
         self.totals.volumes += 1;
         self.add(&Entry::Volume { first, previous: meta.previous });
-        // A volume may be sealed between these reads, never within one: what was written once is not written again.
-        readable(volumes.read(first, |volume| self.chunks(volume, end)))?;
+        readable(self.chunks(journal, first, end))?;
         self.gap(end);
-        if readable(volumes.read(first, |volume| self.receipts(volume)))? != Some(true) {
+        if readable(self.receipts(journal, first))? != Some(true) {
             self.unread(first, Part::Receipts);
         }
-        if readable(volumes.read(first, |volume| self.output(volume)))?.is_none() {
+        if readable(self.output(journal, first))?.is_none() {
             self.unread(first, Part::Output);
         }
         Ok(())
     }
 
-    fn chunks(&mut self, volume: &dyn Volume, end: Seq) -> Result<(), StoreError> {
-        volume.scan(&[Tag::Events as u8], &rows::end(Tag::Events), &mut |key, value| {
+    fn chunks(&mut self, journal: &Journal, volume: Seq, end: Seq) -> Result<(), StoreError> {
+        journal.in_pieces(volume, Tag::Events, &mut |key, value| {
             let first = Seq(rows::trailing_number(key).unwrap_or_default());
             if first > end {
                 return ControlFlow::Break(());
@@ -132,9 +130,9 @@ impl Export<'_> {
     }
 
     /// Writes a volume's receipts; false when some are damaged.
-    fn receipts(&mut self, volume: &dyn Volume) -> Result<bool, StoreError> {
+    fn receipts(&mut self, journal: &Journal, volume: Seq) -> Result<bool, StoreError> {
         let mut whole = true;
-        volume.scan(&[Tag::Receipts as u8], &rows::end(Tag::Receipts), &mut |key, value| {
+        journal.in_pieces(volume, Tag::Receipts, &mut |key, value| {
             let command = rows::name(key).map(CommandId::from_bytes);
             match command.zip(rows::decode_receipt(value).ok()) {
                 // It was committed after the head was read.
@@ -152,8 +150,8 @@ impl Export<'_> {
         Ok(whole)
     }
 
-    fn output(&mut self, volume: &dyn Volume) -> Result<(), StoreError> {
-        volume.scan(&[Tag::Output as u8], &rows::end(Tag::Output), &mut |key, value| {
+    fn output(&mut self, journal: &Journal, volume: Seq) -> Result<(), StoreError> {
+        journal.in_pieces(volume, Tag::Output, &mut |key, value| {
             let Some((terminal, offset)) = rows::name(key).zip(rows::trailing_number(key)) else {
                 return ControlFlow::Continue(());
             };

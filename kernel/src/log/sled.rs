@@ -116,10 +116,6 @@ impl SledShelf {
     pub(super) fn sync_head(&self) -> Result<(), StoreError> {
         Ok(self.head.as_ref().map_or(Ok(()), File::sync_all)?)
     }
-
-    fn ballast_path(&self) -> PathBuf {
-        self.directory.join("ballast")
-    }
 }
 
 impl Shelf for SledShelf {

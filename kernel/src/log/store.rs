@@ -21,6 +21,9 @@ pub enum StoreError {
     /// The volume was closed to be sealed; it is there again when opened anew.
     #[error("the volume is closed")]
     Closed,
+    /// The log was closed while all of it was read.
+    #[error("the log is closed")]
+    Stopped,
     /// A value is over the bound.
     #[error("a value of {bytes} bytes is over the bound of a stored value")]
     TooLarge {
@@ -59,6 +62,7 @@ impl From<StoreError> for Rejection {
             StoreError::Full(_) => Code::StorageFull,
             StoreError::TooLarge { .. } => Code::TooLarge,
             StoreError::Unreadable { .. } => Code::Unreadable,
+            StoreError::Stopped => Code::ShuttingDown,
             StoreError::Locked(_)
             | StoreError::Closed
             | StoreError::Damaged(_)

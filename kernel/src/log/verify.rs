@@ -10,7 +10,7 @@ use ropewalk_protocol::{CommandId, DamageView, Event, Seq, SessionId, TerminalId
 use super::chunk::{Chunk, GENESIS};
 use super::journal::Journal;
 use super::rows::{self, Tag};
-use super::store::{StoreError, Volume};
+use super::store::StoreError;
 use super::volumes::read_meta;
 use crate::offload;
 
@@ -45,9 +45,10 @@ impl Journal {
     /// Reads the whole log up to the head, and hands every readable event to `visit`, in order. Blocking, and long.
     ///
     /// # Errors
-    /// A volume cannot be opened for a reason that is not damage, such as a full disk.
+    /// A volume cannot be opened for a reason that is not damage, such as a full disk; `Stopped` once the log is closed.
     pub fn verify(&self, visit: &mut dyn FnMut(&Event)) -> Result<Verified, StoreError> {
         let mut check = Check {
+            journal: self,
             found: Verified { head: self.head(), ..Verified::default() },
             next: Seq(1),
             hash: Some(GENESIS),
@@ -60,7 +61,7 @@ impl Journal {
             check.found.volumes += 1;
             check.begin = self.volumes().begin_of(*first);
             let end = self.volumes().end_of(*first, check.found.head);
-            match self.volumes().read(*first, |volume| check.volume(volume, *first, end)) {
+            match check.volume(*first, end) {
                 Ok(()) => {}
                 Err(StoreError::Damaged(error)) => {
                     check.damage("events", check.next.0, end.0.max(check.next.0), error);
@@ -71,7 +72,7 @@ impl Journal {
             check.next = check.next.max(end.next());
         }
         let sealed = firsts.split_last().map_or(&[][..], |(_, sealed)| sealed);
-        for (first, reason) in self.volumes().check_index(sealed)? {
+        for (first, reason) in self.volumes().check_index(sealed, || self.go_on())? {
             let reason = format!("{reason}; the index is made anew when it is moved away while no daemon runs");
             check.damage("index", first.0, first.0, reason);
         }
@@ -111,6 +112,7 @@ struct Held {
 }
 
 struct Check<'a> {
+    journal: &'a Journal,
     found: Verified,
     /// The seq that comes next.
     next: Seq,
@@ -134,25 +136,25 @@ impl Check<'_> {
         }
     }
 
-    fn volume(&mut self, volume: &dyn Volume, first: Seq, end: Seq) -> Result<(), StoreError> {
-        match read_meta(volume)? {
+    fn volume(&mut self, first: Seq, end: Seq) -> Result<(), StoreError> {
+        match self.journal.volumes().read(first, read_meta)? {
             None => self.damage("events", first.0, first.0, "the volume has no meta row"),
             Some(meta) if self.hash.is_some_and(|hash| hash != meta.previous) => {
                 self.damage("events", first.0, first.0, "the volume does not follow the one before it");
             }
             Some(_) => {}
         }
-        let held = self.events(volume, end)?;
-        self.streams(volume, end, held)?;
-        self.receipts(volume, end)?;
-        self.snapshots(volume)?;
-        self.output(volume)
+        let held = self.events(first, end)?;
+        self.streams(first, end, held)?;
+        self.receipts(first, end)?;
+        self.snapshots(first)?;
+        self.output(first)
     }
 
     /// Checks the chunks; returns what they hold.
-    fn events(&mut self, volume: &dyn Volume, end: Seq) -> Result<Held, StoreError> {
+    fn events(&mut self, volume: Seq, end: Seq) -> Result<Held, StoreError> {
         let mut held = Held::default();
-        volume.scan(&[Tag::Events as u8], &rows::end(Tag::Events), &mut |key, value| {
+        self.journal.in_pieces(volume, Tag::Events, &mut |key, value| {
             let first = Seq(rows::trailing_number(key).unwrap_or_default());
             if first > end {
                 return ControlFlow::Break(());
@@ -205,9 +207,9 @@ impl Check<'_> {
         }
     }
 
-    fn streams(&mut self, volume: &dyn Volume, end: Seq, held: Held) -> Result<(), StoreError> {
+    fn streams(&mut self, volume: Seq, end: Seq, held: Held) -> Result<(), StoreError> {
         let Held { places: mut expected, chunks } = held;
-        volume.scan(&[Tag::Streams as u8], &rows::end(Tag::Streams), &mut |key, value| {
+        self.journal.in_pieces(volume, Tag::Streams, &mut |key, value| {
             let first = Seq(rows::trailing_number(key).unwrap_or_default());
             let session = rows::name(key).map(SessionId::from_bytes);
             let known = session.and_then(|session| expected.remove(&(session, first)));
@@ -224,8 +226,8 @@ impl Check<'_> {
         Ok(())
     }
 
-    fn receipts(&mut self, volume: &dyn Volume, end: Seq) -> Result<(), StoreError> {
-        volume.scan(&[Tag::Receipts as u8], &rows::end(Tag::Receipts), &mut |key, value| {
+    fn receipts(&mut self, volume: Seq, end: Seq) -> Result<(), StoreError> {
+        self.journal.in_pieces(volume, Tag::Receipts, &mut |key, value| {
             let Some(command) = rows::name(key).filter(|_| key.len() == 17).map(CommandId::from_bytes) else {
                 self.damage("receipts", 0, 0, "a receipt's key names no command");
                 return ControlFlow::Continue(());
@@ -254,8 +256,8 @@ impl Check<'_> {
         }
     }
 
-    fn snapshots(&mut self, volume: &dyn Volume) -> Result<(), StoreError> {
-        volume.scan(&[Tag::Snapshots as u8], &rows::end(Tag::Snapshots), &mut |_, value| {
+    fn snapshots(&mut self, volume: Seq) -> Result<(), StoreError> {
+        self.journal.in_pieces(volume, Tag::Snapshots, &mut |_, value| {
             match rows::decode_snapshot(value) {
                 None => self.damage("snapshots", 0, 0, "an actor's state is damaged; it is made anew of its history"),
                 Some((at, _)) if at > self.found.head => self.remark("snapshots", at, || "an actor's state".to_owned()),
@@ -265,8 +267,8 @@ impl Check<'_> {
         })
     }
 
-    fn output(&mut self, volume: &dyn Volume) -> Result<(), StoreError> {
-        volume.scan(&[Tag::Output as u8], &rows::end(Tag::Output), &mut |key, value| {
+    fn output(&mut self, volume: Seq) -> Result<(), StoreError> {
+        self.journal.in_pieces(volume, Tag::Output, &mut |key, value| {
             let Some(terminal) = rows::name(key).map(TerminalId::from_bytes) else {
                 return ControlFlow::Continue(());
             };
@@ -282,12 +284,12 @@ impl Check<'_> {
                 }
                 None => {
                     let length = rows::output_length(value);
-                    let to = offset + length.max(1) - 1;
+                    let to = offset.saturating_add(length.max(1) - 1);
                     self.damage_of("output", Some(terminal), offset, to, "the row is damaged".to_owned());
                     length
                 }
             };
-            let end = offset + length;
+            let end = offset.saturating_add(length);
             self.found.terminals.insert(terminal, end.max(expected));
             ControlFlow::Continue(())
         })

@@ -15,12 +15,18 @@ pub(in crate::log) type Disagreement = (Seq, &'static str);
 
 impl Volumes {
     /// Makes the index's rows on these sealed volumes anew, each of its own volume, and holds them against the index. A
-    /// volume that cannot be read is left out: nobody knows what the index should say of it.
-    pub(in crate::log) fn check_index(&self, sealed: &[Seq]) -> Result<Vec<Disagreement>, StoreError> {
+    /// volume that cannot be read is left out: nobody knows what the index should say of it. Asked before each volume whether
+    /// to go on.
+    pub(in crate::log) fn check_index(
+        &self,
+        sealed: &[Seq],
+        go_on: impl Fn() -> Result<(), StoreError>,
+    ) -> Result<Vec<Disagreement>, StoreError> {
         let mut wrong = BTreeMap::new();
         let mut known: BTreeSet<Vec<u8>> = BTreeSet::new();
         let mut checked = BTreeSet::new();
         for first in sealed {
+            go_on()?;
             // One that the index does not name is looked into for whatever is asked: nothing is said of it that could be wrong.
             if self.lock().unread.contains(first) {
                 continue;
