@@ -23,12 +23,24 @@ fn lived_in() -> Home {
     home
 }
 
-/// The names below the log's directory, and what HEAD holds.
-fn listing(log: &Path) -> (Vec<String>, Vec<u8>) {
-    let mut names: Vec<String> =
-        fs::read_dir(log).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    (names, fs::read(log.join("HEAD")).unwrap_or_default())
+/// Every file of the log and what it holds, and every directory, but for sled's own snapshots.
+fn listing(log: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut found = contents(log);
+    found.retain(|path, _| !path.rsplit('/').next().unwrap().starts_with("snap."));
+    found.extend(
+        fs::read_dir(log).unwrap().map(|entry| (entry.unwrap().path().join(".").display().to_string(), Vec::new())),
+    );
+    found
+}
+
+/// Looking makes, removes and changes nothing. Opening a database sled lengthens its file; what was in it stays.
+fn assert_untouched(log: &Path, before: &BTreeMap<String, Vec<u8>>) {
+    let after = listing(log);
+    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+    for (path, was) in before {
+        let is = &after[path];
+        assert!(is == was || path.ends_with("/db") && is.starts_with(was), "{path} was changed");
+    }
 }
 
 #[test]
@@ -48,7 +60,7 @@ fn events_are_shown_alike_through_the_daemon_and_on_the_files() {
     assert_eq!(home.fails(&["log", "show", "100000"]).0, 1);
     assert_eq!(home.fails(&["log", "range", "5", "2"]).0, 2);
     assert_eq!(home.run(&["daemon", "status"]).status.code(), Some(69), "no daemon was started for any of it");
-    assert_eq!(listing(&home.path().join("data/log")), before);
+    assert_untouched(&home.path().join("data/log"), &before);
 
     home.start();
     let by_daemon: Vec<String> =
@@ -96,8 +108,9 @@ fn a_home_without_a_log_has_nothing_to_check() {
 fn a_damaged_log_is_checked_with_exit_code_4_and_left_as_it_is() {
     let home = lived_in();
     let log = home.path().join("data/log");
-    damage(&log.join("v-00000000000000000001/db"));
-    let before = listing(&log);
+    let db = log.join("v-00000000000000000001/db");
+    damage(&db);
+    let mut before = listing(&log);
     let output = home.run(&["log", "verify", "--json"]);
     assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
     let report = json(&String::from_utf8(output.stdout).unwrap());
@@ -107,7 +120,40 @@ fn a_damaged_log_is_checked_with_exit_code_4_and_left_as_it_is() {
     assert_eq!(code, 4);
     assert!(error.contains("events 1 to 3 cannot be read"), "{error}");
     assert_eq!(home.fails(&["log", "show", "1"]).0, 4);
-    assert_eq!(listing(&log), before, "no volume was begun behind the damaged one");
+    // No volume was begun behind the damaged one. sled clears a database whose beginning it cannot read.
+    let after = listing(&log);
+    assert_eq!(after.keys().collect::<Vec<_>>(), before.keys().collect::<Vec<_>>());
+    before.retain(|path, was| !after[path].starts_with(was));
+    assert_eq!(before.into_keys().collect::<Vec<_>>(), [db.display().to_string()]);
+}
+
+#[test]
+fn looking_neither_mends_nor_makes_what_opening_a_log_would() {
+    let home = lived_in();
+    let log = home.path().join("data/log");
+    let volume = log.join("v-00000000000000000001");
+    let conf = fs::read(volume.join("conf")).unwrap();
+    let torn = |directory: &Path| fs::write(directory.join("conf"), &conf[..conf.len() / 2]).unwrap();
+    let look = |words: &str| {
+        let before = listing(&log);
+        let output = home.run(&["log", "verify"]);
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(4), "{text}");
+        assert!(text.contains(words), "{text}");
+        let dry = home.run(&["log", "repair", "--dry-run"]);
+        assert!(String::from_utf8_lossy(&dry.stdout).contains("would: "), "{dry:?}");
+        assert_untouched(&log, &before);
+    };
+    torn(&log.join("index"));
+    look("damaged: index");
+    assert!(home.ok(&["log", "repair"]).contains("the index is put aside"));
+    torn(&volume);
+    look("the database's options are torn");
+    assert!(home.ok(&["log", "repair"]).contains("the options of volume 1 are written anew"));
+    assert!(home.ok(&["log", "verify"]).contains("\nintact"));
+    fs::rename(volume.join("db"), volume.join("elsewhere")).unwrap();
+    look("the database's file is not there");
+    assert_eq!(home.run(&["log", "repair"]).status.code(), Some(4), "what it held is known to be missing");
 }
 
 /// Makes a database that nobody can open.
@@ -213,7 +259,7 @@ fn a_damaged_log_is_repaired_by_putting_aside_what_does_not_open() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(4), "{text}");
     assert!(text.contains("would: volume 1") && text.contains("damaged: events 1 to"), "{text}");
-    assert_eq!(listing(&log), before);
+    assert_untouched(&log, &before);
 
     let output = home.run(&["log", "repair", "--json"]);
     assert_eq!(output.status.code(), Some(4), "a part of the log is missing");

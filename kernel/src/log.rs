@@ -24,6 +24,7 @@ pub mod store;
 #[doc(hidden)]
 pub mod stored;
 mod tail;
+mod unfinished;
 mod verify;
 mod viewing;
 mod volumes;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use ropewalk_kernel::log::SledShelf;
-use ropewalk_kernel::log::repair::{Aside, Diagnosis, apply, diagnose};
+use ropewalk_kernel::log::repair::{Aside, Diagnosis, apply, diagnose, write_options};
 use ropewalk_kernel::log::store::StoreError;
-use ropewalk_protocol::{DamageView, Rejection};
+use ropewalk_protocol::{DamageView, Rejection, Seq};
 use serde::Serialize;
 
 use super::super::Context;
@@ -32,7 +32,13 @@ pub(super) async fn repair(context: &Context, dry_run: bool) -> Result<u8, Failu
     let mut quarantine = Quarantine::new(paths);
     let failed = |error: StoreError| Failure::because("looking at the log's files", error);
     let mut diagnosis = SledShelf::existing(&paths.log()).and_then(|shelf| diagnose(&shelf)).map_err(failed)?;
-    let before = if diagnosis.skip_to.is_some() { Vec::new() } else { damage(paths).await? };
+    if !dry_run && !diagnosis.options.is_empty() {
+        let options = std::mem::take(&mut diagnosis.options);
+        diagnosis = write_anew(paths, options).map_err(failed)?;
+    }
+    // Where the newest volume does not open as it is, the log may not either.
+    let is_open = diagnosis.skip_to.is_none() && (diagnosis.options.is_empty() || !dry_run);
+    let before = if is_open { damage(paths).await? } else { Vec::new() };
     if diagnosis.index.is_none() {
         diagnosis.index = before.iter().find(|damage| damage.place == "index").map(|damage| damage.reason.clone());
     }
@@ -54,6 +60,10 @@ pub(super) async fn repair(context: &Context, dry_run: bool) -> Result<u8, Failu
 /// What is to be done, for people.
 fn steps(diagnosis: &Diagnosis) -> Vec<String> {
     let mut steps = Vec::new();
+    for first in &diagnosis.options {
+        steps
+            .push(format!("the options of volume {first} are written anew: they are torn, and what they say is known"));
+    }
     for (first, reason) in &diagnosis.volumes {
         steps.push(format!("volume {first} is put aside, and what it held is known to be missing: {reason}"));
     }
@@ -89,6 +99,12 @@ fn gaps(mut before: Vec<DamageView>, diagnosis: &Diagnosis) -> Vec<DamageView> {
         });
     }
     before
+}
+
+/// Writes the options of these volumes anew, and looks again.
+fn write_anew(paths: &Paths, options: Vec<Seq>) -> Result<Diagnosis, StoreError> {
+    write_options(&SledShelf::open(&paths.log())?, &options)?;
+    Ok(Diagnosis { options, ..diagnose(&SledShelf::existing(&paths.log())?)? })
 }
 
 fn mend(paths: &Paths, diagnosis: &Diagnosis, quarantine: &mut Quarantine) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use super::chunk::GENESIS;
 use super::head::{self, Head};
 use super::sled::SledShelf;
 use super::store::{Shelf, StoreError};
+use super::unfinished;
 use super::volumes::read_meta;
 
 /// A stored record takes 18 bytes at least, and LZ4 makes no more than 255 bytes of one: no volume holds more events than this
@@ -22,6 +23,8 @@ const SKIP_SLOT: usize = 0;
 pub struct Diagnosis {
     /// Volumes that do not open, and why.
     pub volumes: Vec<(Seq, String)>,
+    /// Volumes whose options are torn or damaged: nothing is in them that is not known, so that they are written anew.
+    pub options: Vec<Seq>,
     /// Volumes that were given up before.
     pub given_up: Vec<Seq>,
     /// Why the index does not open.
@@ -40,11 +43,20 @@ pub struct Diagnosis {
 /// # Errors
 /// The disk failed in a way that is not damage.
 pub fn diagnose(shelf: &SledShelf) -> Result<Diagnosis, StoreError> {
-    let mut found = Diagnosis::default();
+    let head = Head::read(shelf)?.map(|(head, _)| head.seq);
+    let mut found = Diagnosis { head, ..Diagnosis::default() };
     let volumes = shelf.volumes()?;
     for first in &volumes {
         if shelf.is_given_up(*first) {
             found.given_up.push(*first);
+            continue;
+        }
+        if unfinished::lacks_options(&shelf.path(*first)) {
+            found.options.push(*first);
+            continue;
+        }
+        // It was being begun, and nothing that was acknowledged can be in it: a daemon that starts goes on making it.
+        if unfinished::lacks_file(&shelf.path(*first)) && found.head.is_some_and(|head| head < *first) {
             continue;
         }
         match shelf.open(*first).and_then(|volume| read_meta(&*volume)) {
@@ -58,7 +70,6 @@ pub fn diagnose(shelf: &SledShelf) -> Result<Diagnosis, StoreError> {
         Err(StoreError::Damaged(reason)) => found.index = Some(reason),
         other => drop(other?),
     }
-    found.head = Head::read(shelf)?.map(|(head, _)| head.seq);
     found.head_slots = head::foreign_slots(shelf)?;
     let unreadable = |first: &Seq| found.given_up.contains(first) || found.volumes.iter().any(|(bad, _)| bad == first);
     if let Some(newest) = volumes.last().filter(|newest| found.head.is_none() && unreadable(newest)) {
@@ -67,6 +78,20 @@ pub fn diagnose(shelf: &SledShelf) -> Result<Diagnosis, StoreError> {
         found.skip_to = Some(Seq(newest.0.saturating_add(bytes.saturating_mul(EVENTS_PER_BYTE_MAX))));
     }
     Ok(found)
+}
+
+/// Writes the options of these volumes anew, which a diagnosis found torn: what else is wrong with them is to be seen then.
+///
+/// # Errors
+/// The disk failed in a way that is not damage.
+pub fn write_options(shelf: &SledShelf, volumes: &[Seq]) -> Result<(), StoreError> {
+    for first in volumes {
+        match shelf.open(*first) {
+            Err(StoreError::Damaged(_)) => {}
+            other => drop(other?),
+        }
+    }
+    Ok(())
 }
 
 /// What is done to a log so that it opens. A repair that is cut after any of its steps leaves a log that opens or is repaired

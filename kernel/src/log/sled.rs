@@ -19,6 +19,7 @@ use std::time::Duration;
 use ropewalk_protocol::{Seq, limits};
 
 use super::store::{Row, Shelf, StoreError, Usage, Visit, Volume};
+use super::unfinished;
 use super::words::{in_words, is_io_error};
 
 const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
@@ -35,6 +36,16 @@ pub struct SledShelf {
     directory: PathBuf,
     /// `None` where there is none and none may be made.
     head: Option<File>,
+    access: Access,
+}
+
+/// What may become of files that are opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// What a crash left unfinished is mended, and what is not there is made.
+    Mend,
+    /// What is in them stays as it is; sled itself writes snapshots of its own, and lengthens a database's file.
+    Look,
 }
 
 impl SledShelf {
@@ -52,10 +63,11 @@ impl SledShelf {
         }
         let head = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(head)?;
         sync_directory(directory)?;
-        Ok(Self { directory: directory.to_owned(), head: Some(head) })
+        Ok(Self { directory: directory.to_owned(), head: Some(head), access: Access::Mend })
     }
 
-    /// The shelf in this directory, which must be there. Nothing is made, and HEAD cannot be written.
+    /// The shelf in this directory, which must be there. Nothing is made or mended, and HEAD cannot be written: a database that
+    /// opening would mend or make is damaged here.
     ///
     /// # Errors
     /// The directory or HEAD cannot be read.
@@ -65,7 +77,7 @@ impl SledShelf {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             other => Some(other?),
         };
-        Ok(Self { directory: directory.to_owned(), head })
+        Ok(Self { directory: directory.to_owned(), head, access: Access::Look })
     }
 
     /// The index as it is, if there is one. Unlike [`Shelf::index`] it is not put aside when it cannot be read.
@@ -81,7 +93,7 @@ impl SledShelf {
                 other?;
             }
         }
-        Ok(Some(Arc::new(SledVolume::open(&path, INDEX_SEGMENT_BYTES)?)))
+        Ok(Some(Arc::new(SledVolume::open(&path, INDEX_SEGMENT_BYTES, self.access)?)))
     }
 
     /// Where a volume lies.
@@ -134,7 +146,7 @@ impl Shelf for SledShelf {
     }
 
     fn create(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError> {
-        let volume = SledVolume::open(&self.path(first), SEGMENT_BYTES)?;
+        let volume = SledVolume::open(&self.path(first), SEGMENT_BYTES, Access::Mend)?;
         sync_directory(&self.directory)?;
         Ok(Arc::new(volume))
     }
@@ -144,7 +156,7 @@ impl Shelf for SledShelf {
         if !path.is_dir() {
             return Err(StoreError::Damaged(format!("{} is not there", path.display())));
         }
-        Ok(Arc::new(SledVolume::open(&path, SEGMENT_BYTES)?))
+        Ok(Arc::new(SledVolume::open(&path, SEGMENT_BYTES, self.access)?))
     }
 
     fn give_up(&self, first: Seq, reason: &str) -> Result<(), StoreError> {
@@ -156,7 +168,7 @@ impl Shelf for SledShelf {
 
     fn index(&self) -> Result<Arc<dyn Volume>, StoreError> {
         let path = self.beside("index");
-        match SledVolume::open(&path, INDEX_SEGMENT_BYTES) {
+        match SledVolume::open(&path, INDEX_SEGMENT_BYTES, Access::Mend) {
             Ok(volume) => Ok(Arc::new(volume)),
             Err(error @ (StoreError::Full(_) | StoreError::Locked(_))) => Err(error),
             Err(error) => {
@@ -166,7 +178,7 @@ impl Shelf for SledShelf {
                     fs::remove_dir_all(&aside)?;
                 }
                 fs::rename(&path, &aside)?;
-                Ok(Arc::new(SledVolume::open(&path, INDEX_SEGMENT_BYTES)?))
+                Ok(Arc::new(SledVolume::open(&path, INDEX_SEGMENT_BYTES, Access::Mend)?))
             }
         }
     }
@@ -241,7 +253,10 @@ struct Open {
 }
 
 impl SledVolume {
-    fn open(path: &Path, segment_bytes: usize) -> Result<Self, StoreError> {
+    fn open(path: &Path, segment_bytes: usize, access: Access) -> Result<Self, StoreError> {
+        if access == Access::Look {
+            unfinished::refuse(path)?;
+        }
         let open = guarded("open", || open_db(path, segment_bytes))?;
         Ok(Self { path: path.to_owned(), segment_bytes, open: RwLock::new(Some(open)), broken: AtomicBool::new(false) })
     }
@@ -377,7 +392,7 @@ fn remove_torn_conf(path: &Path) -> Result<bool, StoreError> {
     let Ok(bytes) = fs::read(&conf) else {
         return Ok(false);
     };
-    let whole = bytes.split_last_chunk().is_some_and(|(options, crc)| crc32fast::hash(options).to_le_bytes() == *crc);
+    let whole = unfinished::is_whole_conf(&bytes);
     if !whole {
         tracing::warn!(file = %conf.display(), "a database's options are torn or damaged: they are written anew");
         fs::remove_file(&conf)?;

@@ -13,8 +13,9 @@ use super::memory::MemoryShelf;
 use super::sled::SledShelf;
 use super::store::{Row, Shelf, StoreError, Usage, Visit, Volume};
 
-/// A shelf whose volumes cannot be changed through it. sled itself writes its own snapshots when it opens a database, and may
-/// lengthen the file of one that is damaged; what is stored in it stays as it is.
+/// A shelf whose volumes cannot be changed through it. sled itself writes its own snapshots when it opens a database, lengthens
+/// its file, and clears one whose beginning it cannot read; what can be read in it stays as it is. A database that opening
+/// would mend or make is called damaged.
 pub struct ViewShelf {
     under: Arc<dyn Shelf>,
     /// Volumes that opening the log made, and the index, filled with what the one on disk says.
