@@ -6,6 +6,7 @@
 
 pub mod archive;
 mod chunk;
+mod compression;
 mod export;
 mod group;
 mod head;

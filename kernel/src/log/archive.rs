@@ -22,6 +22,8 @@
 
 use ropewalk_protocol::{CommandId, LogId, Seq, TerminalId, limits};
 
+use super::compression::smaller;
+
 const MAGIC: [u8; 8] = *b"RWLOGARC";
 const VERSION: u16 = 1;
 /// Magic, version, log id.
@@ -173,10 +175,9 @@ impl Encoder {
 
     /// A block of these bytes, linked to the one before.
     pub(super) fn seal(&mut self, plain: &[u8]) -> Vec<u8> {
-        let compressed = lz4_flex::block::compress(plain);
-        let (codec, data) = if compressed.len() < plain.len() { (1_u8, compressed.as_slice()) } else { (0, plain) };
+        let (codec, data) = smaller(plain);
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).expect("a block is bounded").to_le_bytes();
-        let mut block = [&[codec][..], &length(data), &length(plain), data].concat();
+        let mut block = [&[codec][..], &length(&data), &length(plain), &data].concat();
         self.chain = link(&self.chain, &block);
         block.extend_from_slice(&self.chain);
         block

@@ -10,6 +10,8 @@ use ropewalk_protocol::codec::CodecError;
 use ropewalk_protocol::record::{NewEvent, decode_event};
 use ropewalk_protocol::{Event, Seq, SessionId, limits};
 
+use super::compression::smaller;
+
 const FORMAT: u8 = 1;
 const HEADER_BYTES: usize = 1 + 4 + 32 + 1 + 2 + 4;
 const RECORD_LENGTH_BYTES: usize = 4;
@@ -222,8 +224,7 @@ impl Chunk {
 }
 
 fn encode(body: &[u8], previous: [u8; 32], count: usize) -> Vec<u8> {
-    let compressed = lz4_flex::block::compress(body);
-    let (codec, data) = if compressed.len() < body.len() { (1, compressed.as_slice()) } else { (0, body) };
+    let (codec, data) = smaller(body);
     let mut value = Vec::with_capacity(HEADER_BYTES + data.len());
     value.push(FORMAT);
     value.extend_from_slice(&[0; 4]);
@@ -231,7 +232,7 @@ fn encode(body: &[u8], previous: [u8; 32], count: usize) -> Vec<u8> {
     value.push(codec);
     value.extend_from_slice(&u16::try_from(count).expect("a commit is bounded").to_le_bytes());
     value.extend_from_slice(&u32::try_from(body.len()).expect("a chunk is bounded").to_le_bytes());
-    value.extend_from_slice(data);
+    value.extend_from_slice(&data);
     let crc = crc32fast::hash(&value[5..]);
     value[1..5].copy_from_slice(&crc.to_le_bytes());
     value

@@ -4,6 +4,8 @@ use ropewalk_protocol::codec::CodecError;
 use ropewalk_protocol::record::Receipt;
 use ropewalk_protocol::{CommandId, Seq, SessionId, Stream, TerminalId};
 
+use super::compression::smaller;
+
 /// What a key's first byte says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -155,14 +157,13 @@ pub(super) fn decode_places(value: &[u8]) -> Vec<u16> {
 
 /// Terminal bytes as they are stored: `u8 codec | u32 LE crc | u32 LE length | bytes`.
 pub(super) fn encode_output(bytes: &[u8]) -> Vec<u8> {
-    let compressed = lz4_flex::block::compress(bytes);
-    let (codec, data) = if compressed.len() < bytes.len() { (1, compressed.as_slice()) } else { (0, bytes) };
+    let (codec, data) = smaller(bytes);
     let length = u32::try_from(bytes.len()).expect("a row of output is bounded");
     let mut value = Vec::with_capacity(9 + data.len());
     value.push(codec);
     value.extend_from_slice(&[0; 4]);
     value.extend_from_slice(&length.to_le_bytes());
-    value.extend_from_slice(data);
+    value.extend_from_slice(&data);
     let crc = crc32fast::hash(&value[5..]);
     value[1..5].copy_from_slice(&crc.to_le_bytes());
     value
