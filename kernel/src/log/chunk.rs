@@ -3,6 +3,7 @@
 //! `u8 format | u32 LE crc | 32 B hash of the chunk before | u8 codec | u16 LE count | u32 LE length | records`, where a
 //! record is `u32 LE length | bytes`. The crc covers everything after itself. The chunk's own hash is over the whole value.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use bytes::Bytes;
@@ -189,6 +190,20 @@ impl Chunk {
             Some(sessions) => sessions[place],
             None => self.event(place).ok().and_then(|event| event.stream.session()),
         }
+    }
+
+    /// The sessions that have events here, and the places of those in the chunk.
+    pub(super) fn places(&self) -> BTreeMap<SessionId, Vec<u16>> {
+        let mut places: BTreeMap<SessionId, Vec<u16>> = BTreeMap::new();
+        for place in 0..self.len() {
+            if let Some(session) = self.session(place) {
+                places
+                    .entry(session)
+                    .or_default()
+                    .push(u16::try_from(place).expect("a chunk counts its events in 16 bits"));
+            }
+        }
+        places
     }
 
     /// The events of these places as JSON objects with commas between. Encoded once, whoever asks.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use ropewalk_protocol::{DamageView, LogId, Seq, SessionId, TerminalId, limits};
+use ropewalk_protocol::{DamageView, LogId, Seq, TerminalId, limits};
 
 use super::archive::{ArchiveError, BLOCK_HEADER_BYTES, Decoder, Entry, HEADER_BYTES, Part, Totals};
 use super::chunk::{Chunk, GENESIS};
@@ -260,17 +260,11 @@ impl<'a> Import<'a> {
         if self.hash.is_some_and(|hash| hash != chunk.previous) {
             return wrong(format!("the chunk of event {first} does not follow the one before it in the hash chain"));
         }
-        let mut places: BTreeMap<SessionId, Vec<u16>> = BTreeMap::new();
-        for place in 0..chunk.len() {
-            if let Some(session) = chunk.session(place) {
-                places.entry(session).or_default().push(u16::try_from(place).unwrap_or(u16::MAX));
-            }
-        }
         (self.next, self.hash) = (chunk.last().next(), Some(chunk.hash));
         self.totals.chunks += 1;
         self.totals.events += chunk.len() as u64;
         self.store(rows::events(first), value)?;
-        for (session, places) in places {
+        for (session, places) in chunk.places() {
             self.store(rows::streams(session, first), rows::encode_places(&places))?;
         }
         Ok(())
