@@ -98,7 +98,7 @@ pub(crate) fn fold_up_to(journal: &Journal, projections: &mut Projections, to: S
     let mut after = projections.seq();
     while after < to {
         let page = journal.page(Filter::All, after)?;
-        for event in page.events().map_err(|error| Rejection::new(Code::StorageFailed, error.to_string()))? {
+        for event in page.events()? {
             if event.seq <= to {
                 projections.apply(&event);
             }

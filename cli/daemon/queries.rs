@@ -94,7 +94,7 @@ fn history(daemon: &Daemon, session: SessionId, before: Option<Seq>, limit: usiz
     while after < head && after.next() < before {
         let page = daemon.journal.page(Filter::Session(session), after)?;
         after = page.to;
-        for event in page.events().map_err(|error| Rejection::new(Code::StorageFailed, error.to_string()))? {
+        for event in page.events()? {
             if event.seq < before {
                 newest.push_back(event);
             }
@@ -120,7 +120,7 @@ fn events_page(
     }
     let filter = session.map_or(Filter::All, Filter::Session);
     let page = daemon.journal.page(filter, after)?;
-    let mut events = page.events().map_err(|error| Rejection::new(Code::StorageFailed, error.to_string()))?;
+    let mut events = page.events()?;
     let more = page.to < head || events.len() > limit;
     events.truncate(limit);
     Ok(QueryAnswer { at: head, result: QueryResult::Events { events, more } })

@@ -432,7 +432,7 @@ impl Journal {
         while after < head {
             let page = self.page(Filter::Session(session), after)?;
             let mut gaps = page.gaps.iter().peekable();
-            for event in page.events().map_err(|error| StoreError::Failed(error.to_string()))? {
+            for event in page.events()? {
                 while let Some(gap) = gaps.next_if(|gap| gap.from < event.seq) {
                     visit(History::Gap(*gap))?;
                 }

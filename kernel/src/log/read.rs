@@ -84,9 +84,10 @@ impl EventPage {
     ///
     /// # Errors
     /// A payload does not decode.
-    pub fn events(&self) -> Result<Vec<Event>, CodecError> {
-        let pages: Result<Vec<_>, _> = self.slices.iter().map(Slice::events).collect();
-        Ok(pages?.into_iter().flatten().collect())
+    pub fn events(&self) -> Result<Vec<Event>, StoreError> {
+        let slices: Result<Vec<_>, _> = self.slices.iter().map(Slice::events).collect();
+        let slices = slices.map_err(|error| StoreError::Failed(error.to_string()))?;
+        Ok(slices.into_iter().flatten().collect())
     }
 
     /// Adds what a chunk has of the filter after this place.
