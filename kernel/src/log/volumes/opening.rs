@@ -210,9 +210,8 @@ fn meta_of(
             (meta.log, last.map_or(meta.previous, |(_, hash)| hash))
         }
     };
-    let meta = Meta { format: FORMAT, log, first, previous };
-    volume.commit(&[(rows::META.to_vec(), codec::encode(&meta))])?;
-    Ok(Some(meta))
+    volume.commit(&[meta_row(log, first, previous)])?;
+    Ok(Some(Meta { format: FORMAT, log, first, previous }))
 }
 
 pub(in crate::log) fn read_meta(volume: &dyn Volume) -> Result<Option<Meta>, StoreError> {

@@ -83,7 +83,10 @@ fn output_range(volume: &dyn Volume, terminal: &TerminalId) -> Result<(u64, u64)
     })?;
     let last = volume.last(&from, &to)?;
     let end = last.and_then(|(key, value)| {
-        Some(rows::trailing_number(&key)? + rows::decode_output(&value).map_or(0, |bytes| bytes.len() as u64))
+        Some(
+            rows::trailing_number(&key)?
+                .saturating_add(rows::decode_output(&value).map_or(0, |bytes| bytes.len() as u64)),
+        )
     });
     Ok((first, end.unwrap_or(first)))
 }
@@ -113,7 +116,7 @@ pub(super) fn summarize(volume: &dyn Volume, first: Seq, last: Seq, hash: [u8; 3
         oldest = id_millis(key);
         ControlFlow::Break(())
     })?;
-    let newest = volume.last(&from, &to)?.and_then(|(key, _)| id_millis(&key));
+    let newest = newest_command_millis(volume)?;
     Ok(Summary { first, last, hash, commands: oldest.zip(newest), indexed: true })
 }
 
