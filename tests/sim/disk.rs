@@ -177,6 +177,9 @@ impl SimShelf {
             contents.opens_that_fail -= 1;
             return Err(StoreError::Failed(format!("{which:?} does not open")));
         }
+        if contents.full {
+            return Err(StoreError::Full(format!("no room to open {which:?}")));
+        }
         if !contents.open.insert(which) {
             return Err(StoreError::Locked(format!("{which:?} is open already")));
         }
@@ -205,9 +208,6 @@ impl Shelf for SimShelf {
 
     fn create(&self, first: Seq) -> Result<Arc<dyn Volume>, StoreError> {
         let mut contents = self.lock()?;
-        if contents.full {
-            return Err(StoreError::Full("no room for a volume".to_owned()));
-        }
         self.handle(&mut contents, Which::Volume(first))
     }
 
