@@ -125,6 +125,26 @@ fn without_head_nobody_knows_which_places_are_taken_so_the_log_stays_closed() {
     assert!(matches!(open_at(&shelf, 3000), Err(OpenError::Store(StoreError::Damaged(_)))));
 }
 
+/// Regression: found by the simulation. The receipt of a commit that was given up said that its command was done.
+#[test]
+fn regression_a_command_that_was_given_up_with_its_volume_was_not_done() {
+    let shelf = FaultyShelf::over(two_volumes());
+    let journal = open_at(&shelf, 3000).expect("opens");
+    shelf.faults.unreadable.lock().expect("no panic").push(Seq(5));
+    shelf.faults.stored_but_failed.store(1, Ordering::SeqCst);
+    let receipt = (command(2500, 1), [1; 16], Ok(CommandResult::Done {}));
+    append(&journal, vec![remark(session(2), "nobody saw it")], Some(receipt)).expect_err("the sync failed");
+    let committed = retry("appending", || append(&journal, vec![remark(session(3), "in its place")], None));
+    assert_eq!(committed.first, Seq(9));
+    shelf.faults.unreadable.lock().expect("no panic").clear();
+    assert_eq!(journal.verify(&mut |_| {}).expect("the check runs").damage, []);
+    journal.stop().blocking_recv().expect("the writer answers");
+    let journal = open_at(&shelf, 9000).expect("opens again");
+    assert_eq!(journal.receipt(command(2500, 1)), Ok(None));
+    assert!(journal.receipt(command(2000, 1)).expect("reads").is_some(), "what was acknowledged counts");
+    assert_eq!(journal.verify(&mut |_| {}).expect("the check runs").damage, []);
+}
+
 #[test]
 fn a_volume_that_breaks_while_it_is_written_is_given_up_and_appends_go_on_without_a_restart() {
     let shelf = FaultyShelf::over(two_volumes());

@@ -356,10 +356,13 @@ impl Journal {
                     let receipt = rows::decode_receipt(&value)
                         .map_err(|error| StoreError::Failed(format!("the receipt of {command}: {error}")))?;
                     // Written, and not yet promised: its commit is under way, or was answered with an error.
-                    if receipt.seq > self.head() {
+                    if first == newest && receipt.seq > self.head() {
                         return Err(self.why(StoreError::Failed(format!("{command} is not stored yet"))));
                     }
-                    return Ok(Some(receipt));
+                    // What was given up with its volume was never acknowledged, and its place was given to another event.
+                    if first == newest || receipt.seq <= volumes.end_of(first, self.head()) {
+                        return Ok(Some(receipt));
+                    }
                 }
                 // It may be there: saying that it is not would let the command be done twice.
                 Err(StoreError::Damaged(_)) => unreadable = Some(first),
