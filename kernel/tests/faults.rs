@@ -22,6 +22,8 @@ pub(crate) struct Faults {
     pub(crate) volume_bytes_max: AtomicUsize,
     /// No volume can be begun: its first commit fails.
     pub(crate) no_beginning: AtomicBool,
+    /// Nothing can be written into the index.
+    pub(crate) no_indexing: AtomicBool,
     /// Volumes that are not there any more, or cannot be opened.
     pub(crate) hidden: Mutex<Vec<Seq>>,
     pub(crate) unreadable: Mutex<Vec<Seq>>,
@@ -88,13 +90,14 @@ impl FaultyShelf {
     }
 
     fn volume(&self, inner: Arc<dyn Volume>) -> Arc<dyn Volume> {
-        Arc::new(FaultyVolume { inner, closed: AtomicBool::new(false), faults: self.faults.clone() })
+        Arc::new(FaultyVolume { inner, closed: AtomicBool::new(false), is_index: false, faults: self.faults.clone() })
     }
 }
 
 struct FaultyVolume {
     inner: Arc<dyn Volume>,
     closed: AtomicBool,
+    is_index: bool,
     faults: Arc<Faults>,
 }
 
@@ -138,7 +141,8 @@ impl Shelf for FaultyShelf {
     }
 
     fn index(&self) -> Result<Arc<dyn Volume>, StoreError> {
-        self.inner.index()
+        let (inner, faults) = (self.inner.index()?, self.faults.clone());
+        Ok(Arc::new(FaultyVolume { inner, closed: AtomicBool::new(false), is_index: true, faults }))
     }
 
     fn write_head(&self, slot: usize, value: &[u8]) -> Result<(), StoreError> {
@@ -177,6 +181,10 @@ impl Shelf for FaultyShelf {
 impl Volume for FaultyVolume {
     fn commit(&self, rows: &[Row]) -> Result<(), StoreError> {
         let volume = self.open()?;
+        if self.is_index {
+            let fails = self.faults.no_indexing.load(Ordering::SeqCst);
+            return if fails { Err(failed("the index cannot be written")) } else { volume.commit(rows) };
+        }
         let is_meta = rows.first().is_some_and(|(key, _)| key == &[0]);
         if is_meta && self.faults.no_beginning.load(Ordering::SeqCst) {
             return Err(StoreError::Full("no room for another volume".to_owned()));

@@ -145,6 +145,19 @@ fn regression_a_command_that_was_given_up_with_its_volume_was_not_done() {
     assert_eq!(journal.verify(&mut |_| {}).expect("the check runs").damage, []);
 }
 
+/// Regression: found by the simulation. No append succeeded until a restart.
+#[test]
+fn regression_a_volume_that_breaks_is_given_up_also_while_the_index_cannot_be_written() {
+    let shelf = FaultyShelf::over(two_volumes());
+    let journal = open_at(&shelf, 3000).expect("opens");
+    shelf.faults.unreadable.lock().expect("no panic").push(Seq(5));
+    shelf.faults.no_indexing.store(true, Ordering::SeqCst);
+    shelf.faults.stored_but_failed.store(1, Ordering::SeqCst);
+    append(&journal, vec![remark(session(2), "nobody saw it")], None).expect_err("the sync failed");
+    let committed = retry("appending", || append(&journal, vec![remark(session(3), "after it")], None));
+    assert_eq!((committed.first, gaps(&journal, Filter::All)), (Seq(9), vec![GAP]));
+}
+
 #[test]
 fn a_volume_that_breaks_while_it_is_written_is_given_up_and_appends_go_on_without_a_restart() {
     let shelf = FaultyShelf::over(two_volumes());

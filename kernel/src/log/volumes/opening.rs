@@ -99,7 +99,10 @@ impl Volumes {
             Some(summary) => summary,
             None => Summary { first, last, hash, commands, indexed: false },
         };
-        self.remember_unread(&summary)?;
+        // Appends must go on also where the index cannot be written: it is supposed again when the log is opened next.
+        if let Err(error) = self.remember_unread(&summary) {
+            tracing::warn!(%error, %first, "what is supposed of a volume is not in the index");
+        }
         Ok(summary)
     }
 }
