@@ -4,6 +4,9 @@ use std::collections::VecDeque;
 
 use ropewalk_protocol::{ClientId, limits};
 
+/// What an input counts besides its bytes: about what it takes in memory, so that empty ones fill the queue as well.
+const ITEM_BYTES: usize = 64;
+
 /// What becomes of input that is offered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Offer {
@@ -27,6 +30,13 @@ struct Item {
     written: usize,
 }
 
+impl Item {
+    /// What it counts in a queue that is bounded.
+    fn charge(&self) -> usize {
+        self.bytes.len() + ITEM_BYTES
+    }
+}
+
 #[derive(Debug)]
 struct Client {
     id: ClientId,
@@ -39,14 +49,15 @@ struct Client {
 #[derive(Debug, Default)]
 pub(crate) struct InputQueue {
     items: VecDeque<Item>,
-    bytes: usize,
+    charged: usize,
     clients: Vec<Client>,
 }
 
 impl InputQueue {
     /// Takes input unless it was taken before or there is no place for it.
     pub(crate) fn offer(&mut self, client: ClientId, id: u64, bytes: Vec<u8>) -> Offer {
-        let full = self.bytes + bytes.len() > limits::INPUT_QUEUE_BYTES_MAX;
+        let item = Item { name: (client, id), bytes, written: 0 };
+        let charged = self.charged + item.charge();
         let known = self.hear(client);
         if known.queued.is_some_and(|queued| id <= queued) {
             return match known.written {
@@ -55,7 +66,7 @@ impl InputQueue {
                 _ => Offer::Waiting,
             };
         }
-        if full {
+        if charged > limits::INPUT_QUEUE_BYTES_MAX {
             known.refused = Some(id);
             return Offer::Full;
         }
@@ -63,8 +74,8 @@ impl InputQueue {
         if known.refused == Some(id) {
             known.refused = None;
         }
-        self.bytes += bytes.len();
-        self.items.push_back(Item { name: (client, id), bytes, written: 0 });
+        self.charged = charged;
+        self.items.push_back(item);
         Offer::Queued
     }
 
@@ -92,7 +103,7 @@ impl InputQueue {
             return None;
         }
         let item = self.items.pop_front()?;
-        self.bytes -= item.bytes.len();
+        self.charged -= item.charge();
         if self.items.is_empty() {
             self.items.shrink_to(4);
         }
@@ -105,7 +116,7 @@ impl InputQueue {
 
     /// Gives up all that waits, because nobody will take it.
     pub(crate) fn give_up(&mut self) -> Vec<Name> {
-        self.bytes = 0;
+        self.charged = 0;
         let names: Vec<Name> = std::mem::take(&mut self.items).into_iter().map(|item| item.name).collect();
         for (id, number) in &names {
             if let Some(client) = self.clients.iter_mut().find(|client| client.id == *id) {
@@ -175,7 +186,7 @@ mod tests {
     #[test]
     fn a_full_queue_refuses_and_a_refused_id_is_never_said_to_be_written() {
         let mut queue = InputQueue::default();
-        let half = vec![0; limits::INPUT_QUEUE_BYTES_MAX / 2];
+        let half = vec![0; limits::INPUT_QUEUE_BYTES_MAX / 2 - ITEM_BYTES];
         assert_eq!(queue.offer(client(1), 1, half.clone()), Offer::Queued);
         assert_eq!(queue.offer(client(1), 2, half.clone()), Offer::Queued);
         assert_eq!(queue.offer(client(1), 3, vec![1]), Offer::Full);
@@ -183,6 +194,19 @@ mod tests {
         assert_eq!(queue.offer(client(1), 4, vec![1]), Offer::Queued);
         assert_eq!(queue.offer(client(1), 3, vec![1]), Offer::Full);
         assert_eq!(queue.offer(client(1), 4, vec![1]), Offer::Waiting);
+    }
+
+    /// Regression: input without bytes waited without bound.
+    #[test]
+    fn regression_input_without_bytes_fills_the_queue_as_well() {
+        let mut queue = InputQueue::default();
+        let most = limits::INPUT_QUEUE_BYTES_MAX / ITEM_BYTES;
+        for id in 0..most as u64 {
+            assert_eq!(queue.offer(client(1), id, Vec::new()), Offer::Queued);
+        }
+        assert_eq!(queue.offer(client(1), most as u64, Vec::new()), Offer::Full);
+        assert_eq!(write_all(&mut queue).len(), most);
+        assert_eq!(queue.offer(client(1), most as u64 + 1, Vec::new()), Offer::Queued);
     }
 
     #[test]

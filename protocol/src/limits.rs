@@ -71,6 +71,9 @@ limits! {
     ACTOR_IDLE_MILLIS_MAX: u64 = 10_000;
     /// Requests of one connection that wait for an answer. Then the connection is not read until one is answered.
     REQUESTS_IN_FLIGHT_MAX: usize = 256;
+    /// Input frames of one connection that are not written yet: as many as one terminal's queue can hold. More are refused
+    /// with `input_refused`, and the connection is read on, because a program may take as long as it likes to read.
+    INPUTS_IN_FLIGHT_MAX: usize = 16 * KIB;
     /// Subscriptions of one connection.
     SUBSCRIPTIONS_MAX: usize = 64;
     /// Terminals one connection is attached to.
@@ -119,7 +122,7 @@ limits! {
     TERMINAL_PENDING_BYTES_MAX: usize = 8 * KIB;
     /// One input frame to a terminal.
     INPUT_FRAME_BYTES_MAX: usize = 64 * KIB;
-    /// Input a program has not read yet. More is refused with `input_refused`.
+    /// Input a program has not read yet; each frame counts 64 bytes besides its own. More is refused with `input_refused`.
     INPUT_QUEUE_BYTES_MAX: usize = MIB;
     /// Clients whose last input id the holder remembers for one stream. The one silent longest is forgotten first.
     INPUT_CLIENTS_MAX: usize = 64;

@@ -24,6 +24,8 @@ const ONE: TerminalId = TerminalId::from_bytes([1; 16]);
 const TWO: TerminalId = TerminalId::from_bytes([2; 16]);
 /// No test waits longer for one thing: it fails instead.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Input with this number or a later one is to a program that does not read.
+const UNREAD: u64 = 100;
 
 /// Steps that wait to be given.
 const STEPS_MAX: usize = 2;
@@ -149,7 +151,13 @@ impl Backend for Fed {
     ) -> Result<impl Future<Output = Result<(), Rejection>> + Send + use<>, Rejection> {
         let late = Rejection::new(Code::HolderUnavailable, "later");
         let at_once = Rejection::new(Code::InputRefused, format!("{terminal} takes none"));
-        if id == 1 { Err(at_once) } else { Ok(async { Err(late) }) }
+        let answer = async move {
+            if id >= UNREAD {
+                std::future::pending::<()>().await;
+            }
+            Err(late)
+        };
+        if id == 1 { Err(at_once) } else { Ok(answer) }
     }
 
     async fn stop(&self, _all: bool) -> Result<Stopped, Rejection> {
@@ -286,6 +294,22 @@ fn regression_input_that_is_refused_is_told_to_the_reader_of_its_terminal() {
             assert!(matches!(second.recv().await, Some(AttachmentItem::Output { .. })), "{code:?} is the other one's");
         });
     }
+}
+
+/// Regression: input without bytes, to a program that does not read, made tasks without bound.
+#[test]
+fn regression_input_that_waits_is_bounded_in_frames_and_the_connection_is_read_on() {
+    with_client(|_, client| async move {
+        let (_, mut items) = client.attach(params(ONE)).await.unwrap();
+        for id in (UNREAD..).take(limits::INPUTS_IN_FLIGHT_MAX + 1) {
+            client.input(ONE, id, Bytes::new()).await.unwrap();
+        }
+        let Some(AttachmentItem::Failed(rejection)) = items.recv().await else {
+            panic!("it is refused");
+        };
+        assert_eq!(rejection.code, Code::InputRefused);
+        client.attach(params(TWO)).await.unwrap();
+    });
 }
 
 /// Regression: the same for subscriptions.

@@ -48,6 +48,8 @@ pub(super) struct Requests<B: Backend> {
     next_subscription: u64,
     attachments: BTreeMap<TerminalId, Attachment>,
     in_flight: Arc<Semaphore>,
+    /// Besides the requests: a program that does not read must not keep the connection from being read.
+    inputs_in_flight: Arc<Semaphore>,
     /// Pumps and answers: they end with the connection.
     tasks: JoinSet<()>,
 }
@@ -64,6 +66,7 @@ impl<B: Backend> Requests<B> {
             next_subscription: 1,
             attachments: BTreeMap::new(),
             in_flight: Arc::new(Semaphore::new(limits::REQUESTS_IN_FLIGHT_MAX)),
+            inputs_in_flight: Arc::new(Semaphore::new(limits::INPUTS_IN_FLIGHT_MAX)),
             tasks: JoinSet::new(),
         }
     }
@@ -282,6 +285,10 @@ impl<B: Backend> Requests<B> {
         if attachment.view_only {
             return Err(Rejection::new(Code::NotAttached, "this attachment only looks"));
         }
+        let Ok(permit) = self.inputs_in_flight.clone().try_acquire_owned() else {
+            let message = format!("{} frames of input wait to be written", limits::INPUTS_IN_FLIGHT_MAX);
+            return Err(Rejection::new(Code::InputRefused, message));
+        };
         (attachment.presence)(None);
         let TerminalFrame { terminal, number, bytes, .. } = frame;
         let written = self.backend.input(terminal, instance, number, bytes)?;
@@ -295,6 +302,7 @@ impl<B: Backend> Requests<B> {
                 }
                 Err(rejection) => drop(outgoing.refused(Some(terminal), rejection).await),
             }
+            drop(permit);
         });
         Ok(())
     }
