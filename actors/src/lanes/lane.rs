@@ -266,7 +266,12 @@ impl Lane {
 
     pub(super) fn wait_written(&self, client: ClientId, id: u64) -> oneshot::Receiver<InputDone> {
         let (reply, answer) = oneshot::channel();
-        self.lock().waiting.push((client, id, reply));
+        let mut state = self.lock();
+        // Whoever gave up is let go before the list grows, and not each time: it may be long.
+        if state.waiting.len() == state.waiting.capacity() {
+            state.waiting.retain(|(_, _, reply)| !reply.is_closed());
+        }
+        state.waiting.push((client, id, reply));
         answer
     }
 }
@@ -316,5 +321,19 @@ mod tests {
             lane.push(offset, Bytes::from(bytes));
         }
         promised.await;
+    }
+
+    /// Regression: whoever gave up waiting for input to be written stayed in the list for as long as the holder was stopped.
+    #[test]
+    fn regression_those_who_gave_up_waiting_are_let_go_and_the_others_are_not() {
+        let lane = Lane::new(TerminalId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]), 0, Size::DEFAULT);
+        let client = ClientId::from_bytes([3; 16]);
+        let mut waits = lane.wait_written(client, 0);
+        for id in 1..1000 {
+            drop(lane.wait_written(client, id));
+        }
+        assert!(lane.lock().waiting.len() < 10, "{} are kept", lane.lock().waiting.len());
+        lane.written(client, 0, &Ok(()));
+        assert_eq!(waits.try_recv(), Ok(Ok(())));
     }
 }
