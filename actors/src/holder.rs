@@ -14,9 +14,9 @@ use ropewalk_protocol::holder::{FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToH
 use ropewalk_protocol::{ClientId, Code, Rejection, RunId, Size, TerminalId, codec, limits};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-/// Frames that wait to be written to the holder. Each is an answer to somebody who waits, or an acknowledgement.
+/// Frames that wait to be written to the holder. What may be large is bounded in bytes besides.
 const OUTGOING_FRAMES_MAX: usize = 4096;
 /// How long the holder may take to answer.
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,11 +76,21 @@ struct Inner {
 #[derive(Default)]
 struct State {
     pid: Option<u32>,
-    outgoing: Option<mpsc::Sender<ToHolder>>,
+    outgoing: Option<Outgoing>,
     spawns: HashMap<RunId, oneshot::Sender<Result<HeldRun, String>>>,
     resizes: Lines<TerminalId, u64>,
     signals: Lines<RunId, u32>,
 }
+
+/// The writing end of a line.
+struct Outgoing {
+    frames: mpsc::Sender<Waiting>,
+    /// Bytes of input and of programs' environments that may still be taken in.
+    room: Arc<Semaphore>,
+}
+
+/// A frame that waits to be written, and the room it takes until it is.
+type Waiting = (Vec<u8>, Option<OwnedSemaphorePermit>);
 
 /// Who waits for answers, in the order of the questions.
 type Lines<K, T> = HashMap<K, VecDeque<oneshot::Sender<T>>>;
@@ -125,8 +135,9 @@ impl Link {
         if protocol != HOLDER_PROTOCOL {
             return Err(HolderError::Version { theirs: protocol });
         }
-        let (outgoing, frames) = mpsc::channel(OUTGOING_FRAMES_MAX);
-        tokio::spawn(write_frames(write, frames));
+        let (frames, waiting) = mpsc::channel(OUTGOING_FRAMES_MAX);
+        tokio::spawn(write_frames(write, waiting));
+        let outgoing = Outgoing { frames, room: Arc::new(Semaphore::new(limits::HOLDER_LINE_BYTES_MAX)) };
         *self.lock() = State { pid: Some(pid), outgoing: Some(outgoing), ..State::default() };
         Ok((Welcome { pid, runs }, incoming))
     }
@@ -136,7 +147,7 @@ impl Link {
         *self.lock() = State::default();
     }
 
-    fn send(&self, message: ToHolder) -> Result<(), Rejection> {
+    fn send(&self, message: &ToHolder) -> Result<(), Rejection> {
         self.lock().send(message)
     }
 
@@ -145,7 +156,7 @@ impl Link {
         let answer = {
             let mut state = self.lock();
             let run = spawn.run;
-            state.send(ToHolder::Spawn(spawn))?;
+            state.send(&ToHolder::Spawn(spawn))?;
             let (reply, answer) = oneshot::channel();
             state.spawns.insert(run, reply);
             answer
@@ -162,7 +173,7 @@ impl Link {
     ) -> impl Future<Output = Result<u64, Rejection>> + Send + use<> {
         let asked = {
             let mut state = self.lock();
-            let sent = state.send(ToHolder::Resize { stream, size });
+            let sent = state.send(&ToHolder::Resize { stream, size });
             sent.map(|()| wait_in_line(&mut state.resizes, stream))
         };
         async move { soon(asked?).await }
@@ -170,24 +181,24 @@ impl Link {
 
     /// Asks for a stream's bytes from this offset on.
     pub(crate) fn follow(&self, stream: TerminalId, from: u64) -> Result<(), Rejection> {
-        self.send(ToHolder::Follow { stream, from })
+        self.send(&ToHolder::Follow { stream, from })
     }
 
     /// Bytes before this offset are on stable storage.
     pub(crate) fn durable(&self, stream: TerminalId, offset: u64) -> Result<(), Rejection> {
-        self.send(ToHolder::Durable { stream, offset })
+        self.send(&ToHolder::Durable { stream, offset })
     }
 
     /// Writes to a process.
     pub(crate) fn input(&self, stream: TerminalId, client: ClientId, id: u64, bytes: Vec<u8>) -> Result<(), Rejection> {
-        self.send(ToHolder::Input { stream, client, id, bytes })
+        self.send(&ToHolder::Input { stream, client, id, bytes })
     }
 
     /// Sends a signal to everything a run started, or none with 0; the answer is how many processes of it live.
     pub(crate) async fn signal(&self, run: RunId, signal: i32) -> Result<u32, Rejection> {
         let answer = {
             let mut state = self.lock();
-            state.send(ToHolder::Signal { run, signal })?;
+            state.send(&ToHolder::Signal { run, signal })?;
             wait_in_line(&mut state.signals, run)
         };
         soon(answer).await
@@ -201,12 +212,12 @@ impl Link {
 
     /// The end of a run is durable.
     pub(crate) fn forget(&self, run: RunId) -> Result<(), Rejection> {
-        self.send(ToHolder::Forget { run })
+        self.send(&ToHolder::Forget { run })
     }
 
     /// Ends everything the holder holds, and the holder.
     pub(crate) fn shut_down(&self) -> Result<(), Rejection> {
-        self.send(ToHolder::Shutdown)
+        self.send(&ToHolder::Shutdown)
     }
 
     pub(crate) fn spawned(&self, run: RunId, outcome: Result<HeldRun, String>) {
@@ -230,10 +241,20 @@ impl Link {
 }
 
 impl State {
-    fn send(&self, message: ToHolder) -> Result<(), Rejection> {
+    fn send(&self, message: &ToHolder) -> Result<(), Rejection> {
+        let full = || Rejection::new(Code::Busy, "the line to the holder is full");
         let outgoing = self.outgoing.as_ref().ok_or_else(unavailable)?;
-        outgoing.try_send(message).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Rejection::new(Code::Busy, "the line to the holder is full"),
+        let bytes = frame(message);
+        let room = match message {
+            ToHolder::Input { .. } | ToHolder::Spawn(_) => {
+                let length = u32::try_from(bytes.len()).map_err(|_| full())?;
+                Some(outgoing.room.clone().try_acquire_many_owned(length).map_err(|_| full())?)
+            }
+            // The others are a few bytes each, and what is stored is told although somebody pastes.
+            _ => None,
+        };
+        outgoing.frames.try_send((bytes, room)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => full(),
             mpsc::error::TrySendError::Closed(_) => unavailable(),
         })
     }
@@ -311,17 +332,19 @@ fn frame(message: &ToHolder) -> Vec<u8> {
     bytes
 }
 
-async fn write_frames(mut write: Box<dyn AsyncWrite + Send + Unpin>, mut frames: mpsc::Receiver<ToHolder>) {
-    while let Some(message) = frames.recv().await {
-        let mut bytes = frame(&message);
+async fn write_frames(mut write: Box<dyn AsyncWrite + Send + Unpin>, mut waiting: mpsc::Receiver<Waiting>) {
+    while let Some((mut bytes, room)) = waiting.recv().await {
+        let mut taken = vec![room];
         while bytes.len() < WRITE_TOGETHER_BYTES
-            && let Ok(message) = frames.try_recv()
+            && let Ok((more, room)) = waiting.try_recv()
         {
-            bytes.extend_from_slice(&frame(&message));
+            bytes.extend_from_slice(&more);
+            taken.push(room);
         }
         if let Err(error) = write.write_all(&bytes).await {
             return tracing::debug!(%error, "the line to the holder broke");
         }
+        drop(taken);
     }
 }
 
@@ -380,6 +403,23 @@ mod tests {
         link.signaled(RUN, 0);
         link.signaled(RUN, 3);
         assert_eq!(second.await.unwrap(), Ok(3));
+    }
+
+    /// Regression: what was typed while the holder was stopped was bounded in frames only: 256 MiB of them.
+    #[tokio::test]
+    async fn regression_a_line_that_is_not_read_is_bounded_in_bytes_and_acknowledgements_still_fit() {
+        let (link, _incoming, mut theirs) = connected().await;
+        let (stream, client) = (TerminalId::from_bytes([1; 16]), ClientId::from_bytes([2; 16]));
+        let piece = vec![b'x'; limits::INPUT_FRAME_BYTES_MAX];
+        let most = limits::HOLDER_LINE_BYTES_MAX / piece.len();
+        let mut taken = 0..;
+        let refused = taken.find_map(|id| link.input(stream, client, id, piece.clone()).err()).unwrap();
+        assert_eq!(refused.code, Code::Busy);
+        assert!(taken.start < most as u64 + 2, "{} pieces were taken", taken.start);
+        assert_eq!(link.durable(stream, 1), Ok(()));
+        let mut bytes = vec![0; 4 * piece.len()];
+        theirs.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(link.input(stream, client, taken.start, piece), Ok(()), "what was read makes room");
     }
 
     #[tokio::test]

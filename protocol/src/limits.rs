@@ -138,6 +138,9 @@ limits! {
     HOLDER_SPOOL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
     /// Bytes that wait to be written to the daemon. Then no stream is read for it until some are taken.
     HOLDER_SEND_BYTES_MAX: usize = 4 * MIB;
+    /// Input and programs with their environments that wait to be written to the holder, which may be stopped: that of a few
+    /// terminals, and many programs. More is refused with `busy`.
+    HOLDER_LINE_BYTES_MAX: usize = 8 * MIB;
     /// Milliseconds after which terminal bytes are stored, however few they are. The holder keeps them until then.
     OUTPUT_STORE_DELAY_MILLIS: u64 = 200;
     /// Terminal bytes that are stored at once, however young they are.
