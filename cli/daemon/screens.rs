@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -14,9 +14,13 @@ use ropewalk_kernel::offload::{self, Worker};
 use ropewalk_projections::Projections;
 use ropewalk_projections::screen::Screen;
 use ropewalk_protocol::{Code, Rejection, Size, TerminalId, limits};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::checkpoints::Checkpoints;
+
+#[cfg(test)]
+mod tests;
 
 /// Messages that wait; bytes are bounded besides.
 const MESSAGES_MAX: usize = 8192;
@@ -51,6 +55,8 @@ pub(super) struct Screens {
 struct Queued {
     bytes: AtomicUsize,
     freed: Notify,
+    /// Whether it was said that nobody takes messages.
+    gone: AtomicBool,
 }
 
 impl Screens {
@@ -95,9 +101,22 @@ impl Screens {
     }
 
     fn send(&self, message: Message) {
-        if self.messages.try_send(message).is_err() {
-            // The reader of the holder's line waits for room, so this is a defect; the screen is drawn anew when asked for.
-            tracing::error!("the screens' queue is full");
+        let refused = match self.messages.try_send(message) {
+            Ok(()) => return,
+            Err(TrySendError::Full(refused)) => {
+                // The reader of the holder's line waits for room, so this is a defect; the screen is drawn anew when asked for.
+                tracing::error!("the screens' queue is full");
+                refused
+            }
+            Err(TrySendError::Closed(refused)) => {
+                if !self.queued.gone.swap(true, Ordering::Relaxed) {
+                    tracing::error!("the screens' thread has ended: terminals go on without screens until a restart");
+                }
+                refused
+            }
+        };
+        if let Message::Output(_, _, bytes) = refused {
+            self.queued.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
         }
     }
 }
@@ -117,8 +136,10 @@ impl OutputSink for Screens {
     }
 
     fn has_room(&self) -> bool {
-        self.queued.bytes.load(Ordering::Relaxed) < limits::SCREEN_QUEUE_BYTES_MAX
-            && self.messages.capacity() > MESSAGES_SPARE
+        // Where nobody takes anything nothing fills up: terminals do not stand still because their screens do.
+        let is_full = self.queued.bytes.load(Ordering::Relaxed) >= limits::SCREEN_QUEUE_BYTES_MAX
+            || self.messages.capacity() <= MESSAGES_SPARE;
+        !is_full || self.messages.is_closed()
     }
 
     fn room(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -128,7 +149,10 @@ impl OutputSink for Screens {
                 if self.has_room() {
                     return;
                 }
-                freed.await;
+                tokio::select! {
+                    () = freed => {}
+                    () = self.messages.closed() => {}
+                }
             }
         })
     }
@@ -188,7 +212,6 @@ impl Painter {
             Message::Output(terminal, offset, bytes) => {
                 self.output(terminal, offset, &bytes);
                 self.queued.bytes.fetch_sub(bytes.len(), Ordering::Relaxed);
-                self.queued.freed.notify_one();
             }
             Message::Resized(terminal, offset, size) => self.resized(terminal, offset, size),
             Message::Closed(terminal) => {
@@ -206,6 +229,7 @@ impl Painter {
                 let _ = reply.send(());
             }
         }
+        self.queued.freed.notify_one();
     }
 
     /// After a start a size may be told of before the bytes that it comes after.
