@@ -6,14 +6,19 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::inotify;
 use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::Instant;
 
 /// Events are only a hint to look, so what does not fit is read the next time.
 const EVENT_BYTES: usize = 4096;
+
+/// How long to wait before a door that could not be mended, or is not watched, is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Told when the socket's name was put back.
 pub type Restored = Box<dyn Fn() + Send + Sync>;
@@ -23,6 +28,10 @@ pub struct Door {
     listener: UnixListener,
     path: PathBuf,
     watch: Option<AsyncFd<OwnedFd>>,
+    /// When to look although nothing was heard: file descriptors may have been short.
+    look_at: Option<Instant>,
+    /// The name is gone and could not be put back; that was said.
+    is_lost: bool,
     restored: Restored,
 }
 
@@ -37,7 +46,9 @@ impl Door {
             _ => {}
         }
         let listener = bind(path)?;
-        Ok(Self { listener, path: path.to_owned(), watch: watch(path), restored })
+        let mut door = Self { listener, path: path.to_owned(), watch: None, look_at: None, is_lost: false, restored };
+        door.keep_watch(false);
+        Ok(door)
     }
 
     /// The next connection. May be given up at any time.
@@ -46,18 +57,24 @@ impl Door {
             tokio::select! {
                 accepted = self.listener.accept() => return accepted.map(|(stream, _)| stream),
                 () = changed(self.watch.as_ref()) => self.look(),
+                () = reached(self.look_at) => self.look(),
             }
         }
     }
 
     /// Listens anew if the name is gone. One that is somebody else's stays: two daemons must not fight over it.
     fn look(&mut self) {
-        let gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-        if !self.path.symlink_metadata().is_err_and(|error| gone(&error)) {
+        let is_again = self.look_at.take().is_some();
+        if self.watch.is_none() {
+            self.keep_watch(is_again);
+        }
+        if self.path.symlink_metadata().is_ok() {
+            self.is_lost = false;
             return;
         }
         let bound = bind(&self.path).or_else(|error| {
-            let directory = self.path.parent().filter(|_| gone(&error)).ok_or(error)?;
+            let is_without_directory = error.kind() == io::ErrorKind::NotFound;
+            let directory = self.path.parent().filter(|_| is_without_directory).ok_or(error)?;
             DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
             bind(&self.path)
         });
@@ -66,13 +83,27 @@ impl Door {
                 tracing::warn!(path = %self.path.display(), "the socket was removed; it is there again");
                 self.listener = listener;
                 // The directory may be a new one.
-                self.watch = watch(&self.path);
+                self.keep_watch(is_again);
+                self.is_lost = false;
                 (self.restored)();
             }
             Err(error) => {
-                tracing::error!(%error, path = %self.path.display(), "the socket was removed and cannot be put back");
+                if !std::mem::replace(&mut self.is_lost, true) {
+                    tracing::error!(%error, path = %self.path.display(), "the socket was removed and cannot be put back");
+                }
+                self.look_at = Some(Instant::now() + LOOK_AGAIN);
             }
         }
+    }
+
+    fn keep_watch(&mut self, is_again: bool) {
+        let watched = watch(&self.path).inspect_err(|error| {
+            if !is_again {
+                tracing::warn!(%error, "the socket's directory is not watched");
+            }
+            self.look_at = Some(Instant::now() + LOOK_AGAIN);
+        });
+        self.watch = watched.ok();
     }
 }
 
@@ -82,16 +113,13 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Tells of names that vanish from the socket's directory. Without it the daemon serves as well, only less stubbornly.
-fn watch(path: &Path) -> Option<AsyncFd<OwnedFd>> {
-    let watched = (|| {
-        use inotify::{CreateFlags, WatchFlags};
-        let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        let vanish = WatchFlags::DELETE | WatchFlags::MOVED_FROM | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
-        inotify::add_watch(&fd, path.parent().unwrap_or(path), vanish)?;
-        registered(fd)
-    })();
-    watched.inspect_err(|error| tracing::warn!(%error, "the socket's directory is not watched")).ok()
+/// Tells of names that vanish from the socket's directory.
+fn watch(path: &Path) -> io::Result<AsyncFd<OwnedFd>> {
+    use inotify::{CreateFlags, WatchFlags};
+    let fd = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+    let vanish = WatchFlags::DELETE | WatchFlags::MOVED_FROM | WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
+    inotify::add_watch(&fd, path.parent().unwrap_or(path), vanish)?;
+    registered(fd)
 }
 
 #[expect(
@@ -100,6 +128,13 @@ fn watch(path: &Path) -> Option<AsyncFd<OwnedFd>> {
 )]
 fn registered(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::new(fd)
+}
+
+async fn reached(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn changed(watch: Option<&AsyncFd<OwnedFd>>) {
@@ -157,6 +192,61 @@ mod tests {
                 drop(peer);
             }
             assert_eq!(times.load(Ordering::Relaxed), 2);
+            std::fs::remove_dir_all(&directory).unwrap();
+        });
+    }
+
+    /// Regression: one attempt was made, and when that failed the daemon could never be reached again.
+    #[test]
+    fn regression_a_socket_that_cannot_be_put_back_yet_is_put_back_later() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let directory = directory("later");
+            let path = directory.join("it.sock");
+            let told = Arc::new(tokio::sync::Notify::new());
+            let tell = told.clone();
+            let mut door = Door::open(&path, Box::new(move || tell.notify_one())).unwrap();
+            std::fs::remove_dir_all(&directory).unwrap();
+            changed(door.watch.as_ref()).await;
+            // Nothing can be made below a link to nowhere.
+            std::os::unix::fs::symlink(directory.with_extension("nowhere"), &directory).unwrap();
+            door.look();
+            assert!(Peer::connect(&path).is_err(), "it cannot be put back");
+            std::fs::remove_file(&directory).unwrap();
+            let restored = async {
+                tokio::select! {
+                    _ = door.accept() => panic!("nobody came yet"),
+                    () = told.notified() => {}
+                }
+            };
+            tokio::time::timeout(20 * LOOK_AGAIN, restored).await.expect("it is tried again");
+            Peer::connect(&path).unwrap();
+            std::fs::remove_dir_all(&directory).unwrap();
+        });
+    }
+
+    /// Regression: a directory that could not be watched was never looked at again.
+    #[test]
+    fn regression_a_directory_that_is_not_watched_is_looked_at_from_time_to_time() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let directory = directory("unwatched");
+            let path = directory.join("it.sock");
+            let told = Arc::new(tokio::sync::Notify::new());
+            let tell = told.clone();
+            let mut door = Door::open(&path, Box::new(move || tell.notify_one())).unwrap();
+            door.path = directory.join("missing").join("it.sock");
+            door.keep_watch(false);
+            door.path = path.clone();
+            std::fs::remove_file(&path).unwrap();
+            let restored = async {
+                tokio::select! {
+                    _ = door.accept() => panic!("nobody came yet"),
+                    () = told.notified() => {}
+                }
+            };
+            tokio::time::timeout(20 * LOOK_AGAIN, restored).await.expect("it is looked at again");
+            assert!(door.watch.is_some());
             std::fs::remove_dir_all(&directory).unwrap();
         });
     }
