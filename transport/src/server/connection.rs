@@ -93,13 +93,11 @@ impl<B: Backend> Connection<B> {
         }
     }
 
-    /// Sends a heartbeat unless frames wait already: those show as well that the daemon lives.
+    /// Sends a heartbeat, and a ping that the peer must answer, unless as many frames wait as may: those show as well that the
+    /// daemon lives.
     fn beat(&self) {
-        let (outgoing, head) = (self.outgoing.clone(), self.requests.head());
-        tokio::spawn(async move {
-            outgoing.urgent(Message::Ping(bytes::Bytes::new())).await.ok();
-            outgoing.urgent(heartbeat(head)).await.ok();
-        });
+        self.outgoing.urgent_or_never(Message::Ping(bytes::Bytes::new()));
+        self.outgoing.urgent_or_never(heartbeat(self.requests.head()));
     }
 
     async fn take(&mut self, message: Message) -> Result<(), Farewell> {

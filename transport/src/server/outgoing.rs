@@ -52,6 +52,11 @@ impl Outgoing {
         self.urgent.send(message).await.map_err(|_| Gone)
     }
 
+    /// Sends before all bulk what matters only if nothing else is sent.
+    pub(super) fn urgent_or_never(&self, message: Message) {
+        self.urgent.try_send(message).ok();
+    }
+
     /// Sends before all bulk, from where nothing can be waited for; the request's permit is let go once the frame has room.
     pub(super) fn urgent_or_later(self, message: Message, permit: OwnedSemaphorePermit) {
         if let Err(TrySendError::Full(message)) = self.urgent.try_send(message)
