@@ -10,7 +10,6 @@ mod requests;
 mod routes;
 mod seats;
 
-pub use admission::{Peer, admit_host, admit_origin, bearer};
 pub use door::{Door, Restored};
 pub use listen::{Handed, Incoming, Visitor, bind_loopback};
 pub use routes::serve;

@@ -8,7 +8,7 @@ use ropewalk_protocol::{Code, Rejection};
 
 /// Where a connection came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Peer {
+pub(super) enum Peer {
     /// The Unix socket; the user at the other end is ours.
     Local,
     /// Loopback TCP: any program of any user of this machine, so a token is asked for.
@@ -19,7 +19,7 @@ pub enum Peer {
 
 impl Peer {
     /// Whether the way it came already proves who it is.
-    pub fn is_trusted(&self) -> bool {
+    pub(super) fn is_trusted(&self) -> bool {
         match self {
             Peer::Local | Peer::Handed(_) => true,
             Peer::Loopback => false,
@@ -31,7 +31,7 @@ impl Peer {
 ///
 /// # Errors
 /// `forbidden_host`.
-pub fn admit_host(headers: &HeaderMap) -> Result<(), Rejection> {
+pub(super) fn admit_host(headers: &HeaderMap) -> Result<(), Rejection> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let Some(host) = host else {
         return Err(Rejection::new(Code::ForbiddenHost, "the request has no Host header"));
@@ -46,7 +46,7 @@ pub fn admit_host(headers: &HeaderMap) -> Result<(), Rejection> {
 ///
 /// # Errors
 /// `forbidden_origin`.
-pub fn admit_origin(headers: &HeaderMap) -> Result<(), Rejection> {
+pub(super) fn admit_origin(headers: &HeaderMap) -> Result<(), Rejection> {
     let Some(origin) = headers.get(ORIGIN) else {
         return Ok(());
     };
@@ -55,7 +55,7 @@ pub fn admit_origin(headers: &HeaderMap) -> Result<(), Rejection> {
 }
 
 /// The bearer token of a request.
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ").map(str::trim)
 }
 
