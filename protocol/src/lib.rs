@@ -3,6 +3,7 @@
 //! Everything that crosses a process, a socket or a disk is defined here once. This crate does no IO, reads no clock and
 //! knows no other crate of ours; JSON Schema and `docs/protocol.md` are generated from it.
 
+mod bincode_frame;
 mod byte_vec;
 pub mod codec;
 mod command;
@@ -16,27 +17,30 @@ mod query;
 pub mod record;
 mod rejection;
 pub mod schema;
+mod stream;
 mod terminal_frame;
 mod timestamp;
 mod view;
 
+pub use bincode_frame::BincodeFrame;
 pub use command::{Command, CommandResult};
 pub use event::{
     AgentAdded, Cause, DaemonStarted, DaemonStopped, Event, EventBody, RunEnded, RunFailed, RunOutcome, RunStarted,
     SessionAnnotated, SessionCreated, SessionDeleted, SessionEndRequested, SessionEnded, SessionRenamed,
-    StorageDegraded, StorageRestored, Stream, TerminalClosed, TerminalResized, UnknownEvent,
+    StorageDegraded, StorageRestored, TerminalClosed, TerminalResized, UnknownEvent,
 };
 pub use frame::{
-    AttachParams, Attached, BincodeFrame, ClientInfo, CommandAnswer, CommandParams, DaemonInfo, DetachParams,
-    ErrorData, ErrorObject, EventsFrame, FailedFrame, GapFrame, GapReason, Hello, LimitsInfo, LiveFrame, LogInfo,
-    Notification, PROTOCOL_VERSION, PingFrame, QueryAnswer, RefusedFrame, Request, RequestMethod, ResizeParams,
-    Response, SUBPROTOCOL, SUBPROTOCOL_BINCODE, SnapshotFrame, StopParams, Stopped, SubscribeAfter, SubscribeParams,
+    AttachParams, Attached, ClientInfo, CommandAnswer, CommandParams, DaemonInfo, DetachParams, ErrorData, ErrorObject,
+    EventsFrame, FailedFrame, GapFrame, GapReason, Hello, LimitsInfo, LiveFrame, LogInfo, Notification,
+    PROTOCOL_VERSION, PingFrame, QueryAnswer, RefusedFrame, Request, RequestMethod, ResizeParams, Response,
+    SUBPROTOCOL, SUBPROTOCOL_BINCODE, SnapshotFrame, StopParams, Stopped, SubscribeAfter, SubscribeParams,
     SubscribeWord, Subscribed, TerminalEndFrame, TerminalFailedFrame, TerminalGapFrame, UnsubscribeParams, Welcome,
 };
 pub use ids::{AgentId, ClientId, CommandId, IdError, LogId, MachineId, RunId, Seq, SessionId, TerminalId};
 pub use program::{Program, Size};
 pub use query::{Query, QueryResult};
 pub use rejection::{Code, Rejection};
+pub use stream::Stream;
 pub use terminal_frame::{TerminalFrame, TerminalFrameError, TerminalFrameKind};
 pub use timestamp::Timestamp;
 pub use view::{
