@@ -10,8 +10,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ropewalk_protocol::holder::{FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToHolder};
-use ropewalk_protocol::{ClientId, Code, Rejection, RunId, Size, TerminalId, codec, limits};
+use ropewalk_protocol::holder::{FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToHolder, wire};
+use ropewalk_protocol::{ClientId, Code, Rejection, RunId, Size, TerminalId, limits};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -292,13 +292,12 @@ fn unavailable() -> Rejection {
 impl Incoming {
     /// The next frame.
     pub(crate) async fn next(&mut self) -> io::Result<FromHolder> {
-        let length = self.0.read_u32_le().await? as usize;
-        if length > limits::CODEC_BYTES_MAX {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {length} bytes")));
-        }
-        let mut bytes = vec![0; length];
-        self.0.read_exact(&mut bytes).await?;
-        codec::decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        let mut header = [0; wire::HEADER_BYTES];
+        self.0.read_exact(&mut header).await?;
+        let mut body = vec![0; wire::body_bytes(header).map_err(invalid)?];
+        self.0.read_exact(&mut body).await?;
+        wire::decode_from_holder(&body).map_err(invalid)
     }
 }
 
@@ -325,10 +324,8 @@ async fn reach(socket: &Path, launch: &Launch) -> io::Result<UnixStream> {
 }
 
 fn frame(message: &ToHolder) -> Vec<u8> {
-    let mut bytes = vec![0; 4];
-    codec::encode_into(message, &mut bytes);
-    let length = u32::try_from(bytes.len() - 4).expect("a frame is bounded");
-    bytes[..4].copy_from_slice(&length.to_le_bytes());
+    let mut bytes = Vec::new();
+    wire::encode_to_holder(message, &mut bytes);
     bytes
 }
 
@@ -373,10 +370,8 @@ mod tests {
         });
         let mut theirs = theirs;
         let welcome = FromHolder::Welcome { protocol: HOLDER_PROTOCOL, pid: 9, runs: Vec::new() };
-        let mut bytes = vec![0; 4];
-        codec::encode_into(&welcome, &mut bytes);
-        let length = u32::try_from(bytes.len() - 4).unwrap();
-        bytes[..4].copy_from_slice(&length.to_le_bytes());
+        let mut bytes = Vec::new();
+        wire::encode_from_holder(&welcome, &mut bytes);
         theirs.write_all(&bytes).await.unwrap();
         let link = Link::over(dial);
         let (welcome, incoming) = link.connect().await.unwrap();

@@ -5,9 +5,9 @@
 //! them the corpora, as they are and with changes, without a nightly compiler.
 
 use bytes::Bytes;
-use ropewalk_holder::wire::{self, WireError};
 use ropewalk_projections::Projections;
 use ropewalk_projections::screen::{Screen, ScreenState};
+use ropewalk_protocol::holder::wire::{self, WireError};
 use ropewalk_protocol::holder::{FromHolder, ToHolder};
 use ropewalk_protocol::record::{NewEvent, Receipt, decode_event};
 use ropewalk_protocol::{

@@ -3,14 +3,13 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use ropewalk_protocol::holder::FromHolder;
+use ropewalk_protocol::holder::{FromHolder, wire};
 use ropewalk_protocol::{TerminalId, limits};
 use rustix::event::epoll::EventFlags;
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
 use crate::poller::{Poller, Port, Token};
-use crate::wire;
 
 /// Output waits for the socket up to here; the rest stays in the streams' buffers, so that an answer or an echo never
 /// stands behind more than this.

@@ -1,13 +1,12 @@
 //! Bytes through the holder: from programs into their buffers and to the daemon, from the daemon to programs.
 
-use ropewalk_protocol::holder::FromHolder;
+use ropewalk_protocol::holder::{FromHolder, wire};
 use ropewalk_protocol::limits;
 use rustix::event::epoll::EventFlags;
 
 use crate::connection::Connection;
 use crate::serve::Holder;
 use crate::stream::Stream;
-use crate::wire;
 
 impl Holder {
     /// A program wrote, or its terminal takes input again, or is gone.

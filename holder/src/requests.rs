@@ -1,6 +1,6 @@
 //! What the daemon asks for, and the answers.
 
-use ropewalk_protocol::holder::{Ends, FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToHolder};
+use ropewalk_protocol::holder::{Ends, FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToHolder, wire};
 use ropewalk_protocol::{ClientId, RunId, Size, TerminalId};
 use rustix::event::epoll::EventFlags;
 use rustix::process::Signal;
@@ -16,7 +16,6 @@ use crate::signals::{self, Target};
 use crate::spawn::{self, Started};
 use crate::spool::SpoolFile;
 use crate::stream::Stream;
-use crate::wire;
 
 impl Holder {
     /// Bytes came on a connection, or it takes some again, or is gone.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ropewalk_protocol::holder::FromHolder;
+use ropewalk_protocol::holder::{FromHolder, wire};
 use ropewalk_protocol::{RunId, TerminalId};
 use rustix::event::epoll::EventFlags;
 
@@ -16,7 +16,7 @@ use crate::own_signals::OwnSignals;
 use crate::poller::{Happened, Poller, Port, Token};
 use crate::run::{self, Run};
 use crate::stream::Stream;
-use crate::{lock, procfs, spool, wire};
+use crate::{lock, procfs, spool};
 
 /// How long a holder that holds nothing waits for a daemon.
 const EMPTY_GRACE: Duration = Duration::from_secs(2);

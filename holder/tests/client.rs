@@ -12,8 +12,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ropewalk_holder::{Config, HolderError, OwnSignals, wire};
-use ropewalk_protocol::holder::{Ends, Exit, FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToHolder};
+use ropewalk_holder::{Config, HolderError, OwnSignals};
+use ropewalk_protocol::holder::{Ends, Exit, FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToHolder, wire};
 use ropewalk_protocol::{ClientId, Program, RunId, SessionId, Size, TerminalId};
 
 pub const SIZE: Size = Size { cols: 80, rows: 24 };

@@ -3,6 +3,8 @@
 //! A holder outlives daemons, so it may be of an older build than the daemon that finds it: variants are only ever added,
 //! at the end, and `Hello`/`Welcome` carry the version. Nothing here is an event: the holder knows processes and bytes.
 
+pub mod wire;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ClientId, Program, RunId, SessionId, Size, TerminalId};

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ropewalk_actors::{HolderDial, Line};
-use ropewalk_protocol::holder::{Ends, Exit, FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToHolder};
-use ropewalk_protocol::{ClientId, RunId, Size, TerminalId, codec, limits};
+use ropewalk_protocol::holder::{Ends, Exit, FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToHolder, wire};
+use ropewalk_protocol::{ClientId, RunId, Size, TerminalId, limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::Notify;
 
@@ -136,10 +136,8 @@ impl Holder {
                 woken.await;
                 continue;
             };
-            let mut bytes = vec![0; 4];
-            codec::encode_into(&frame, &mut bytes);
-            let length = u32::try_from(bytes.len() - 4).expect("a frame is bounded");
-            bytes[..4].copy_from_slice(&length.to_le_bytes());
+            let mut bytes = Vec::new();
+            wire::encode_from_holder(&frame, &mut bytes);
             let written = tokio::select! {
                 biased;
                 () = gone(self, number, &wake) => return,
@@ -215,10 +213,11 @@ async fn gone(holder: &Holder, number: u64, wake: &Notify) {
 }
 
 async fn receive(read: &mut ReadHalf<DuplexStream>) -> Option<ToHolder> {
-    let length = read.read_u32_le().await.ok()? as usize;
-    let mut bytes = vec![0; length];
-    read.read_exact(&mut bytes).await.ok()?;
-    codec::decode(&bytes).ok()
+    let mut header = [0; wire::HEADER_BYTES];
+    read.read_exact(&mut header).await.ok()?;
+    let mut body = vec![0; wire::body_bytes(header).ok()?];
+    read.read_exact(&mut body).await.ok()?;
+    wire::decode_to_holder(&body).ok()
 }
 
 impl State {

@@ -1,8 +1,8 @@
 //! Frames on the holder's socket: `u32 LE length | bincode`. Pure; both sides of the socket use it.
 
-use ropewalk_protocol::codec::{self, CodecError};
-use ropewalk_protocol::holder::{FromHolder, ToHolder};
-use ropewalk_protocol::{TerminalId, limits};
+use super::{FromHolder, ToHolder};
+use crate::codec::{self, CodecError};
+use crate::{TerminalId, limits};
 
 /// What stands before each frame's body: its length.
 pub const HEADER_BYTES: usize = 4;
@@ -50,11 +50,17 @@ pub fn encode_output(stream: TerminalId, offset: u64, bytes: &[u8], out: &mut Ve
 /// The length is larger than any frame's.
 pub fn split_frame(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, WireError> {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER_BYTES>() else { return Ok(None) };
-    let length = u32::from_le_bytes(*header) as usize;
-    if length > limits::CODEC_BYTES_MAX {
-        return Err(WireError::TooLarge(length));
-    }
+    let length = body_bytes(*header)?;
     Ok(rest.get(..length).map(|body| (body, HEADER_BYTES + length)))
+}
+
+/// How long the body behind this header is.
+///
+/// # Errors
+/// Longer than any frame's.
+pub fn body_bytes(header: [u8; HEADER_BYTES]) -> Result<usize, WireError> {
+    let length = u32::from_le_bytes(header) as usize;
+    if length > limits::CODEC_BYTES_MAX { Err(WireError::TooLarge(length)) } else { Ok(length) }
 }
 
 /// Decodes the body of a frame to the holder.
