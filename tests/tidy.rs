@@ -21,8 +21,8 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("actix::", &["actors/src/host.rs", "actors/src/directory.rs", "cli/daemon/compose.rs", "cli/daemon/run.rs"]),
     ("git2::", &["actors/src/workspace/"]),
     ("portable_pty::", &["holder/"]),
-    ("axum::", &["transport/src/server/", "transport/src/limit.rs"]),
-    ("tokio_tungstenite::", &["transport/src/client/", "transport/src/limit.rs"]),
+    ("axum::", &["transport/src/server/", "transport/src/bare.rs"]),
+    ("tokio_tungstenite::", &["transport/src/client/", "transport/src/bare.rs"]),
     ("vte::", &["projections/src/screen"]),
 ];
 

@@ -9,7 +9,7 @@ use ropewalk_protocol::{
     RequestMethod, Response, SUBPROTOCOL, SUBPROTOCOL_BINCODE, Seq, SessionId, SubscribeAfter, SubscribeParams,
     Subscribed, Welcome,
 };
-use ropewalk_transport::limit::{Bare, BareFrame, Reads};
+use ropewalk_transport::bare::{Bare, BareFrame, Reads};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 

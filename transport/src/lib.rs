@@ -4,8 +4,8 @@
 //! a [`Backend`], which the binary implements. [`client`] reconnects by itself and resumes both lanes.
 
 mod backend;
+pub mod bare;
 pub mod client;
-pub mod limit;
 pub mod server;
 
 pub use backend::{Backend, ByteSource, ByteStep, EventSource, EventStep, Wire};

@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use ropewalk_transport::limit::{Bare, BareFrame, Reads};
+use ropewalk_transport::bare::{Bare, BareFrame, Reads};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
