@@ -1,13 +1,14 @@
 //! Where things are: under `ROPEWALK_HOME` if it is set, else where XDG says.
 
 use std::env;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::archive::sync_parent;
 use crate::exit::{FAILURE, Failure};
 
 /// Linux' bound on the path of a Unix socket, without the NUL.
@@ -138,12 +139,25 @@ impl Paths {
     }
 }
 
-/// Writes a file that only its owner may read, whole or not at all.
+/// Writes a file that only its owner may read. A process that is killed leaves it whole or not at all; a power cut may leave
+/// it empty.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    std::fs::rename(write_beside(path, bytes)?.0, path)
+}
+
+/// The same for what cannot be made again: it is on stable storage when this returns.
+pub(crate) fn write_durable(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let (fresh, file) = write_beside(path, bytes)?;
+    file.sync_all()?;
+    std::fs::rename(fresh, path)?;
+    sync_parent(path)
+}
+
+fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<(PathBuf, File)> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
     let fresh = path.with_extension(format!("new-{}", std::process::id()));
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
     file.write_all(bytes)?;
-    std::fs::rename(&fresh, path)
+    Ok((fresh, file))
 }

@@ -13,7 +13,7 @@ use ropewalk_protocol::MachineId;
 pub(crate) use self::document::Discovery;
 pub(crate) use self::home_lock::HomeLock;
 use crate::exit::Failure;
-use crate::paths::{Paths, write_private};
+use crate::paths::{Paths, write_durable, write_private};
 
 /// The bound on the discovery file: it is read before anything is known of who wrote it.
 const DISCOVERY_BYTES_MAX: u64 = 64 * 1024;
@@ -74,7 +74,7 @@ pub(crate) fn token(paths: &Paths) -> Result<String, Failure> {
     let mut bytes = [0; 32];
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(std::io::Error::from)?;
     let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    write_private(&paths.token(), token.as_bytes())?;
+    write_durable(&paths.token(), token.as_bytes())?;
     Ok(token)
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn machine(paths: &Paths) -> Result<MachineId, Failure> {
         return Ok(machine);
     }
     let machine = MachineId::from(uuid::Uuid::now_v7());
-    write_private(&paths.machine_id(), machine.to_string().as_bytes())?;
+    write_durable(&paths.machine_id(), machine.to_string().as_bytes())?;
     Ok(machine)
 }
 

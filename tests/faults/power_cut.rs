@@ -7,11 +7,23 @@ use ropewalk_kernel::log::{Filter, Journal, SledShelf};
 use ropewalk_protocol::{Event, EventBody, LogId, Seq};
 
 use super::image::{Disk, MODELS, Model};
-use super::shim::Shim;
+use super::shim::{Shim, op};
 use super::trace::{Entry, acknowledge};
 use super::workload::{Load, fill_a_volume};
 use super::{runs, seed, trace};
 use crate::harness::{Choice, Home, block_on, create, ended, eventually, mint};
+
+/// Regression: after a power cut the machine's id may have been empty, and another one was minted.
+#[test]
+fn regression_the_machines_id_and_the_token_are_on_stable_storage_before_they_have_their_names() {
+    for name in ["data/machine-id.new", "runtime/token.new"] {
+        let home = Home::new();
+        let shim = Shim::new(&home);
+        shim.points_are(op::SYNC, [name, ""], "no such name");
+        shim.start(&home).expect("nothing is wrong").stop();
+        assert_eq!(shim.points(), 1, "{name}");
+    }
+}
 
 /// A recorded life of a log: where its home was, and what happened.
 struct Recorded {
