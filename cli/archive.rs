@@ -1,13 +1,15 @@
 //! Archives as files: written beside their name and renamed once they are whole and on stable storage.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use ropewalk_kernel::log::store::StoreError;
 use ropewalk_kernel::log::{Archived, ExportError, Journal};
 use ropewalk_protocol::{ArchiveReport, Code, Rejection};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use crate::check::hex;
 
@@ -25,13 +27,34 @@ pub(crate) fn export_to(journal: &Journal, path: &Path) -> Result<ArchiveReport,
     }
     let part = part_of(path);
     let written = write(journal, &part).and_then(|archived| {
-        // Unlike a rename, a link never takes the place of a file that came meanwhile.
-        fs::hard_link(&part, path)?;
+        put_in_place(&part, path, |part, path| fs::hard_link(part, path))?;
         sync_parent(path)?;
         Ok(archived)
     });
     fs::remove_file(&part).ok();
     written.map(report).map_err(|error| rejection(path, error))
+}
+
+/// Gives a file its name; one of that name that came meanwhile keeps its place. A link does that everywhere, where there are
+/// links: FAT has none, and tells so as a lack of permission.
+fn put_in_place(part: &Path, path: &Path, link: impl Fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+    match link(part, path) {
+        Err(error) if has_no(&error, &[Errno::PERM, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::NOSYS]) => {}
+        done => return done,
+    }
+    match renameat_with(CWD, part, CWD, path, RenameFlags::NOREPLACE).map_err(io::Error::from) {
+        Err(error) if has_no(&error, &[Errno::INVAL, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::NOSYS]) => {}
+        done => return done,
+    }
+    // A file system that has neither: what came since this look is lost.
+    if path.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    fs::rename(part, path)
+}
+
+fn has_no(error: &io::Error, means: &[Errno]) -> bool {
+    Errno::from_io_error(error).is_some_and(|errno| means.contains(&errno))
 }
 
 fn part_of(path: &Path) -> PathBuf {
@@ -50,7 +73,7 @@ fn write(journal: &Journal, part: &Path) -> Result<Archived, ExportError> {
 }
 
 /// Makes the names in a file's directory durable.
-pub(crate) fn sync_parent(path: &Path) -> std::io::Result<()> {
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
@@ -80,5 +103,27 @@ pub(crate) fn report(archived: Archived) -> ArchiveReport {
         output_bytes: totals.output_bytes,
         digest: hex(&chain),
         damage,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Regression: an export to a file system without links, as on most USB sticks, failed when all of it was written.
+    #[test]
+    fn regression_an_archive_gets_its_name_also_where_there_are_no_links_and_never_takes_the_place_of_another() {
+        let directory = std::env::temp_dir().join(format!("rw-archive-{}", std::process::id()));
+        fs::create_dir(&directory).expect("makes a directory");
+        let (part, path) = (directory.join("it.part"), directory.join("it"));
+        fs::write(&part, "whole").expect("writes");
+        let no_links = |_: &Path, _: &Path| Err(Errno::PERM.into());
+        put_in_place(&part, &path, no_links).expect("it is renamed");
+        assert_eq!(fs::read(&path).expect("is there"), b"whole");
+        fs::write(&part, "another").expect("writes");
+        let taken = put_in_place(&part, &path, no_links).expect_err("the name is taken");
+        assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).expect("is there"), b"whole");
+        fs::remove_dir_all(&directory).expect("removes");
     }
 }
