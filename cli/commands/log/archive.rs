@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ropewalk_kernel::log::repair::Aside;
 use ropewalk_kernel::log::store::Shelf;
@@ -28,20 +28,18 @@ pub(super) async fn export(context: &Context, log: &Log, file: &Path) -> Result<
         Log::Files(files) => export_to(&files.journal, &path)?,
         Log::Daemon(client) => {
             // The daemon writes files only: for stdout, one that goes again.
-            let passed = context.paths.runtime.join(format!("export-{}", std::process::id()));
-            let target = if to_stdout { &passed } else { &path };
+            let passed = to_stdout.then(|| Passed::new(&context.paths.state));
+            let target = passed.as_ref().map_or(&path, |passed| &passed.0);
             let file = target.to_str().map(str::to_owned);
             let file = file.ok_or_else(|| Failure::new(FAILURE, "the file's name is not UTF-8"))?;
             let answer = client.query(Query::LogExport { file }).await?;
-            let passed_on = if to_stdout { pass_on(&passed) } else { Ok(()) };
-            if to_stdout {
-                fs::remove_file(&passed).ok();
+            let QueryResult::LogExport { report } = answer.result else {
+                return Err(unexpected());
+            };
+            if let Some(passed) = passed {
+                passed.on()?;
             }
-            passed_on?;
-            match answer.result {
-                QueryResult::LogExport { report } => report,
-                _ => return Err(unexpected()),
-            }
+            report
         }
     };
     if to_stdout {
@@ -58,10 +56,38 @@ fn to_stdout_from(files: &Files) -> Result<ArchiveReport, Failure> {
     Ok(report(archived.map_err(|error| rejection(Path::new("stdout"), error))?))
 }
 
-fn pass_on(file: &Path) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    std::io::copy(&mut File::open(file)?, &mut out)?;
-    Ok(out.flush()?)
+/// An archive on its way to stdout. It is removed when this is dropped.
+struct Passed(PathBuf);
+
+impl Passed {
+    const NAME: &str = "export-";
+
+    /// A place for it, on a disk: the runtime directory is in memory. What a command left there that was killed is removed.
+    fn new(directory: &Path) -> Self {
+        for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let owner = name.to_str().and_then(|name| name.strip_prefix(Self::NAME)?.split('.').next());
+            if owner.is_some_and(|pid| pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists()) {
+                fs::remove_file(entry.path()).ok();
+            }
+        }
+        Self(directory.join(format!("{}{}", Self::NAME, std::process::id())))
+    }
+
+    fn on(self) -> Result<(), Failure> {
+        let file = File::open(&self.0)?;
+        // Its name is not needed from here on; whoever ends this command ends the file with it.
+        drop(self);
+        let mut out = std::io::stdout().lock();
+        std::io::copy(&mut &file, &mut out)?;
+        Ok(out.flush()?)
+    }
+}
+
+impl Drop for Passed {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).ok();
+    }
 }
 
 fn exported(report: &ArchiveReport) -> String {
