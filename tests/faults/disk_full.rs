@@ -74,6 +74,21 @@ fn disk_full_for_a_while() {
     assert!(!daemon.is_gone(), "one daemon went through all of it");
 }
 
+/// Regression: a full disk at the start ended with 69 and no word of it.
+#[test]
+fn regression_a_full_disk_at_the_start_is_named_and_may_be_tried_again() {
+    let home = Home::new();
+    let shim = Shim::new(&home);
+    shim.quota(0);
+    let output = shim.preloaded(&home, home.command(&["ls"])).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(75), "{error}");
+    assert!(error.contains("storage_full") && error.contains("next:") && !error.contains("Os {"), "{error}");
+    assert!(shim.failed() > 0, "the disk was full");
+    shim.stop_failing();
+    home.ok(&["ls"]);
+}
+
 #[test]
 fn a_daemon_starts_on_a_full_disk_by_giving_up_the_ballast() {
     let home = Home::started();

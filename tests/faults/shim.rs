@@ -189,8 +189,16 @@ impl Shim {
         self.start_as(home, Command::new(crate::harness::ROPEWALK))
     }
 
+    /// A command with the shim in it and in what it starts.
+    pub(crate) fn preloaded(&self, home: &Home, mut command: Command) -> Command {
+        let control = self.directory.join("control");
+        command.env("LD_PRELOAD", library()).env("FAULT_CONTROL", control).env("FAULT_ROOT", home.path());
+        command
+    }
+
     /// The same, through a program that becomes the daemon.
-    pub(crate) fn start_as(&self, home: &Home, mut command: Command) -> Option<Shimmed> {
+    pub(crate) fn start_as(&self, home: &Home, command: Command) -> Option<Shimmed> {
+        let mut command = self.preloaded(home, command);
         std::fs::create_dir_all(home.path().join("state")).unwrap();
         let log = OpenOptions::new().append(true).create(true).open(home.path().join("state/daemon.log")).unwrap();
         let trace = self.directory.join("trace");
@@ -200,9 +208,6 @@ impl Shim {
         let mut child = command
             .args(["daemon", "start", "--foreground"])
             .env("ROPEWALK_HOME", home.path())
-            .env("LD_PRELOAD", library())
-            .env("FAULT_CONTROL", self.directory.join("control"))
-            .env("FAULT_ROOT", home.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
