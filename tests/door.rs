@@ -7,15 +7,11 @@ use std::time::{Duration, Instant};
 
 use ropewalk_protocol::limits;
 
-use crate::harness::{Home, eventually};
+use crate::harness::{Home, descriptors, eventually};
 
 fn knock(home: &Home) -> TcpStream {
     let port = u16::try_from(home.discovery()["port"].as_u64().unwrap()).unwrap();
     TcpStream::connect(("127.0.0.1", port)).unwrap()
-}
-
-fn descriptors(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
 /// Regression: connections were counted from the upgrade on, so any local user could use up the daemon's descriptors by

@@ -222,10 +222,7 @@ fn cases(original: &Original) -> Vec<(PathBuf, Damage)> {
             cases.extend(DAMAGES.map(|damage| (path.clone(), damage)));
         }
     }
-    let mut choice = Choice::seeded(seed());
-    for place in (1..cases.len()).rev() {
-        cases.swap(place, usize::try_from(choice.below(place as u64 + 1)).unwrap());
-    }
+    Choice::seeded(seed()).shuffle(&mut cases);
     cases
 }
 

@@ -10,15 +10,12 @@ use ropewalk_transport::client::{Client, SubscriptionItem};
 
 use super::shim::Shim;
 use crate::harness::{
-    Home, ROPEWALK, all_events, annotate, block_on, create, ended, eventually, from, options, output, run, verify,
+    Home, ROPEWALK, all_events, annotate, block_on, create, descriptors, ended, eventually, from, options, output, run,
+    verify,
 };
 
 /// Enough for a daemon, its log and a few connections.
 const DESCRIPTORS: usize = 48;
-
-fn descriptors(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
-}
 
 /// A home with a sealed volume that holds events from its first on; the last of them.
 fn with_a_sealed_volume() -> (Home, Seq) {

@@ -10,7 +10,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::harness::{Home, all_events, annotate, block_on, create, eventually, from, take, verify};
+use crate::harness::{Home, all_events, annotate, block_on, create, descriptors, eventually, from, take, verify};
 
 /// What a proxy holds back of connections that were made before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,10 +60,6 @@ async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, rule: watch::Rec
             _ => return,
         }
     }
-}
-
-fn descriptors(pid: u32) -> usize {
-    std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
 }
 
 /// Both sides notice within two heartbeats and some air; the rest is for a slow machine.

@@ -88,9 +88,7 @@ async fn eventually_async(mut holds: impl FnMut() -> bool) {
 fn draw(kinds: &BTreeMap<Kind, u64>, places: usize) -> Vec<Place> {
     let mut choice = Choice::seeded(seed());
     let mut order: Vec<(&Kind, u64)> = kinds.iter().map(|(kind, count)| (kind, *count)).collect();
-    for place in (1..order.len()).rev() {
-        order.swap(place, usize::try_from(choice.below(place as u64 + 1)).unwrap());
-    }
+    choice.shuffle(&mut order);
     let mut drawn = Vec::new();
     while drawn.len() < places {
         // Rare kinds are soon drawn at every point they have: then the common ones go on.

@@ -25,6 +25,12 @@ impl Choice {
         self.0 ^= self.0 << 17;
         self.0 % bound
     }
+
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for place in (1..items.len()).rev() {
+            items.swap(place, usize::try_from(self.below(place as u64 + 1)).unwrap());
+        }
+    }
 }
 
 /// Connections that break after some bytes were read, in the middle of a frame as often as not.
