@@ -75,9 +75,9 @@ pub(crate) struct Host {
     directory: Directory,
     /// What was appended and is not durable yet, in order.
     in_flight: VecDeque<InFlight>,
-    outcomes: mpsc::UnboundedSender<Stored>,
+    outcomes: mpsc::Sender<Stored>,
     /// The other end of `outcomes`, until the actor runs.
-    stored: Option<mpsc::UnboundedReceiver<Stored>>,
+    stored: Option<mpsc::Receiver<Stored>>,
     /// Events that became durable since the actor's state was last kept.
     unkept: usize,
     stopping: bool,
@@ -92,8 +92,7 @@ impl Host {
         hands: Hands,
         directory: Directory,
     ) -> Self {
-        // As long as the actor's share of the writer's queue.
-        let (outcomes, stored) = mpsc::unbounded_channel();
+        let (outcomes, stored) = mpsc::channel(limits::WRITER_QUEUE_BATCHES_MAX);
         let (in_flight, stored) = (VecDeque::new(), Some(stored));
         Self { stream, core, epoch, journal, hands, directory, in_flight, outcomes, stored, unkept: 0, stopping: false }
     }
@@ -194,7 +193,7 @@ fn answer(reply: Option<Reply>, outcome: Result<CommandResult, Rejection>, seq: 
 }
 
 /// What became of what was appended, as many at a time as there are.
-struct Outcomes(mpsc::UnboundedReceiver<Stored>);
+struct Outcomes(mpsc::Receiver<Stored>);
 
 impl Items for Outcomes {
     type Item = Vec<Stored>;

@@ -258,9 +258,11 @@ impl Journal {
     /// Nothing comes for a batch that was refused here.
     ///
     /// # Errors
-    /// As [`Journal::append`].
-    pub fn append_in_order(&self, batch: Batch, outcomes: &mpsc::UnboundedSender<Stored>) -> Result<(), Rejection> {
-        self.hand_over(batch, || Waiter::in_order(outcomes.clone()))
+    /// As [`Journal::append`]; also `busy` when the channel has no room for one more outcome.
+    pub fn append_in_order(&self, batch: Batch, outcomes: &mpsc::Sender<Stored>) -> Result<(), Rejection> {
+        let full = |_| Rejection::new(Code::Busy, "too much of one actor is on its way to the disk");
+        let room = outcomes.clone().try_reserve_owned().map_err(full)?;
+        self.hand_over(batch, || Waiter::in_order(room))
     }
 
     fn hand_over(&self, batch: Batch, waiter: impl FnOnce() -> Waiter) -> Result<(), Rejection> {

@@ -15,7 +15,7 @@ enum Channel {
     /// Of one append.
     One(oneshot::Sender<Stored>),
     /// Of all appends of one actor, in their order.
-    InOrder(mpsc::UnboundedSender<Stored>),
+    InOrder(mpsc::OwnedPermit<Stored>),
 }
 
 impl Waiter {
@@ -24,8 +24,9 @@ impl Waiter {
         (Self(Some(Channel::One(sender))), receiver)
     }
 
-    pub(super) fn in_order(outcomes: mpsc::UnboundedSender<Stored>) -> Self {
-        Self(Some(Channel::InOrder(outcomes)))
+    /// With room for the outcome set aside, so that telling never waits.
+    pub(super) fn in_order(room: mpsc::OwnedPermit<Stored>) -> Self {
+        Self(Some(Channel::InOrder(room)))
     }
 
     pub(super) fn tell(mut self, outcome: Stored) {
@@ -36,7 +37,7 @@ impl Waiter {
         match self.0.take() {
             // Whoever does not wait any more need not know.
             Some(Channel::One(sender)) => drop(sender.send(outcome)),
-            Some(Channel::InOrder(sender)) => drop(sender.send(outcome)),
+            Some(Channel::InOrder(room)) => drop(room.send(outcome)),
             None => {}
         }
     }
