@@ -48,9 +48,9 @@ impl Names {
         }
     }
 
-    /// Gives back every other name of this session.
-    pub(crate) fn keep_only(&self, name: &str, session: SessionId) {
-        self.lock().retain(|other, owner| *owner != session || other == name);
+    /// The names of this session.
+    pub(crate) fn of(&self, session: SessionId) -> Vec<String> {
+        self.lock().iter().filter(|(_, owner)| **owner == session).map(|(name, _)| name.clone()).collect()
     }
 
     /// Gives back all names of this session.

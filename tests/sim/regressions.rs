@@ -34,6 +34,22 @@ fn regression_what_follows_from_an_adopted_commit_is_done() {
     }
 }
 
+/// Of two renames of a session on their way at once, the first one's success gave the second one's name back: another session got it.
+#[test]
+fn regression_two_renames_at_once_keep_the_second_name() {
+    hold(&[
+        Transition::Wait { millis: 900 },
+        Transition::Create { client: 0, name: 0, program: 0 },
+        Transition::Create { client: 0, name: 1, program: 0 },
+        Transition::Wait { millis: 900 },
+        Transition::Rename { client: 0, session: 0, name: 2 },
+        Transition::Rename { client: 0, session: 0, name: 3 },
+        Transition::Wait { millis: 900 },
+        Transition::Rename { client: 0, session: 1, name: 3 },
+        Transition::Wait { millis: 900 },
+    ]);
+}
+
 /// A repeat of a command looked for its receipt while what became of the first one was not known, found none, and was carried out
 /// after the first one had been adopted: two sessions for one command.
 #[test]

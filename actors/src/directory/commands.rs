@@ -133,13 +133,15 @@ impl Directory {
         if self.is_in_doubt() {
             return Err(names_in_doubt());
         }
+        // Only these are given back for the new one: another rename may be on its way, and what it reserved is its own.
+        let before = self.0.names.of(session);
         let new = match self.0.names.reserve(&name, session) {
             Ok(new) => new,
             Err(rejection) => return self.refuse_name(command, rejection).await,
         };
         let answer = self.ask(Stream::Session(session), Input::Rename { name: name.clone() }, Some(command), now).await;
         match &answer {
-            Ok(_) => self.0.names.keep_only(&name, session),
+            Ok(_) => before.iter().filter(|it| **it != name).for_each(|it| self.0.names.free(it, session)),
             Err(rejection) if new && is_doubtful(rejection) => self.doubt(session, Doubt::Renamed(name)),
             Err(_) if new => self.0.names.free(&name, session),
             Err(_) => {}
