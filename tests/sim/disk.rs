@@ -44,6 +44,10 @@ struct Contents {
     /// What becomes of the next commits, the next one first.
     commit_faults: VecDeque<Option<CommitFault>>,
     opens_that_fail: u64,
+    /// Volumes that are damaged when they are opened.
+    damaged: BTreeSet<Seq>,
+    /// Whether any ever was when it was opened.
+    met_damage: bool,
     open: BTreeSet<Which>,
     volume_bytes_max: usize,
 }
@@ -88,7 +92,10 @@ impl Disk {
 
     /// The disk as a daemon that starts sees it.
     pub(super) fn shelf(&self) -> Arc<dyn Shelf> {
-        Arc::new(SimShelf { disk: self.clone(), generation: self.lock().generation })
+        let mut contents = self.lock();
+        // A daemon that starts knows nothing of programs whose beginning it cannot read, and ends them.
+        contents.damaged.clear();
+        Arc::new(SimShelf { disk: self.clone(), generation: contents.generation })
     }
 
     /// Whether the machine stopped in the middle of a commit.
@@ -120,6 +127,22 @@ impl Disk {
         self.lock().opens_that_fail = count;
     }
 
+    /// The newest volume is damaged when it is opened again, by this daemon.
+    pub(super) fn damage_newest(&self) {
+        let mut contents = self.lock();
+        let newest = contents.stored.keys().filter_map(|which| match which {
+            Which::Volume(first) => Some(*first),
+            Which::Index => None,
+        });
+        let newest = newest.max();
+        contents.damaged.extend(newest);
+    }
+
+    /// Whether a daemon ever met a damaged volume.
+    pub(super) fn met_damage(&self) -> bool {
+        self.lock().met_damage
+    }
+
     pub(super) fn fill(&self, full: bool) {
         self.lock().full = full;
     }
@@ -128,6 +151,7 @@ impl Disk {
         let mut contents = self.lock();
         contents.commit_faults.clear();
         contents.opens_that_fail = 0;
+        contents.damaged.clear();
         contents.full = false;
     }
 
@@ -176,6 +200,12 @@ impl SimShelf {
         if contents.opens_that_fail > 0 {
             contents.opens_that_fail -= 1;
             return Err(StoreError::Failed(format!("{which:?} does not open")));
+        }
+        if let Which::Volume(first) = which
+            && contents.damaged.contains(&first)
+        {
+            contents.met_damage = true;
+            return Err(StoreError::Damaged(format!("{which:?} cannot be read")));
         }
         if contents.full {
             return Err(StoreError::Full(format!("no room to open {which:?}")));

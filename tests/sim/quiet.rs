@@ -9,6 +9,7 @@ use super::client::lock;
 use super::model::Model;
 use super::system::System;
 use super::trace::{note, violated, violation};
+use super::transition::Transition;
 
 const STEP: Duration = Duration::from_millis(500);
 /// Longer than a silent connection is waited for, twice, and all pauses between attempts.
@@ -17,6 +18,12 @@ const STEPS_MAX: usize = 400;
 /// Heals everything and waits until nothing moves any more.
 pub(super) async fn settle(system: &mut System) {
     note("everything is healed");
+    let met_damage = system.disk.met_damage();
+    if met_damage {
+        system.heal().await;
+        // Who looked meanwhile may have been told of damage: with the volume readable again, nothing of it may be left.
+        system.disturb(Transition::Restart).await;
+    }
     let mut quiet = 0;
     let mut why = String::new();
     let mut head = None;

@@ -39,7 +39,7 @@ impl Asked {
 }
 
 fn is_settled(answer: &Result<CommandAnswer, Rejection>) -> bool {
-    !answer.as_ref().is_err_and(Rejection::retryable)
+    !answer.as_ref().is_err_and(|refusal| refusal.retryable() || refusal.code == Code::Unreadable)
 }
 
 /// A screen as somebody was shown it.

@@ -292,7 +292,7 @@ impl System {
     }
 
     /// What the world does to the daemon.
-    async fn disturb(&mut self, transition: Transition) {
+    pub(super) async fn disturb(&mut self, transition: Transition) {
         match transition {
             Transition::Cut { client } => self.network.cut(client.into()),
             Transition::CutAfter { client, bytes } => self.network.cut_after(client.into(), bytes.into()),
@@ -301,6 +301,7 @@ impl System {
             Transition::Unreachable { reachable } => self.network.reach(reachable),
             Transition::FailCommits { fault, after, count } => self.disk.fail_commits(fault, after, count),
             Transition::FailOpens { count } => self.disk.fail_opens(count.into()),
+            Transition::DamageNewest => self.disk.damage_newest(),
             Transition::FillDisk { full } => self.disk.fill(full),
             Transition::Crash { power } => {
                 self.crash(power);

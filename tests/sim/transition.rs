@@ -112,6 +112,8 @@ pub(super) enum Transition {
     FailOpens {
         count: u8,
     },
+    /// The newest volume cannot be read when this daemon opens it again.
+    DamageNewest,
     FillDisk {
         full: bool,
     },
@@ -262,6 +264,7 @@ fn disk(random: &mut Random) -> Transition {
             Transition::FailCommits { fault, after, count: 1 + u8::try_from(random.below(3)).expect("small") }
         }
         5 => Transition::FailOpens { count: 1 + u8::try_from(random.below(3)).expect("small") },
+        6 if random.one_in(4) => Transition::DamageNewest,
         _ => Transition::FillDisk { full: random.one_in(2) },
     }
 }
