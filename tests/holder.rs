@@ -323,3 +323,43 @@ fn liveness_truth_a_session_says_what_is_true_of_its_program() {
         assert_eq!(view.agents[0].outcome, Some(RunOutcome::Exited { code: 5 }));
     });
 }
+
+/// Regression: a program whose start lay in a volume that could not be read was taken for one that had ended, and killed.
+#[test]
+fn regression_a_program_that_the_readable_part_of_the_log_does_not_name_is_left_alone() {
+    let home = Home::started();
+    let script = "echo before; read line; echo after";
+    home.ok(&["run", "--detach", "--name", "unnamed", "--", "sh", "-c", script]);
+    home.ok(&["wait", "unnamed", "--for", "text:before"]);
+    let shown: serde_json::Value = serde_json::from_str(&home.ok(&["show", "unnamed", "--json"])).unwrap();
+    let pid = u32::try_from(find_number(&shown, "pid").expect("it runs")).unwrap();
+    home.kill_daemon();
+    let volumes = std::fs::read_dir(home.path().join("data/log")).unwrap().map(|entry| entry.unwrap().path());
+    let volume = volumes.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with("v-")).max().unwrap();
+    let aside = home.path().join("aside");
+    std::fs::rename(&volume, &aside).unwrap();
+    std::fs::write(&volume, "no volume").unwrap();
+    home.start();
+    assert!(!home.ok(&["ls"]).contains("unnamed"), "nothing that can be read says of it");
+    assert!(process_exists(pid), "{}", home.daemon_log());
+    home.ok(&["daemon", "stop"]);
+    std::fs::remove_file(&volume).unwrap();
+    std::fs::rename(&aside, &volume).unwrap();
+    home.start();
+    home.ok(&["send", "unnamed", "go"]);
+    home.ok(&["wait", "unnamed", "--for", "ended"]);
+    let output = home.ok(&["output", "unnamed"]);
+    assert!(output.contains("before") && output.contains("after"), "{output}");
+}
+
+/// The first number under this name, wherever it is.
+fn find_number(value: &serde_json::Value, name: &str) -> Option<u64> {
+    match value {
+        serde_json::Value::Object(fields) => fields
+            .get(name)
+            .and_then(serde_json::Value::as_u64)
+            .or_else(|| fields.values().find_map(|field| find_number(field, name))),
+        serde_json::Value::Array(items) => items.iter().find_map(|item| find_number(item, name)),
+        _ => None,
+    }
+}

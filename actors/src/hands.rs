@@ -47,13 +47,16 @@ struct Inner {
     unsettled: watch::Sender<usize>,
     /// The holder was told to leave: no other one is started.
     leaving: AtomicBool,
+    /// Not all of the log could be read at the start, so a run that it does not name may yet be in it.
+    log_has_gaps: bool,
     /// Environments of programs about to be started. They are never stored: they may hold secrets.
     environments: Mutex<HashMap<RunId, BTreeMap<String, String>>>,
 }
 
 impl Hands {
-    /// Hands that reach the holder over this line.
-    pub fn new(journal: Journal, link: Link, sink: Arc<dyn OutputSink>) -> Self {
+    /// Hands that reach the holder over this line. `log_has_gaps`: what the log does not say of a run may be in what cannot be
+    /// read, so that one it does not name is left as it is.
+    pub fn new(journal: Journal, link: Link, sink: Arc<dyn OutputSink>, log_has_gaps: bool) -> Self {
         let directory: Arc<OnceLock<Directory>> = Arc::default();
         let (to_holder, to_directory) = (link.clone(), directory.clone());
         let lanes = Lanes::new(
@@ -75,7 +78,7 @@ impl Hands {
         let unsettled = watch::Sender::new(0);
         let (places, environments) = (Mutex::default(), Mutex::default());
         let leaving = AtomicBool::new(false);
-        Self(Arc::new(Inner { link, lanes, directory, places, unsettled, leaving, environments }))
+        Self(Arc::new(Inner { link, lanes, directory, places, unsettled, leaving, log_has_gaps, environments }))
     }
 
     pub(crate) fn connect(&self, directory: Directory) {

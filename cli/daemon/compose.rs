@@ -63,7 +63,7 @@ pub(super) async fn compose(ground: Ground) -> Result<Composed, Failure> {
     let keeping =
         Keeping { checkpoints, log: journal.id(), unread: Arc::new(unread), projections: projections.clone() };
     let sink: Arc<dyn OutputSink> = Arc::new(screens.clone());
-    let hands = Hands::new(journal.clone(), link, sink);
+    let hands = Hands::new(journal.clone(), link, sink, !keeping.unread.is_empty());
     let names = read(&projections, |projections| {
         Names::new(projections.sessions().names().map(|(name, id)| (name.to_owned(), id)))
     });

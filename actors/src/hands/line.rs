@@ -108,6 +108,11 @@ impl Hands {
         let held: HashMap<RunId, &HeldRun> = welcome.runs.iter().map(|held| (held.run, held)).collect();
         // A run whose end is durable, but which was not forgotten: what it left behind is looked for again.
         for held in welcome.runs.iter().filter(|held| !self.places().contains_key(&held.run)) {
+            if self.0.log_has_gaps {
+                let (session, run, pid) = (held.session, held.run, held.pid);
+                tracing::error!(%session, %run, pid, "what the log says of this program cannot be read: it is left as it is");
+                continue;
+            }
             let agent = AgentId::from_bytes([0; 16]);
             let (session, terminal) = (held.session, held.stream);
             self.hold(
