@@ -73,7 +73,7 @@ limits! {
     REQUESTS_IN_FLIGHT_MAX: usize = 256;
     /// Input frames of one connection that are not written yet: as many as one terminal's queue can hold. More are refused
     /// with `input_refused`, and the connection is read on, because a program may take as long as it likes to read.
-    INPUTS_IN_FLIGHT_MAX: usize = 16 * KIB;
+    INPUT_FRAMES_IN_FLIGHT_MAX: usize = 16 * KIB;
     /// Subscriptions of one connection.
     SUBSCRIPTIONS_MAX: usize = 64;
     /// Terminals one connection is attached to.

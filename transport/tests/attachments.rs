@@ -301,7 +301,7 @@ fn regression_input_that_is_refused_is_told_to_the_reader_of_its_terminal() {
 fn regression_input_that_waits_is_bounded_in_frames_and_the_connection_is_read_on() {
     with_client(|_, client| async move {
         let (_, mut items) = client.attach(params(ONE)).await.unwrap();
-        for id in (UNREAD..).take(limits::INPUTS_IN_FLIGHT_MAX + 1) {
+        for id in (UNREAD..).take(limits::INPUT_FRAMES_IN_FLIGHT_MAX + 1) {
             client.input(ONE, id, Bytes::new()).await.unwrap();
         }
         let Some(AttachmentItem::Failed(rejection)) = items.recv().await else {

@@ -66,7 +66,7 @@ impl<B: Backend> Requests<B> {
             next_subscription: 1,
             attachments: BTreeMap::new(),
             in_flight: Arc::new(Semaphore::new(limits::REQUESTS_IN_FLIGHT_MAX)),
-            inputs_in_flight: Arc::new(Semaphore::new(limits::INPUTS_IN_FLIGHT_MAX)),
+            inputs_in_flight: Arc::new(Semaphore::new(limits::INPUT_FRAMES_IN_FLIGHT_MAX)),
             tasks: JoinSet::new(),
         }
     }
@@ -286,7 +286,7 @@ impl<B: Backend> Requests<B> {
             return Err(Rejection::new(Code::NotAttached, "this attachment only looks"));
         }
         let Ok(permit) = self.inputs_in_flight.clone().try_acquire_owned() else {
-            let message = format!("{} frames of input wait to be written", limits::INPUTS_IN_FLIGHT_MAX);
+            let message = format!("{} frames of input wait to be written", limits::INPUT_FRAMES_IN_FLIGHT_MAX);
             return Err(Rejection::new(Code::InputRefused, message));
         };
         (attachment.presence)(None);
