@@ -216,6 +216,16 @@ fn regression_every_attach_and_detach_is_answered_once_however_close_they_come()
     });
 }
 
+/// Regression: a client with more to ask than both ends' buffers hold wrote on while the server waited for it to read.
+#[test]
+fn regression_a_client_with_much_to_ask_reads_the_answers_meanwhile() {
+    with_client(|_, client| async move {
+        let asked = (0..5000).map(|_| client.request::<Value>(RequestMethod::Query(Query::DaemonInfo {})));
+        let answers = join_all(asked).await;
+        assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(|rejection| rejection.code == Code::NotFound)));
+    });
+}
+
 /// Regression: an attach that was refused stopped the attachment that was there.
 #[test]
 fn regression_an_attach_that_is_refused_leaves_the_attachment_before_it_as_it_was() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ropewalk_protocol::{Code, Rejection, RequestMethod};
+use ropewalk_protocol::{Code, Rejection, RequestMethod, limits};
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
@@ -33,6 +33,12 @@ impl Pending {
         self.next += 1;
         self.waiting.insert(self.next, (method, waiting));
         self.next
+    }
+
+    /// Whether one more may be asked for. The server does not read on while as many wait for an answer, and a client that
+    /// writes then does not read either: each would wait for the other.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.len() < limits::REQUESTS_IN_FLIGHT_MAX
     }
 
     /// The answer to this number came.

@@ -128,7 +128,7 @@ impl Task {
             }
             tokio::select! {
                 biased;
-                call = calls.recv() => {
+                call = calls.recv(), if self.pending.has_room() => {
                     let Some(call) = call else {
                         return Ended::Dropped;
                     };
