@@ -11,7 +11,7 @@ use std::task::{self, Poll, ready};
 use actix::prelude::Stream as Items;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, StreamHandler};
 use ropewalk_kernel::Reply;
-use ropewalk_kernel::log::{Batch, Journal, Stored};
+use ropewalk_kernel::log::{Batch, Journal, StoredInOrder};
 use ropewalk_protocol::record::NewEvent;
 use ropewalk_protocol::{Cause, Code, CommandId, CommandResult, EventBody, Rejection, Seq, Stream, Timestamp, limits};
 use tokio::sync::mpsc;
@@ -75,9 +75,9 @@ pub(crate) struct Host {
     directory: Directory,
     /// What was appended and is not durable yet, in order.
     in_flight: VecDeque<InFlight>,
-    outcomes: mpsc::Sender<Stored>,
+    outcomes: mpsc::Sender<StoredInOrder>,
     /// The other end of `outcomes`, until the actor runs.
-    stored: Option<mpsc::Receiver<Stored>>,
+    stored: Option<mpsc::Receiver<StoredInOrder>>,
     /// Events that became durable since the actor's state was last kept.
     unkept: usize,
     stopping: bool,
@@ -144,7 +144,7 @@ impl Host {
     }
 
     /// What became of the oldest of what is in flight.
-    fn settle(&mut self, stored: Stored) {
+    fn settle(&mut self, stored: StoredInOrder) {
         let Some(InFlight { events, effects, reply, outcome }) = self.in_flight.pop_front() else {
             return;
         };
@@ -157,7 +157,7 @@ impl Host {
             Err(rejection) => {
                 self.stopping = true;
                 self.directory.discard(self.stream);
-                answer(reply, Err(rejection), self.journal.head());
+                answer(reply, Err(*rejection), self.journal.head());
             }
         }
     }
@@ -193,10 +193,10 @@ fn answer(reply: Option<Reply>, outcome: Result<CommandResult, Rejection>, seq: 
 }
 
 /// What became of what was appended, as many at a time as there are.
-struct Outcomes(mpsc::Receiver<Stored>);
+struct Outcomes(mpsc::Receiver<StoredInOrder>);
 
 impl Items for Outcomes {
-    type Item = Vec<Stored>;
+    type Item = Vec<StoredInOrder>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
         let mut outcomes = Vec::new();
@@ -237,8 +237,8 @@ impl Handler<Deliver> for Host {
     }
 }
 
-impl StreamHandler<Vec<Stored>> for Host {
-    fn handle(&mut self, outcomes: Vec<Stored>, ctx: &mut Self::Context) {
+impl StreamHandler<Vec<StoredInOrder>> for Host {
+    fn handle(&mut self, outcomes: Vec<StoredInOrder>, ctx: &mut Self::Context) {
         outcomes.into_iter().for_each(|stored| self.settle(stored));
         self.stop_if_done(ctx);
     }

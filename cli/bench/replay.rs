@@ -13,12 +13,13 @@ use super::raw_client::{REMARK_BYTES, Wire};
 use super::recover::{events, sessions};
 use crate::exit::Failure;
 
-/// The limit streams at least this much: less is over before it has a speed.
-const LIMIT_BYTES_MIN: u64 = 64 * 1024 * 1024;
+/// The limit streams this much, far more than the log has: what is over within 50 ms has no speed to speak of.
+const LIMIT_BYTES: u64 = 4 * 1024 * 1024 * 1024;
+const LIMIT_BYTES_QUICK: u64 = 256 * 1024 * 1024;
 
 pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
     let head = fill(home, events(home, 100_000), sessions(home)).await?;
-    let bytes = (head.0 * REMARK_BYTES as u64).max(LIMIT_BYTES_MIN);
+    let bytes = home.amount(LIMIT_BYTES, LIMIT_BYTES_QUICK);
     let limit = limits::stream(bytes).await?;
     let most = rate(bytes / REMARK_BYTES as u64, limit);
     let mut figures = Vec::new();

@@ -20,7 +20,7 @@ use super::rows;
 use super::store::{Shelf, StoreError};
 use super::tail::Tail;
 use super::volumes::{Volumes, newest_command_millis};
-use super::waiter::{Stored, Waiter};
+use super::waiter::{Stored, StoredInOrder, Waiter};
 use super::watchdog::Watchdog;
 use super::writer;
 use crate::offload::{self, Worker};
@@ -240,7 +240,7 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::append`]; also `busy` when the channel has no room for one more outcome.
-    pub fn append_in_order(&self, batch: Batch, outcomes: &mpsc::Sender<Stored>) -> Result<(), Rejection> {
+    pub fn append_in_order(&self, batch: Batch, outcomes: &mpsc::Sender<StoredInOrder>) -> Result<(), Rejection> {
         let full = |_| Rejection::new(Code::Busy, "too much of one actor is on its way to the disk");
         let room = outcomes.clone().try_reserve_owned().map_err(full)?;
         self.hand_over(batch, || Waiter::in_order(room))

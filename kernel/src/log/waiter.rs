@@ -8,6 +8,9 @@ use super::journal::Committed;
 /// What became of what was handed to the log's writer.
 pub type Stored = Result<Committed, Rejection>;
 
+/// The same for an actor, which keeps a queue of them: a refusal is rare, and as large as many of the others.
+pub type StoredInOrder = Result<Committed, Box<Rejection>>;
+
 /// Gets the outcome, always: one that is dropped says that the log is closed.
 pub(super) struct Waiter(Option<Channel>);
 
@@ -15,7 +18,7 @@ enum Channel {
     /// Of one append.
     One(oneshot::Sender<Stored>),
     /// Of all appends of one actor, in their order.
-    InOrder(mpsc::OwnedPermit<Stored>),
+    InOrder(mpsc::OwnedPermit<StoredInOrder>),
 }
 
 impl Waiter {
@@ -25,7 +28,7 @@ impl Waiter {
     }
 
     /// With room for the outcome set aside, so that telling never waits.
-    pub(super) fn in_order(room: mpsc::OwnedPermit<Stored>) -> Self {
+    pub(super) fn in_order(room: mpsc::OwnedPermit<StoredInOrder>) -> Self {
         Self(Some(Channel::InOrder(room)))
     }
 
@@ -37,7 +40,7 @@ impl Waiter {
         match self.0.take() {
             // Whoever does not wait any more need not know.
             Some(Channel::One(sender)) => drop(sender.send(outcome)),
-            Some(Channel::InOrder(room)) => drop(room.send(outcome)),
+            Some(Channel::InOrder(room)) => drop(room.send(outcome.map_err(Box::new))),
             None => {}
         }
     }
