@@ -129,9 +129,15 @@ fn regression_a_window_is_drawn_anew_when_another_ones_size_becomes_the_terminal
         // It takes the size back: both are drawn anew, the small one what fits.
         first.input(terminal, 1, Bytes::from_static(b"x\r")).await.unwrap();
         snapshot(&mut large).await;
-        let mut screen = ropewalk_projections::screen::Screen::new(SMALL);
-        screen.feed(&snapshot(&mut small).await);
-        assert_eq!(screen.row_text(0), "0".repeat(60), "cut, not wrapped");
-        assert!(screen.row_text(1).starts_with("ready"), "{:?}", screen.row_text(1));
+        loop {
+            let mut screen = ropewalk_projections::screen::Screen::new(SMALL);
+            screen.feed(&snapshot(&mut small).await);
+            assert_eq!(screen.row_text(0), "0".repeat(60));
+            if screen.row_text(1).starts_with("ready") {
+                break;
+            }
+            // One that was drawn for its own size may have been on its way: there the line is wrapped, not cut.
+            assert!(screen.row_text(1).starts_with('0'), "{:?}", screen.row_text(1));
+        }
     });
 }
