@@ -4,14 +4,14 @@
 //! Only when they are durable does it answer and do what follows. If an append fails, what was taken in never came to be:
 //! the actor stops, and is woken from the log when it is next addressed.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::task::{self, Poll, ready};
 
 use actix::prelude::Stream as Items;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, StreamHandler};
 use ropewalk_kernel::Reply;
-use ropewalk_kernel::log::{Batch, Journal, StoredInOrder};
+use ropewalk_kernel::log::{Batch, Journal, NumberedStored};
 use ropewalk_protocol::record::NewEvent;
 use ropewalk_protocol::{Cause, Code, CommandId, CommandResult, EventBody, Rejection, Seq, Stream, Timestamp, limits};
 use tokio::sync::mpsc;
@@ -73,11 +73,13 @@ pub(crate) struct Host {
     journal: Journal,
     hands: Hands,
     directory: Directory,
-    /// What was appended and is not durable yet, in order.
-    in_flight: VecDeque<InFlight>,
-    outcomes: mpsc::Sender<StoredInOrder>,
+    /// What was appended and is not durable yet, by its number.
+    in_flight: BTreeMap<u64, InFlight>,
+    /// The number of the next batch.
+    next: u64,
+    outcomes: mpsc::Sender<NumberedStored>,
     /// The other end of `outcomes`, until the actor runs.
-    stored: Option<mpsc::Receiver<StoredInOrder>>,
+    stored: Option<mpsc::Receiver<NumberedStored>>,
     /// Events that became durable since the actor's state was last kept.
     unkept: usize,
     stopping: bool,
@@ -93,8 +95,21 @@ impl Host {
         directory: Directory,
     ) -> Self {
         let (outcomes, stored) = mpsc::channel(limits::WRITER_QUEUE_BATCHES_MAX);
-        let (in_flight, stored) = (VecDeque::new(), Some(stored));
-        Self { stream, core, epoch, journal, hands, directory, in_flight, outcomes, stored, unkept: 0, stopping: false }
+        let (in_flight, next, stored) = (BTreeMap::new(), 0, Some(stored));
+        Self {
+            stream,
+            core,
+            epoch,
+            journal,
+            hands,
+            directory,
+            in_flight,
+            next,
+            outcomes,
+            stored,
+            unkept: 0,
+            stopping: false,
+        }
     }
 
     fn append(&mut self, message: Deliver, decision: Decision) {
@@ -133,19 +148,20 @@ impl Host {
         reply: Option<Reply>,
         outcome: Result<CommandResult, Rejection>,
     ) {
-        if let Err(rejection) = self.journal.append_in_order(batch, &self.outcomes) {
+        if let Err(rejection) = self.journal.append_numbered(batch, self.next, &self.outcomes) {
             return answer(reply, Err(rejection), self.journal.head());
         }
         for event in events {
             self.core.apply(self.stream, event);
         }
         let effects = events.iter().flat_map(|event| self.core.react(event)).collect();
-        self.in_flight.push_back(InFlight { events: events.len(), effects, reply, outcome });
+        self.in_flight.insert(self.next, InFlight { events: events.len(), effects, reply, outcome });
+        self.next += 1;
     }
 
-    /// What became of the oldest of what is in flight.
-    fn settle(&mut self, stored: StoredInOrder) {
-        let Some(InFlight { events, effects, reply, outcome }) = self.in_flight.pop_front() else {
+    /// What became of something that is in flight.
+    fn settle(&mut self, (number, stored): NumberedStored) {
+        let Some(InFlight { events, effects, reply, outcome }) = self.in_flight.remove(&number) else {
             return;
         };
         match stored {
@@ -193,10 +209,10 @@ fn answer(reply: Option<Reply>, outcome: Result<CommandResult, Rejection>, seq: 
 }
 
 /// What became of what was appended, as many at a time as there are.
-struct Outcomes(mpsc::Receiver<StoredInOrder>);
+struct Outcomes(mpsc::Receiver<NumberedStored>);
 
 impl Items for Outcomes {
-    type Item = Vec<StoredInOrder>;
+    type Item = Vec<NumberedStored>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut task::Context<'_>) -> Poll<Option<Self::Item>> {
         let mut outcomes = Vec::new();
@@ -237,8 +253,8 @@ impl Handler<Deliver> for Host {
     }
 }
 
-impl StreamHandler<Vec<StoredInOrder>> for Host {
-    fn handle(&mut self, outcomes: Vec<StoredInOrder>, ctx: &mut Self::Context) {
+impl StreamHandler<Vec<NumberedStored>> for Host {
+    fn handle(&mut self, outcomes: Vec<NumberedStored>, ctx: &mut Self::Context) {
         outcomes.into_iter().for_each(|stored| self.settle(stored));
         self.stop_if_done(ctx);
     }

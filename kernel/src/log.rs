@@ -47,4 +47,4 @@ pub use read_output::OutputPage;
 pub use reading::{History, Snapshot};
 pub use verify::Verified;
 pub use viewing::ViewShelf;
-pub use waiter::{Stored, StoredInOrder};
+pub use waiter::{NumberedStored, Stored};

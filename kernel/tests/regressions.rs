@@ -6,7 +6,7 @@ use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
 use ropewalk_kernel::log::store::Shelf;
-use ropewalk_kernel::log::{Filter, Journal, MemoryShelf};
+use ropewalk_kernel::log::{Batch, Filter, Journal, MemoryShelf};
 use ropewalk_kernel::{Envelope, Follower, Owners, Reply, Router, Step};
 use ropewalk_protocol::{Code, CommandResult, Event, LogId, Rejection, Seq, limits};
 
@@ -437,4 +437,36 @@ fn regression_a_damaged_receipt_is_an_error_and_is_reported() {
     let receipt = log.journal.receipt(command(1, 1));
     assert!(receipt.is_err(), "another answer than the first one: {receipt:?}");
     assert!(!log.verify().damage.is_empty());
+}
+
+/// A batch that was refused at once was told before one that was handed over earlier: taken for it, it was acknowledged.
+#[test]
+fn regression_each_outcome_is_told_of_its_own_batch_in_whatever_order_they_come() {
+    let shelf = FaultyShelf::default();
+    let log = Log::open(Arc::new(shelf.clone()));
+    let done = (command(1000, 1), [1; 16], Ok(CommandResult::Done {}));
+    append(&log.journal, vec![remark(session(1), "done before")], Some(done.clone())).expect("stored");
+    shelf.faults.commits.shut();
+    let (outcomes, mut told) = tokio::sync::mpsc::channel(8);
+    let hand_over = |number, receipt| {
+        let events = vec![remark(session(1), &format!("number {number}"))];
+        let batch = Batch { epoch: log.journal.epoch(), events, receipt };
+        log.journal.append_numbered(batch, number, &outcomes).expect("queued");
+    };
+    hand_over(0, None);
+    shelf.faults.commits.has_somebody();
+    // These are one group; the second is a repeat, and the third was decided on what that would have been.
+    hand_over(1, None);
+    hand_over(2, Some(done));
+    hand_over(3, None);
+    shelf.faults.commits.open();
+    let mut stored: Vec<(u64, bool)> = (0..4)
+        .map(|_| told.blocking_recv().expect("told"))
+        .map(|(number, outcome)| (number, outcome.is_ok()))
+        .collect();
+    assert_ne!(stored.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0, 1, 2, 3], "refusals do not wait");
+    stored.sort_unstable();
+    assert_eq!(stored, [(0, true), (1, true), (2, false), (3, false)]);
+    assert_eq!(log.events().len(), 3);
+    log.close();
 }

@@ -20,7 +20,7 @@ use super::rows;
 use super::store::{Shelf, StoreError};
 use super::tail::Tail;
 use super::volumes::{Volumes, newest_command_millis};
-use super::waiter::{Stored, StoredInOrder, Waiter};
+use super::waiter::{NumberedStored, Stored, Waiter};
 use super::watchdog::Watchdog;
 use super::writer;
 use crate::offload::{self, Worker};
@@ -235,15 +235,20 @@ impl Journal {
         Ok(outcome)
     }
 
-    /// The same for somebody who appends much: each batch's outcome comes over this channel, in the order of the appends.
+    /// The same for somebody who appends much: each batch's outcome comes over this channel, with the number it was given.
     /// Nothing comes for a batch that was refused here.
     ///
     /// # Errors
     /// As [`Journal::append`]; also `busy` when the channel has no room for one more outcome.
-    pub fn append_in_order(&self, batch: Batch, outcomes: &mpsc::Sender<StoredInOrder>) -> Result<(), Rejection> {
+    pub fn append_numbered(
+        &self,
+        batch: Batch,
+        number: u64,
+        outcomes: &mpsc::Sender<NumberedStored>,
+    ) -> Result<(), Rejection> {
         let full = |_| Rejection::new(Code::Busy, "too much of one actor is on its way to the disk");
         let room = outcomes.clone().try_reserve_owned().map_err(full)?;
-        self.hand_over(batch, || Waiter::in_order(room))
+        self.hand_over(batch, || Waiter::numbered(number, room))
     }
 
     fn hand_over(&self, batch: Batch, waiter: impl FnOnce() -> Waiter) -> Result<(), Rejection> {

@@ -8,8 +8,9 @@ use super::journal::Committed;
 /// What became of what was handed to the log's writer.
 pub type Stored = Result<Committed, Rejection>;
 
-/// The same for an actor, which keeps a queue of them: a refusal is rare, and as large as many of the others.
-pub type StoredInOrder = Result<Committed, Box<Rejection>>;
+/// The same for an actor, with the number it gave the batch: one that is refused may be told before one that was handed over
+/// earlier. An actor keeps a queue of these, so a refusal, which is rare and large, is boxed.
+pub type NumberedStored = (u64, Result<Committed, Box<Rejection>>);
 
 /// Gets the outcome, always: one that is dropped says that the log is closed.
 pub(super) struct Waiter(Option<Channel>);
@@ -17,8 +18,8 @@ pub(super) struct Waiter(Option<Channel>);
 enum Channel {
     /// Of one append.
     One(oneshot::Sender<Stored>),
-    /// Of all appends of one actor, in their order.
-    InOrder(mpsc::OwnedPermit<StoredInOrder>),
+    /// Of this append among those of one actor.
+    Numbered(u64, mpsc::OwnedPermit<NumberedStored>),
 }
 
 impl Waiter {
@@ -28,8 +29,8 @@ impl Waiter {
     }
 
     /// With room for the outcome set aside, so that telling never waits.
-    pub(super) fn in_order(room: mpsc::OwnedPermit<StoredInOrder>) -> Self {
-        Self(Some(Channel::InOrder(room)))
+    pub(super) fn numbered(number: u64, room: mpsc::OwnedPermit<NumberedStored>) -> Self {
+        Self(Some(Channel::Numbered(number, room)))
     }
 
     pub(super) fn tell(mut self, outcome: Stored) {
@@ -40,7 +41,7 @@ impl Waiter {
         match self.0.take() {
             // Whoever does not wait any more need not know.
             Some(Channel::One(sender)) => drop(sender.send(outcome)),
-            Some(Channel::InOrder(room)) => drop(room.send(outcome.map_err(Box::new))),
+            Some(Channel::Numbered(number, room)) => drop(room.send((number, outcome.map_err(Box::new)))),
             None => {}
         }
     }
