@@ -176,12 +176,19 @@ fn regression_without_file_descriptors_a_command_may_be_tried_again() {
     rustix::process::prlimit(pid, Resource::Nofile, limit).unwrap();
     home.ok(&["run", "--detach", "--", "true"]);
     home.ok(&["daemon", "stop", "--all"]);
-    for descriptors in [12, 14, 16, 18, 20] {
+    // It must fail with few, and with some more it may: where the last one is met differs from run to run.
+    for descriptors in 10..26 {
         let script = format!("ulimit -n {descriptors}; exec \"$0\" ls");
         let mut limited = Command::new("sh");
         let output = limited.args(["-c", &script, ROPEWALK]).env("ROPEWALK_HOME", home.path()).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() && descriptors > 16 {
+            // Each is to start a daemon of its own.
+            home.run(&["daemon", "stop"]);
+            continue;
+        }
         assert_eq!(output.status.code(), Some(75), "{descriptors}: {error}");
         assert!(error.contains("open files") && error.contains("next:"), "{descriptors}: {error}");
     }
+    assert!(!home.path().join("data/log/index.damaged").exists(), "a whole index was put aside");
 }

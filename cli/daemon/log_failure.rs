@@ -7,7 +7,7 @@ use ropewalk_kernel::log::store::StoreError;
 use ropewalk_protocol::{Code, Rejection};
 
 use super::discovery::lock_owner;
-use crate::exit::{DAMAGED, FAILURE, Failure};
+use crate::exit::{DAMAGED, FAILURE, Failure, TRY_LATER};
 
 /// Why the log cannot be opened, with what to do about it.
 pub(crate) fn log_failure(error: impl Into<OpenError>) -> Failure {
@@ -27,6 +27,8 @@ pub(crate) fn log_failure(error: impl Into<OpenError>) -> Failure {
             "Copy the log's directory away (`ropewalk info` names it), then see what `ropewalk log repair --dry-run` would do: the \
              daemon starts with what is before.",
         ),
+        StoreError::Exhausted(_) => Failure::new(TRY_LATER, message)
+            .hint("Raise the limit (`ulimit -n`) or end what holds files or memory, and start again. What is stored is whole."),
         StoreError::Closed
         | StoreError::Stopped
         | StoreError::TooLarge { .. }
@@ -40,7 +42,6 @@ pub(crate) fn log_failure(error: impl Into<OpenError>) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exit::TRY_LATER;
 
     fn failure(error: StoreError) -> Failure {
         log_failure(error)
@@ -51,6 +52,7 @@ mod tests {
         let full = failure(StoreError::Full("no room".to_owned()));
         assert_eq!(full.code, TRY_LATER);
         assert!(full.message().contains("storage_full"), "{}", full.message());
+        assert_eq!(failure(StoreError::Exhausted("files".to_owned())).code, TRY_LATER);
         let damaged = failure(StoreError::Damaged("a snapshot".to_owned()));
         assert_eq!(damaged.code, DAMAGED);
         assert!(format!("{damaged:?}").contains("log repair --dry-run"), "{damaged:?}");

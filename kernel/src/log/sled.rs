@@ -20,7 +20,7 @@ use ropewalk_protocol::{Seq, limits};
 
 use super::store::{Row, Shelf, StoreError, Usage, Visit, Volume};
 use super::unfinished;
-use super::words::{in_words, is_io_error};
+use super::words::{in_words, is_exhausted, is_io_error};
 
 const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
@@ -170,7 +170,7 @@ impl Shelf for SledShelf {
         let path = self.beside("index");
         match SledVolume::open(&path, INDEX_SEGMENT_BYTES, Access::Mend) {
             Ok(volume) => Ok(Arc::new(volume)),
-            Err(error @ (StoreError::Full(_) | StoreError::Locked(_))) => Err(error),
+            Err(error @ (StoreError::Full(_) | StoreError::Locked(_) | StoreError::Exhausted(_))) => Err(error),
             Err(error) => {
                 let aside = self.directory.join("index.damaged");
                 tracing::warn!(%error, aside = %aside.display(), "the index cannot be read: it is rebuilt from the volumes");
@@ -432,8 +432,8 @@ fn directory_bytes(path: &Path) -> u64 {
 fn guarded<T>(what: &str, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let reason = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-        let reason = in_words(reason.unwrap_or("no reason given"));
-        Err(StoreError::Damaged(format!("sled panicked in {what}: {reason}")))
+        let reason = format!("sled panicked in {what}: {}", in_words(reason.unwrap_or("no reason given")));
+        Err(if is_exhausted(&reason) { StoreError::Exhausted(reason) } else { StoreError::Damaged(reason) })
     })
 }
 
@@ -447,6 +447,7 @@ fn store_error(error: sled::Error) -> StoreError {
                 StoreError::Failed(_) if text.contains("No space left") => StoreError::Full(text),
                 StoreError::Failed(_) if cut || is_io_error(&text) => StoreError::Damaged(text),
                 StoreError::Full(_) => StoreError::Full(text),
+                _ if is_exhausted(&text) => StoreError::Exhausted(text),
                 _ => StoreError::Failed(text),
             }
         }

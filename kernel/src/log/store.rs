@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ropewalk_protocol::{Code, Rejection, Seq, limits};
 
+use super::words::is_exhausted;
+
 /// A key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
@@ -43,6 +45,9 @@ pub enum StoreError {
         /// The last one.
         to: Seq,
     },
+    /// The process may not open more files, or the system has no more memory. What is stored is whole.
+    #[error("the system has no more to give: {0}")]
+    Exhausted(String),
     /// It has not answered for so long.
     #[error("the disk has not answered for {0:?}")]
     Stalled(Duration),
@@ -66,6 +71,7 @@ impl From<StoreError> for Rejection {
             StoreError::Locked(_)
             | StoreError::Closed
             | StoreError::Damaged(_)
+            | StoreError::Exhausted(_)
             | StoreError::Stalled(_)
             | StoreError::Failed(_) => Code::StorageFailed,
         };
@@ -78,6 +84,7 @@ impl From<std::io::Error> for StoreError {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full(error.to_string()),
+            _ if is_exhausted(&error.to_string()) => StoreError::Exhausted(error.to_string()),
             _ => StoreError::Failed(error.to_string()),
         }
     }

@@ -35,11 +35,16 @@ pub(super) fn is_io_error(text: &str) -> bool {
     text.contains("Input/output error")
 }
 
+/// Whether there are no more file descriptors, or there is no memory: nothing is said of the disk or of what is on it.
+pub(super) fn is_exhausted(text: &str) -> bool {
+    text.contains("Too many open files") || text.contains("Cannot allocate memory")
+}
+
 #[cfg(test)]
 mod tests {
     use std::io;
 
-    use super::{in_words, is_io_error};
+    use super::{in_words, is_exhausted, is_io_error};
 
     #[test]
     fn errors_that_were_passed_on_as_text_are_told_in_words_however_often_they_were() {
@@ -51,6 +56,10 @@ mod tests {
             assert_eq!(in_words(&error.to_string()), "No space left on device (os error 28)");
         }
         assert!(is_io_error(&io::Error::from_raw_os_error(5).to_string()));
+        // Of the process, of the system, and memory.
+        for number in [24, 23, 12] {
+            assert!(is_exhausted(&io::Error::from_raw_os_error(number).to_string()), "{number}");
+        }
     }
 
     #[test]
