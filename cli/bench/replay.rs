@@ -7,21 +7,21 @@ use ropewalk_protocol::{Seq, SubscribeAfter};
 use super::daemons::say;
 use super::figures::Figure;
 use super::fill::fill;
-use super::lab::{Home, rate};
+use super::lab::{Home, rate, wrong};
 use super::limits;
 use super::raw_client::{REMARK_BYTES, Wire};
 use super::recover::{events, sessions};
 use crate::exit::Failure;
 
-/// The limit streams this much, far more than the log has: what is over within 50 ms has no speed to speak of.
-const LIMIT_BYTES: u64 = 4 * 1024 * 1024 * 1024;
-const LIMIT_BYTES_QUICK: u64 = 256 * 1024 * 1024;
+/// How often the limit streams what the events have to say: what is over within 50 ms has no speed to speak of.
+const LIMIT_ROUNDS: usize = 8;
 
 pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
-    let head = fill(home, events(home, 100_000), sessions(home)).await?;
-    let bytes = home.amount(LIMIT_BYTES, LIMIT_BYTES_QUICK);
-    let limit = limits::stream(bytes).await?;
-    let most = rate(bytes / REMARK_BYTES as u64, limit);
+    let count = events(home, 100_000);
+    let head = fill(home, count, sessions(home)).await?;
+    let bytes = usize::try_from(count).map_err(|_| wrong("more events than memory"))? * REMARK_BYTES;
+    let limit = limits::stream(bytes, LIMIT_ROUNDS).await?;
+    let most = rate(count * LIMIT_ROUNDS as u64, limit);
     let mut figures = Vec::new();
     for (bincode, name, goal) in [(true, "bincode", ">= 0.35x"), (false, "JSON", ">= 0.15x")] {
         let mut follower = Wire::follow(&home.paths, bincode, SubscribeAfter::Seq(Seq::ZERO)).await?;

@@ -4,12 +4,11 @@
 //! head: from memory when it is nearly caught up, from disk when it is not. So a slow one costs what a cursor costs.
 
 use ropewalk_protocol::{Code, Rejection, Seq};
-use tokio::task::JoinHandle;
 
-use crate::log::store::StoreError;
 use crate::log::{EventPage, Filter, Journal};
 use crate::planted::{Bug, is_planted};
-use crate::{offload, watch};
+use crate::read_ahead::ReadAhead;
+use crate::watch;
 
 /// What a follower is given.
 #[derive(Debug)]
@@ -27,10 +26,8 @@ pub struct Follower {
     filter: Filter,
     after: Seq,
     live: bool,
-    encodes: bool,
     closed: watch::Receiver<bool>,
-    /// The next page from disk, read while the one before it is sent, and the place it begins after.
-    ahead: Option<(Seq, JoinHandle<Result<EventPage, StoreError>>)>,
+    disk: ReadAhead,
 }
 
 impl Follower {
@@ -47,13 +44,14 @@ impl Follower {
             return Err(Rejection::new(Code::CursorAhead, message).at(head));
         }
         let closed = journal.closed();
-        Ok(Self { journal, heads, filter, after, live: false, encodes: false, closed, ahead: None })
+        let disk = ReadAhead::new(journal.clone(), filter);
+        Ok(Self { journal, heads, filter, after, live: false, closed, disk })
     }
 
     /// Pages from disk come with their JSON made already, off the caller's thread.
     #[must_use]
     pub fn encoding(mut self) -> Self {
-        self.encodes = true;
+        self.disk.encode();
         self
     }
 
@@ -95,32 +93,14 @@ impl Follower {
     }
 
     async fn read(&mut self) -> Result<EventPage, Rejection> {
-        let reading = match self.ahead.take() {
-            Some((after, reading)) if after == self.after => reading,
-            _ => match self.journal.recent_page(self.filter, self.after) {
-                Some(page) => return Ok(page),
-                None => self.read_from_disk(self.after),
-            },
-        };
-        let page =
-            reading.await.map_err(|error| Rejection::new(Code::Internal, format!("reading the log: {error}")))??;
-        if page.to > self.after
-            && page.to < self.journal.head()
-            && self.journal.recent_page(self.filter, page.to).is_none()
-        {
-            self.ahead = Some((page.to, self.read_from_disk(page.to)));
-        }
-        Ok(page)
-    }
-
-    fn read_from_disk(&self, after: Seq) -> JoinHandle<Result<EventPage, StoreError>> {
-        let (journal, filter, encodes) = (self.journal.clone(), self.filter, self.encodes);
-        offload::blocking(move || {
-            let page = journal.page(filter, after)?;
-            if encodes {
-                page.slices.iter().for_each(|slice| drop(slice.json()));
+        loop {
+            if let Some(page) = self.disk.next(self.after).await? {
+                return Ok(page);
             }
-            Ok(page)
-        })
+            if let Some(page) = self.journal.recent_page(self.filter, self.after) {
+                return Ok(page);
+            }
+            self.disk.start(self.after);
+        }
     }
 }

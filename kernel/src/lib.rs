@@ -8,6 +8,7 @@ pub mod ids;
 pub mod log;
 pub mod offload;
 pub mod planted;
+mod read_ahead;
 mod router;
 pub mod watch;
 

@@ -41,3 +41,17 @@ impl<'de> Visitor<'de> for Bytes {
         Ok(bytes)
     }
 }
+
+/// Byte strings that are not copied when they are read.
+pub(crate) mod borrowed {
+    use std::borrow::Cow;
+
+    use serde::{Deserialize, Deserializer};
+
+    pub(crate) use super::serialize;
+
+    /// Reads a byte string where it lies.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, [u8]>, D::Error> {
+        <&[u8]>::deserialize(deserializer).map(Cow::Borrowed)
+    }
+}

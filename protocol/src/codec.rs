@@ -4,8 +4,8 @@
 //! Every decode has a limit: without one a few bytes can ask for all memory.
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::limits;
 
@@ -46,7 +46,15 @@ pub fn encode_into<T: Serialize>(value: &T, bytes: &mut Vec<u8>) {
 /// # Errors
 /// The bytes are malformed, too many or too few.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    let (value, used) =
-        bincode::serde::decode_from_slice(bytes, config()).map_err(|error| CodecError::Malformed(error.to_string()))?;
+    decode_borrowed(bytes)
+}
+
+/// Decodes a value that fills `bytes`, and may point into them.
+///
+/// # Errors
+/// The bytes are malformed, too many or too few.
+pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CodecError> {
+    let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, config())
+        .map_err(|error| CodecError::Malformed(error.to_string()))?;
     if used == bytes.len() { Ok(value) } else { Err(CodecError::Trailing(bytes.len() - used)) }
 }

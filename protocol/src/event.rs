@@ -4,6 +4,7 @@
 //! and the old struct stays with an upcast in [`crate::record`].
 
 mod payloads;
+mod text;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error as _;
@@ -130,6 +131,14 @@ macro_rules! events {
                 match self {
                     $(EventBody::$variant(body) => codec::encode(body),)*
                     EventBody::Unknown(unknown) => unknown.payload.clone(),
+                }
+            }
+
+            /// Writes the payload as JSON.
+            fn write_data(&self, json: &mut Vec<u8>) {
+                match self {
+                    $(EventBody::$variant(body) => text::value(body, json),)*
+                    EventBody::Unknown(unknown) => text::value(&unknown.data, json),
                 }
             }
 

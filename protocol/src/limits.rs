@@ -55,6 +55,8 @@ limits! {
     RECENT_COMMANDS_MAX: usize = 16 * KIB;
     /// A page of events read for one subscriber at a time.
     PAGE_BYTES_MAX: usize = 256 * KIB;
+    /// Pages read ahead for one subscriber while the one before them is sent: one that waits for its turn, one that is read.
+    READ_AHEAD_PAGES_MAX: usize = 2;
     /// Events in one page of a query.
     PAGE_EVENTS_MAX: usize = 1000;
     /// Sessions in one page of a query or in one snapshot frame.

@@ -2,6 +2,8 @@
 //!
 //! Golden bytes of every kind and version that ever landed are checked in under `tests/golden/` and must decode for ever.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
@@ -11,15 +13,15 @@ use crate::{
 };
 
 /// An event as it is stored: its place in the sequence is told by where it lies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct EventRecord {
+#[derive(Serialize, Deserialize)]
+struct EventRecord<'a> {
     kind: u16,
     version: u16,
     stream: Stream,
     at: Timestamp,
-    cause: Option<Cause>,
-    #[serde(with = "crate::byte_vec")]
-    payload: Vec<u8>,
+    cause: Option<Cow<'a, Cause>>,
+    #[serde(borrow, with = "crate::byte_vec::borrowed")]
+    payload: Cow<'a, [u8]>,
 }
 
 /// An event that has no place in the log yet.
@@ -43,8 +45,8 @@ impl NewEvent {
             version: self.body.version(),
             stream: self.stream,
             at: self.at,
-            cause: self.cause.clone(),
-            payload: self.body.encode_payload(),
+            cause: self.cause.as_ref().map(Cow::Borrowed),
+            payload: self.body.encode_payload().into(),
         })
     }
 
@@ -59,10 +61,10 @@ impl NewEvent {
 /// # Errors
 /// The bytes are not a record, or its payload does not decode.
 pub fn decode_event(seq: Seq, bytes: &[u8]) -> Result<Event, CodecError> {
-    let EventRecord { kind, version, stream, at, cause, payload } = codec::decode(bytes)?;
+    let EventRecord { kind, version, stream, at, cause, payload } = codec::decode_borrowed(bytes)?;
     // Older versions are upcast here, a line each, before the newest is tried.
     let body = EventBody::decode_newest(kind, version, &payload)?;
-    Ok(Event { seq, stream, at, cause, body })
+    Ok(Event { seq, stream, at, cause: cause.map(Cow::into_owned), body })
 }
 
 /// What was answered to a command, stored in the same batch as the events it made.

@@ -8,8 +8,8 @@ use std::fmt::Debug;
 use jsonschema::Validator;
 use ropewalk_protocol::schema::json_schema;
 use ropewalk_protocol::{
-    Attached, Code, Command, CommandAnswer, ErrorObject, Event, EventBody, Notification, Query, QueryAnswer, Rejection,
-    Request, RequestMethod, Response, Seq, Stopped, Subscribed, Welcome,
+    Attached, Cause, Code, Command, CommandAnswer, ErrorObject, Event, EventBody, Notification, Query, QueryAnswer,
+    Rejection, Request, RequestMethod, Response, Seq, SessionAnnotated, Stopped, Subscribed, Timestamp, Welcome,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -117,6 +117,26 @@ fn every_event_is_as_its_sample() {
     let named = samples::bodies().into_iter().zip(samples::events());
     let named = named.map(|((suffix, body), event)| (format!("{}{suffix}", body.name()), event)).collect();
     check_group::<Event, _>("events", "Event", named);
+}
+
+/// The hot path writes the JSON of an event by hand.
+#[test]
+fn an_event_is_written_as_serde_writes_it() {
+    let mut events = samples::events();
+    let mut odd = events[0].clone();
+    odd.cause = Some(Cause { client: "a \"quoted\"\n\u{7}\\ name – ü".to_owned(), ..samples::cause() });
+    odd.at = Timestamp::from_unix_micros(0);
+    odd.body = SessionAnnotated { text: (0..=0x2ff).filter_map(char::from_u32).collect() }.into();
+    events.push(odd.clone());
+    odd.body = serde_json::from_value(json!({"type": "new.\"kind\"", "data": {"a": [1, null, "\n"]}})).unwrap();
+    assert!(matches!(odd.body, EventBody::Unknown(_)));
+    events.push(odd);
+    for event in events {
+        let mut written = b"behind what is there: ".to_vec();
+        event.write_json(&mut written);
+        let expected = format!("behind what is there: {}", serde_json::to_string(&event).unwrap());
+        assert_eq!(String::from_utf8(written).unwrap(), expected);
+    }
 }
 
 #[test]

@@ -20,25 +20,24 @@ const WAITING_MAX: usize = 256;
 
 type Ends = (Vec<std::os::unix::net::UnixStream>, Vec<std::os::unix::net::UnixStream>);
 
-/// How long one reader takes for this many bytes, which come in large frames from memory.
-pub(in crate::bench) async fn stream(bytes: u64) -> Result<Duration, Failure> {
+/// How long one reader takes to read this much, which lies in memory and comes in large frames, this many times over. A
+/// frame that is sent again and again would be read from the processor's cache, where no log is.
+pub(in crate::bench) async fn stream(bytes: usize, rounds: usize) -> Result<Duration, Failure> {
     let (servers, clients) = pairs(1)?;
     let thread = on_a_thread(async move || {
         for server in servers {
-            send(local(server)?, bytes).await?;
+            send(local(server)?, bytes, rounds).await?;
         }
         Ok(())
     })?;
     let mut time = Duration::ZERO;
     for client in clients {
         let mut reader = Bare::connect(local(client)?, None, Reads::Bulk).await?;
+        // Its memory is made before the first frame comes.
+        let mut left = (bytes * rounds).saturating_sub(frame(&mut reader).await?);
         let began = Instant::now();
-        let mut left = bytes;
         while left > 0 {
-            let Some(BareFrame::Binary(frame)) = reader.next().await? else {
-                return Err(wrong("the limit's stream ended early"));
-            };
-            left = left.saturating_sub(frame.len() as u64);
+            left = left.saturating_sub(frame(&mut reader).await?);
         }
         time = began.elapsed();
     }
@@ -46,11 +45,20 @@ pub(in crate::bench) async fn stream(bytes: u64) -> Result<Duration, Failure> {
     Ok(time)
 }
 
-async fn send(stream: UnixStream, bytes: u64) -> io::Result<()> {
+async fn frame(reader: &mut Bare) -> Result<usize, Failure> {
+    match reader.next().await? {
+        Some(BareFrame::Binary(frame)) => Ok(frame.len()),
+        _ => Err(wrong("the limit's stream ended early")),
+    }
+}
+
+async fn send(stream: UnixStream, bytes: usize, rounds: usize) -> io::Result<()> {
     let mut socket = Bare::accept(stream, Reads::Bulk).await?;
-    let frame = Bytes::from(vec![7; FRAME_BYTES]);
-    for _ in 0..bytes.div_ceil(FRAME_BYTES as u64) {
-        socket.feed_binary(frame.clone()).await?;
+    let memory = Bytes::from(vec![7; bytes]);
+    for _ in 0..rounds {
+        for begin in (0..bytes).step_by(FRAME_BYTES) {
+            socket.feed_binary(memory.slice(begin..bytes.min(begin + FRAME_BYTES))).await?;
+        }
     }
     socket.flush().await
 }

@@ -208,20 +208,24 @@ impl Chunk {
 
     /// The events of these places as JSON objects with commas between. Encoded once, whoever asks.
     pub fn json(&self, from: usize, to: usize) -> Bytes {
-        let (json, ends) = self.json.get_or_init(|| self.encode_json());
+        let (json, ends) = self.json.get_or_init(|| {
+            let (json, ends) = self.encode_json(0, self.len());
+            (json.into(), ends)
+        });
         let begin = if from == 0 { 0 } else { ends[from - 1] as usize + 1 };
         json.slice(begin..ends[to - 1] as usize)
     }
 
-    fn encode_json(&self) -> (Bytes, Vec<u32>) {
-        let mut json = Vec::with_capacity(self.body.len() * 2 + self.len() * 160);
-        let mut ends = Vec::with_capacity(self.len());
-        for place in 0..self.len() {
-            if place > 0 {
+    /// The events of these places as JSON objects with commas between, and where each ends.
+    pub(super) fn encode_json(&self, from: usize, to: usize) -> (Vec<u8>, Vec<u32>) {
+        let mut json = Vec::with_capacity(self.records(from, to).len() * 2 + (to - from) * 160);
+        let mut ends = Vec::with_capacity(to - from);
+        for place in from..to {
+            if place > from {
                 json.push(b',');
             }
             match self.event(place) {
-                Ok(event) => serde_json::to_writer(&mut json, &event).expect("an event always encodes"),
+                Ok(event) => event.write_json(&mut json),
                 // The chunk's checksum held, so only a newer build's payload can be here: it is passed on by name.
                 Err(error) => {
                     let seq = self.seq(place);
@@ -234,7 +238,7 @@ impl Chunk {
             }
             ends.push(u32::try_from(json.len()).expect("a chunk as JSON is far below 4 GiB"));
         }
-        (json.into(), ends)
+        (json, ends)
     }
 }
 

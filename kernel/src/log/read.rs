@@ -30,12 +30,24 @@ pub struct Slice {
     pub from: usize,
     /// The place after the last one.
     pub to: usize,
+    /// Their JSON, where it was made ahead.
+    json: Option<Bytes>,
 }
 
 impl Slice {
-    /// The events' JSON objects, with commas between.
+    /// These events of a chunk.
+    pub fn new(chunk: Arc<Chunk>, from: usize, to: usize) -> Self {
+        Self { chunk, from, to, json: None }
+    }
+
+    /// The events' JSON objects, with commas between. For all readers of a chunk it is made once, and of the whole chunk.
     pub fn json(&self) -> Bytes {
-        self.chunk.json(self.from, self.to)
+        self.json.clone().unwrap_or_else(|| self.chunk.json(self.from, self.to))
+    }
+
+    /// Makes the JSON of these events only, for a reader that shares the chunk with nobody.
+    pub(crate) fn encode(&mut self) {
+        self.json = Some(self.chunk.encode_json(self.from, self.to).0.into());
     }
 
     /// The events.
@@ -100,7 +112,7 @@ impl EventPage {
         self.to = self.to.max(chunk.last());
         match filter {
             Filter::All if start < chunk.len() => {
-                self.slices.push(Slice { chunk: chunk.clone(), from: start, to: chunk.len() });
+                self.slices.push(Slice::new(chunk.clone(), start, chunk.len()));
             }
             Filter::All => {}
             Filter::Session(session) => {
@@ -116,13 +128,13 @@ impl EventPage {
             run = match run {
                 Some((from, to)) if to == place => Some((from, place + 1)),
                 Some((from, to)) => {
-                    self.slices.push(Slice { chunk: chunk.clone(), from, to });
+                    self.slices.push(Slice::new(chunk.clone(), from, to));
                     Some((place, place + 1))
                 }
                 None => Some((place, place + 1)),
             };
         }
-        self.slices.extend(run.map(|(from, to)| Slice { chunk: chunk.clone(), from, to }));
+        self.slices.extend(run.map(|(from, to)| Slice::new(chunk.clone(), from, to)));
     }
 }
 
