@@ -55,6 +55,16 @@ pub(crate) fn wait(time: Duration) {
     }
 }
 
+/// Waits for this, but not longer, on a thread that [`blocking`] gave. In a simulation nothing would happen meanwhile, so it
+/// does not.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>, longest: Duration) -> Option<T> {
+    if is_simulated() {
+        return None;
+    }
+    let waited = async { tokio::time::timeout(longest, future).await.ok() };
+    tokio::runtime::Handle::current().block_on(waited)
+}
+
 /// Does what blocks on a thread of its own, and does not wait for it.
 pub(crate) fn detached(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     if is_simulated() {

@@ -1,5 +1,7 @@
 //! Pages from disk, read while those before them are sent.
 
+use std::time::Duration;
+
 use ropewalk_protocol::{Code, Rejection, Seq, limits};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
@@ -7,6 +9,9 @@ use tokio::task::{JoinError, JoinHandle};
 use crate::log::store::StoreError;
 use crate::log::{EventPage, Filter, Journal, Slice};
 use crate::offload;
+
+/// How long a reader waits for room before it ends.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// What a follower reads from disk. Its memory is bounded: it reads on only while there is room for another page.
 pub(crate) struct ReadAhead {
@@ -86,7 +91,7 @@ impl ReadAhead {
 
 /// Reads pages after this place while there is room for them, and says how far it came.
 fn read(journal: &Journal, filter: Filter, encodes: bool, pages: &mpsc::Sender<Page>, mut after: Seq) -> Seq {
-    while let Ok(room) = pages.try_reserve() {
+    while let Some(room) = room(pages) {
         let mut read = journal.page(filter, after);
         let to = read.as_ref().map_or(after, |page| page.to);
         let encoded = read.as_mut().ok().filter(|_| encodes).map(|page| {
@@ -100,6 +105,16 @@ fn read(journal: &Journal, filter: Filter, encodes: bool, pages: &mpsc::Sender<P
         after = to;
     }
     after
+}
+
+/// Room for a page. A subscriber that reads makes some soon, and then the same thread goes on with the memory it has; one
+/// that does not has no thread.
+fn room(pages: &mpsc::Sender<Page>) -> Option<mpsc::Permit<'_, Page>> {
+    match pages.try_reserve() {
+        Ok(room) => Some(room),
+        Err(mpsc::error::TrySendError::Full(())) => offload::block_on(pages.reserve(), PATIENCE)?.ok(),
+        Err(mpsc::error::TrySendError::Closed(())) => None,
+    }
 }
 
 /// Whether there is more after this place that only the disk has.
