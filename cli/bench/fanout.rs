@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ropewalk_protocol::{Seq, SubscribeAfter};
+use ropewalk_transport::bare::Reads;
 use tokio::task::JoinSet;
 
 use super::daemons::say;
@@ -46,7 +47,7 @@ async fn live(home: &Home, subscribers: usize, messages: u64) -> Result<Duration
     let session = wires[0].create().await?;
     let mut followers = Vec::new();
     for _ in 0..subscribers {
-        followers.push(Wire::follow(&home.paths, false, SubscribeAfter::NOW).await?);
+        followers.push(Wire::follow(&home.paths, false, SubscribeAfter::NOW, Reads::Live).await?);
     }
     let began = Instant::now();
     let mut work = JoinSet::new();

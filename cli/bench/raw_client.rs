@@ -41,9 +41,14 @@ impl Wire {
     }
 
     /// Connects, and follows all events after this place.
-    pub(super) async fn follow(paths: &Paths, bincode: bool, after: SubscribeAfter) -> Result<Follower, Failure> {
+    pub(super) async fn follow(
+        paths: &Paths,
+        bincode: bool,
+        after: SubscribeAfter,
+        reads: Reads,
+    ) -> Result<Follower, Failure> {
         let subprotocol = if bincode { SUBPROTOCOL_BINCODE } else { SUBPROTOCOL };
-        let mut wire = Self::connect(paths, subprotocol, Reads::Bulk).await?;
+        let mut wire = Self::connect(paths, subprotocol, reads).await?;
         let params = SubscribeParams { session: None, after, log: None };
         let Subscribed { from, .. } = wire.ask(RequestMethod::Subscribe(params)).await?;
         Ok(Follower { socket: wire.socket, scan: scan(), last: from })

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use ropewalk_protocol::{Seq, SubscribeAfter};
+use ropewalk_transport::bare::Reads;
 
 use super::daemons::say;
 use super::figures::Figure;
@@ -24,7 +25,7 @@ pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
     let most = rate(count * LIMIT_ROUNDS as u64, limit);
     let mut figures = Vec::new();
     for (bincode, name, goal) in [(true, "bincode", ">= 0.35x"), (false, "JSON", ">= 0.15x")] {
-        let mut follower = Wire::follow(&home.paths, bincode, SubscribeAfter::Seq(Seq::ZERO)).await?;
+        let mut follower = Wire::follow(&home.paths, bincode, SubscribeAfter::Seq(Seq::ZERO), Reads::Bulk).await?;
         let began = Instant::now();
         let read = follower.read_to(head).await?;
         let time = began.elapsed();

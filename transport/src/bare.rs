@@ -29,9 +29,13 @@ pub enum BareFrame {
 pub enum Reads {
     /// Small frames, one at a time.
     Answers,
-    /// Large frames, or many.
+    /// What happened just now, as it comes.
+    Live,
+    /// Large frames, one behind the other.
     Bulk,
 }
+
+const LIVE_BYTES: usize = 16 * 1024;
 
 /// One end of a WebSocket.
 #[derive(Debug)]
@@ -123,6 +127,7 @@ fn config(reads: Reads) -> WebSocketConfig {
     let config = WebSocketConfig::default().max_message_size(max).max_frame_size(max);
     match reads {
         Reads::Answers => config.read_buffer_size(limits::READ_BUFFER_BYTES),
+        Reads::Live => config.read_buffer_size(LIVE_BYTES),
         Reads::Bulk => config,
     }
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod connection;
 mod door;
+mod event_frames;
 mod listen;
 mod outgoing;
 mod pumps;

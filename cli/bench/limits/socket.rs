@@ -78,7 +78,7 @@ pub(in crate::bench) async fn broadcast(
     let thread = on_a_thread(async move || serve_broadcast(servers, taking).await)?;
     let mut readers = Vec::new();
     for client in clients {
-        readers.push(Bare::connect(local(client)?, None, Reads::Bulk).await?);
+        readers.push(Bare::connect(local(client)?, None, Reads::Live).await?);
     }
     let mut writers = Vec::new();
     for client in publishing {

@@ -9,6 +9,7 @@ use futures_util::stream::SplitStream;
 use ropewalk_protocol::{Code, Rejection, limits};
 use tokio::time::{Instant, timeout_at};
 
+use super::event_frames::EventFrames;
 use super::outgoing::{self, Gone, Outgoing};
 use super::pumps::heartbeat;
 use super::requests::Requests;
@@ -21,10 +22,17 @@ const CLOSE_POLICY: u16 = 1008;
 const CLOSE_TOO_LARGE: u16 = 1009;
 
 /// Serves a connection until it ends. `authenticated`: it has already proved who it is.
-pub(super) async fn run<B: Backend>(socket: WebSocket, backend: B, wire: Wire, authenticated: bool, seat: Arc<Seat>) {
+pub(super) async fn run<B: Backend>(
+    socket: WebSocket,
+    backend: B,
+    wire: Wire,
+    authenticated: bool,
+    frames: Arc<EventFrames>,
+    seat: Arc<Seat>,
+) {
     let (sink, stream) = socket.split();
     let (outgoing, writer) = outgoing::start(sink);
-    let requests = Requests::new(backend, wire, authenticated, outgoing.clone());
+    let requests = Requests::new(backend, wire, authenticated, frames, outgoing.clone());
     let mut connection = Connection { stream, outgoing, requests, seat };
     if let Err(farewell) = connection.serve().await {
         connection.outgoing.close(farewell.code, &farewell.reason).await.ok();

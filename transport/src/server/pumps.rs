@@ -1,5 +1,7 @@
 //! Pumps: each pulls from one source and waits for room on the connection, so that nothing piles up in between.
 
+use std::sync::Arc;
+
 use axum::extract::ws::Message;
 use bytes::Bytes;
 use ropewalk_protocol::{
@@ -8,19 +10,23 @@ use ropewalk_protocol::{
 };
 use tokio::sync::oneshot;
 
-use super::outgoing::{Gone, Outgoing, notification_frame, text};
+use super::event_frames::EventFrames;
+use super::outgoing::{Gone, Outgoing, notification_frame};
 use crate::backend::{ByteSource, ByteStep, EventSource, EventStep};
 
-/// JSON of events in one frame; a piece is never cut, so a frame may be larger by one piece.
-const EVENTS_FRAME_BYTES: usize = 256 * 1024;
 /// Bytes of a snapshot in one frame.
 const SNAPSHOT_FRAME_BYTES: usize = 256 * 1024;
 
 /// Sends a subscription's events until the connection or the log ends.
-pub(super) async fn events(subscription: u64, mut source: impl EventSource, outgoing: Outgoing) {
+pub(super) async fn events(
+    subscription: u64,
+    mut source: impl EventSource,
+    frames: Arc<EventFrames>,
+    outgoing: Outgoing,
+) {
     loop {
         let sent = match source.next().await {
-            Ok(step) => send_events(subscription, step, &outgoing).await,
+            Ok(step) => send_events(subscription, step, &frames, &outgoing).await,
             Err(rejection) => {
                 tracing::warn!(%rejection, "a subscription could not read on");
                 let failed = FailedFrame { subscription, error: rejection.into() };
@@ -33,10 +39,15 @@ pub(super) async fn events(subscription: u64, mut source: impl EventSource, outg
     }
 }
 
-async fn send_events(subscription: u64, step: EventStep, outgoing: &Outgoing) -> Result<(), Gone> {
+async fn send_events(
+    subscription: u64,
+    step: EventStep,
+    frames: &EventFrames,
+    outgoing: &Outgoing,
+) -> Result<(), Gone> {
     let notification = match step {
         EventStep::Json(pieces) => {
-            for frame in event_frames(subscription, pieces) {
+            for frame in frames.of(subscription, pieces) {
                 outgoing.bulk(frame).await?;
             }
             return Ok(());
@@ -52,26 +63,6 @@ async fn send_events(subscription: u64, step: EventStep, outgoing: &Outgoing) ->
         EventStep::Gap { from, to, reason } => Notification::Gap(GapFrame { subscription, from, to, reason }),
     };
     outgoing.bulk(notification_frame(&notification)).await
-}
-
-/// Joins pieces of JSON into frames, without encoding anything again.
-fn event_frames(subscription: u64, pieces: Vec<Bytes>) -> Vec<Message> {
-    let mut frames = Vec::new();
-    let mut pieces = pieces.into_iter().peekable();
-    while pieces.peek().is_some() {
-        let mut frame =
-            format!(r#"{{"jsonrpc":"2.0","method":"events","params":{{"subscription":{subscription},"events":["#);
-        let mut first = true;
-        while let Some(piece) = pieces.next_if(|_| frame.len() < EVENTS_FRAME_BYTES) {
-            if !std::mem::replace(&mut first, false) {
-                frame.push(',');
-            }
-            frame.push_str(std::str::from_utf8(&piece).expect("JSON is UTF-8"));
-        }
-        frame.push_str("]}}");
-        frames.push(text(frame));
-    }
-    frames
 }
 
 /// Sends the answer to an attach, then the attachment's bytes until they end, somebody stops it (the sender is dropped), or

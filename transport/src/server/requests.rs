@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::event_frames::EventFrames;
 use super::outgoing::{Gone, Outgoing, json};
 use super::pumps;
 use crate::backend::{Backend, ByteSource, Wire};
@@ -42,6 +43,8 @@ pub(super) struct Requests<B: Backend> {
     backend: B,
     wire: Wire,
     authenticated: bool,
+    /// Shared by all connections.
+    frames: Arc<EventFrames>,
     outgoing: Outgoing,
     client: Option<Client>,
     subscriptions: BTreeMap<u64, AbortHandle>,
@@ -55,11 +58,18 @@ pub(super) struct Requests<B: Backend> {
 }
 
 impl<B: Backend> Requests<B> {
-    pub(super) fn new(backend: B, wire: Wire, authenticated: bool, outgoing: Outgoing) -> Self {
+    pub(super) fn new(
+        backend: B,
+        wire: Wire,
+        authenticated: bool,
+        frames: Arc<EventFrames>,
+        outgoing: Outgoing,
+    ) -> Self {
         Self {
             backend,
             wire,
             authenticated,
+            frames,
             outgoing,
             client: None,
             subscriptions: BTreeMap::new(),
@@ -210,7 +220,8 @@ impl<B: Backend> Requests<B> {
                 self.next_subscription += 1;
                 // The answer goes first: the events name a subscription that the client must know by then.
                 self.answer(Some(id), Ok(Subscribed { subscription, from, head })).await.ok();
-                let pump = self.tasks.spawn(pumps::events(subscription, events, self.outgoing.clone()));
+                let pump =
+                    self.tasks.spawn(pumps::events(subscription, events, self.frames.clone(), self.outgoing.clone()));
                 self.subscriptions.insert(subscription, pump);
             }
         }

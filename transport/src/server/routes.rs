@@ -1,6 +1,7 @@
 //! The HTTP face: health, metrics, schema, and the upgrade to a WebSocket.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -12,12 +13,14 @@ use ropewalk_protocol::{Code, DaemonInfo, ErrorObject, Rejection, SUBPROTOCOL, S
 
 use super::admission::{Peer, admit_host, admit_origin, bearer};
 use super::connection;
+use super::event_frames::EventFrames;
 use super::listen::{Incoming, Visitor};
 use crate::backend::{Backend, Wire};
 
 #[derive(Clone)]
 struct Shared<B> {
     backend: B,
+    frames: Arc<EventFrames>,
 }
 
 /// Serves until `stop` ends, then lets go of every connection.
@@ -29,7 +32,7 @@ pub async fn serve<B: Backend>(
     backend: B,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    let shared = Shared { backend };
+    let shared = Shared { backend, frames: Arc::default() };
     let app = Router::new()
         .route("/health", get(health::<B>))
         .route("/metrics", get(metrics::<B>))
@@ -102,7 +105,7 @@ async fn upgrade<B: Backend>(
             let bincode = socket.protocol().is_some_and(|protocol| protocol == SUBPROTOCOL_BINCODE);
             let wire = if bincode { Wire::Bincode } else { Wire::Json };
             visitor.seat.enter();
-            connection::run(socket, shared.backend, wire, authenticated, visitor.seat).await;
+            connection::run(socket, shared.backend, wire, authenticated, shared.frames, visitor.seat).await;
         })
         .into_response()
 }
