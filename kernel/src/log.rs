@@ -18,6 +18,7 @@ mod pieces;
 mod read;
 mod read_output;
 mod reading;
+mod receipts;
 mod recent;
 pub mod repair;
 mod rows;

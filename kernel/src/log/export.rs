@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 
+use ropewalk_protocol::record::Receipt;
 use ropewalk_protocol::{CommandId, DamageView, LogId, Seq, TerminalId, limits};
 
 use super::archive::{Encoder, Entry, Part, Totals};
 use super::chunk::{Chunk, GENESIS};
 use super::journal::Journal;
+use super::receipts;
 use super::rows::{self, Tag};
 use super::store::StoreError;
 use super::volumes::read_meta;
@@ -132,22 +134,39 @@ impl Export<'_> {
     /// Writes a volume's receipts; false when some are damaged.
     fn receipts(&mut self, journal: &Journal, volume: Seq) -> Result<bool, StoreError> {
         let mut whole = true;
+        // Rows of the same few milliseconds overlap; an archive has receipts in the order of their commands.
+        let mut together: Vec<(CommandId, Receipt)> = Vec::new();
+        let mut flow = ControlFlow::Continue(());
         journal.in_pieces(volume, Tag::Receipts, &mut |key, value| {
-            let command = rows::name(key).map(CommandId::from_bytes);
-            match command.zip(rows::decode_receipt(value).ok()) {
-                // It was committed after the head was read.
-                Some((_, receipt)) if receipt.seq > self.totals.head => ControlFlow::Continue(()),
-                Some((command, _)) => {
-                    self.totals.receipts += 1;
-                    self.push(&Entry::Receipt { command, value: value.to_vec() })
+            match receipts::decode(key, value) {
+                Ok(receipts) => {
+                    let before = together.first().map(|(id, _)| receipts::begin(*id));
+                    if before.is_some_and(|before| before != receipts::begin(receipts[0].0)) {
+                        flow = self.push_receipts(&mut together);
+                    }
+                    together.extend(receipts);
                 }
-                None => {
-                    whole = false;
-                    ControlFlow::Continue(())
-                }
+                Err(_) => whole = false,
             }
+            flow
         })?;
+        if flow.is_continue() {
+            // Whether the archive can go on is known when the next entry is pushed.
+            let _ = self.push_receipts(&mut together);
+        }
         Ok(whole)
+    }
+
+    fn push_receipts(&mut self, receipts: &mut Vec<(CommandId, Receipt)>) -> ControlFlow<()> {
+        receipts.sort_by_key(|(command, _)| *command);
+        for (command, receipt) in receipts.drain(..) {
+            // Others were committed after the head was read.
+            if receipt.seq <= self.totals.head {
+                self.totals.receipts += 1;
+                self.push(&Entry::Receipt { command, value: receipts::encode_one(&receipt) })?;
+            }
+        }
+        ControlFlow::Continue(())
     }
 
     fn output(&mut self, journal: &Journal, volume: Seq) -> Result<(), StoreError> {

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::chunk::Chunk;
 use super::journal::Batch;
+use super::receipts;
 use super::rows;
 use super::store::{Row, StoreError, Volume};
 use super::waiter::Waiter;
@@ -144,15 +145,17 @@ impl Group {
             rows.extend(streams.map(|(session, places)| (rows::streams(session, first), rows::encode_places(&places))));
             chunk
         });
+        let mut receipts = Vec::with_capacity(self.batches.len());
         let mut begin = 0;
         for (batch, end) in &self.batches {
             if let Some((command, digest, outcome)) = &batch.receipt {
                 let seq = if *end > begin { Seq(head.0 + *end as u64) } else { head };
                 let receipt = Receipt { digest: *digest, seq, outcome: outcome.clone() };
-                rows.push((rows::receipt(*command), rows::encode_receipt(&receipt)));
+                receipts.push((*command, receipt));
             }
             begin = *end;
         }
+        rows.extend(receipts::rows(receipts));
         for (terminal, offset, bytes) in &self.output {
             output_rows(*terminal, *offset, bytes, &mut rows);
         }

@@ -10,6 +10,7 @@ use super::archive::{ArchiveError, BLOCK_HEADER_BYTES, Decoder, Entry, HEADER_BY
 use super::chunk::{Chunk, GENESIS};
 use super::export::{Archived, note, unread_place};
 use super::head::Head;
+use super::receipts;
 use super::rows;
 use super::store::{Row, Shelf, StoreError, Volume};
 use super::volumes::meta_row;
@@ -186,13 +187,13 @@ impl<'a> Import<'a> {
             Entry::Volume { first, previous } => self.volume(first, previous)?,
             Entry::Chunk { first, value } => self.chunk(first, value)?,
             Entry::Receipt { command, value } => {
-                let receipt = rows::decode_receipt(&value);
+                let receipt = receipts::decode_one(&value);
                 let receipt = receipt.or_else(|error| wrong(format!("the receipt of {command}: {error}")))?;
                 if receipt.seq >= self.next {
                     return wrong(format!("the receipt of {command} names event {}, which follows it", receipt.seq));
                 }
                 self.totals.receipts += 1;
-                self.store(rows::receipt(command), value)?;
+                self.store(rows::receipts(command), value)?;
             }
             Entry::Output { terminal, offset, value } => self.output(terminal, offset, value)?,
             Entry::Gap { from, to } => {

@@ -8,6 +8,7 @@ use ropewalk_protocol::{CommandId, Event, Seq, SessionId, Stream, TerminalId, li
 use super::journal::{Journal, lock};
 use super::read::{EventPage, Filter, Gap};
 use super::read_output::OutputPage;
+use super::receipts;
 use super::rows;
 use super::store::StoreError;
 
@@ -40,7 +41,6 @@ impl Journal {
     /// # Errors
     /// The disk failed.
     pub fn receipt(&self, command: CommandId) -> Result<Option<Receipt>, StoreError> {
-        let key = rows::receipt(command);
         let volumes = &self.shared.volumes;
         let millis = command.unix_millis();
         let in_range = |range: Option<(u64, u64)>| {
@@ -52,11 +52,9 @@ impl Journal {
         let firsts = [newest].into_iter().chain(sealed.map(|summary| summary.first));
         let mut unreadable = None;
         for first in firsts {
-            match volumes.read(first, |volume| volume.get(&key)) {
+            match volumes.read(first, |volume| receipts::find(volume, command)) {
                 Ok(None) => {}
-                Ok(Some(value)) => {
-                    let receipt = rows::decode_receipt(&value)
-                        .map_err(|error| StoreError::Failed(format!("the receipt of {command}: {error}")))?;
+                Ok(Some(receipt)) => {
                     // Written, and not yet promised: its commit is under way, or was answered with an error.
                     if first == newest && receipt.seq > self.head() {
                         return Err(self.why(StoreError::Failed(format!("{command} is not stored yet"))));

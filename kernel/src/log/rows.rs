@@ -1,7 +1,5 @@
 //! Keys: a tag byte, then what it is about. One tree holds them all, because a batch is atomic within one tree only.
 
-use ropewalk_protocol::codec::CodecError;
-use ropewalk_protocol::record::Receipt;
 use ropewalk_protocol::{CommandId, Seq, SessionId, Stream, TerminalId};
 
 use super::compression::smaller;
@@ -16,7 +14,7 @@ pub(super) enum Tag {
     Events = 1,
     /// Session + first seq of a chunk → places of the session's events in that chunk.
     Streams = 2,
-    /// Command id → receipt.
+    /// The smallest command id of some → their receipts.
     Receipts = 3,
     /// Terminal + offset → bytes.
     Output = 4,
@@ -56,7 +54,8 @@ pub(super) fn streams(session: SessionId, first: Seq) -> Vec<u8> {
     named(Tag::Streams, session.as_bytes(), first.0)
 }
 
-pub(super) fn receipt(command: CommandId) -> Vec<u8> {
+/// The key of a row of receipts whose smallest command this is.
+pub(super) fn receipts(command: CommandId) -> Vec<u8> {
     let mut key = vec![Tag::Receipts as u8];
     key.extend_from_slice(command.as_bytes());
     key
@@ -68,23 +67,6 @@ pub(super) fn is_receipt(key: &[u8]) -> bool {
 
 pub(super) fn output(terminal: TerminalId, offset: u64) -> Vec<u8> {
     named(Tag::Output, terminal.as_bytes(), offset)
-}
-
-/// A receipt as it is stored: `u32 LE crc | receipt`.
-pub(super) fn encode_receipt(receipt: &Receipt) -> Vec<u8> {
-    let record = receipt.encode();
-    let mut value = crc32fast::hash(&record).to_le_bytes().to_vec();
-    value.extend_from_slice(&record);
-    value
-}
-
-/// A stored receipt.
-pub(super) fn decode_receipt(value: &[u8]) -> Result<Receipt, CodecError> {
-    let (crc, record) = value.split_at_checked(4).ok_or_else(|| CodecError::Malformed("too short".to_owned()))?;
-    if crc32fast::hash(record).to_le_bytes() != crc {
-        return Err(CodecError::Malformed("the checksum is wrong".to_owned()));
-    }
-    Receipt::decode(record)
 }
 
 /// The session and the key of an actor's state; `None` for the machine, which has none.

@@ -1,12 +1,13 @@
 //! Every reader of stored rows, fed with the same bytes: what tests of hostile input need of this crate and nobody else does.
 
-use ropewalk_protocol::{LogId, Seq};
+use ropewalk_protocol::{CommandId, LogId, Seq};
 
 use super::archive::Encoder;
 use super::chunk::Chunk;
 use super::head::Head;
 use super::import::import;
 use super::memory::MemoryShelf;
+use super::receipts;
 use super::rows;
 
 /// Reads these bytes as each kind of row, with the checksum they have and with the right one. What decodes must encode to
@@ -19,10 +20,11 @@ pub fn read_rows(bytes: &[u8]) {
     read_chunk(bytes);
     read_chunk(&with_checksum(&[&[1, 0, 0, 0, 0], bytes].concat(), 1));
     for value in [bytes.to_vec(), with_checksum(&[&[0; 4], bytes].concat(), 0)] {
-        if let Ok(receipt) = rows::decode_receipt(&value) {
-            let again = rows::decode_receipt(&rows::encode_receipt(&receipt));
+        if let Ok(receipt) = receipts::decode_one(&value) {
+            let again = receipts::decode_one(&receipts::encode_one(&receipt));
             assert_eq!(again, Ok(receipt), "a receipt");
         }
+        read_receipts(&value);
         if let Some((at, state)) = rows::decode_snapshot(&value) {
             assert_eq!(
                 rows::decode_snapshot(&rows::encode_snapshot(at, &state)),
@@ -49,6 +51,20 @@ fn with_checksum(value: &[u8], at: usize) -> Vec<u8> {
     let checksum = crc32fast::hash(&value[at + 4..]);
     value[at..at + 4].copy_from_slice(&checksum.to_le_bytes());
     value
+}
+
+/// As a row of many receipts, under the key that its first bytes name.
+fn read_receipts(value: &[u8]) {
+    let id = value
+        .get(5..21)
+        .and_then(|id| id.try_into().ok())
+        .map_or(CommandId::from_bytes([0; 16]), CommandId::from_bytes);
+    let Ok(found) = receipts::decode(&rows::receipts(id), value) else {
+        return;
+    };
+    let rows = receipts::rows(found.clone());
+    let again: Result<Vec<_>, _> = rows.iter().map(|(key, value)| receipts::decode(key, value)).collect();
+    assert_eq!(again.map(|rows| rows.concat()), Ok(found), "receipts");
 }
 
 fn read_chunk(value: &[u8]) {

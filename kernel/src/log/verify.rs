@@ -9,6 +9,7 @@ use ropewalk_protocol::{CommandId, DamageView, Event, Seq, SessionId, TerminalId
 
 use super::chunk::{Chunk, GENESIS};
 use super::journal::Journal;
+use super::receipts;
 use super::rows::{self, Tag};
 use super::store::StoreError;
 use super::volumes::read_meta;
@@ -232,27 +233,36 @@ impl Check<'_> {
 
     fn receipts(&mut self, volume: Seq, end: Seq, given_up: Option<Seq>) -> Result<(), StoreError> {
         self.journal.in_pieces(volume, Tag::Receipts, &mut |key, value| {
-            let Some(command) = rows::name(key).filter(|_| key.len() == 17).map(CommandId::from_bytes) else {
-                self.damage("receipts", 0, 0, "a receipt's key names no command");
-                return ControlFlow::Continue(());
-            };
-            match rows::decode_receipt(value) {
-                // The command's events were given up with it.
-                Ok(receipt) if receipt.seq > end && given_up.is_some_and(|last| receipt.seq <= last) => {}
-                Ok(receipt) => {
-                    self.found.receipts += 1;
-                    let what = || format!("the receipt of {command}");
-                    if receipt.seq > self.found.head {
-                        self.remark("receipts", receipt.seq, what);
-                    } else if receipt.seq < self.begin.previous() || receipt.seq > end {
-                        let reason = format!("{} lies in a volume that does not hold event {}", what(), receipt.seq);
-                        self.damage("receipts", receipt.seq.0, receipt.seq.0, reason);
+            match receipts::decode(key, value) {
+                Ok(receipts) => {
+                    for (command, receipt) in receipts {
+                        self.receipt(command, receipt.seq, end, given_up);
                     }
                 }
-                Err(error) => self.damage("receipts", 0, 0, format!("the receipt of {command}: {error}")),
+                Err(error) => {
+                    let first = rows::name(key).map(CommandId::from_bytes);
+                    let what =
+                        first.map_or("a row of receipts".to_owned(), |first| format!("the receipts from {first} on"));
+                    self.damage("receipts", 0, 0, format!("{what}: {error}"));
+                }
             }
             ControlFlow::Continue(())
         })
+    }
+
+    fn receipt(&mut self, command: CommandId, seq: Seq, end: Seq, given_up: Option<Seq>) {
+        if seq > end && given_up.is_some_and(|last| seq <= last) {
+            // The command's events were given up with it.
+            return;
+        }
+        self.found.receipts += 1;
+        let what = || format!("the receipt of {command}");
+        if seq > self.found.head {
+            self.remark("receipts", seq, what);
+        } else if seq < self.begin.previous() || seq > end {
+            let reason = format!("{} lies in a volume that does not hold event {seq}", what());
+            self.damage("receipts", seq.0, seq.0, reason);
+        }
     }
 
     /// Keeps in mind what names a place beyond the head: it may have been committed after the check began.

@@ -17,7 +17,7 @@ use super::store::{Shelf, StoreError, Volume};
 use crate::offload;
 
 pub(super) use opening::{meta_row, read_meta};
-pub(super) use summary::{Summary, last_chunk, newest_command_millis};
+pub(super) use summary::{Summary, last_chunk};
 
 /// How often and how long a reader waits for a volume that is being opened again.
 const REOPEN_ATTEMPTS: usize = 100;

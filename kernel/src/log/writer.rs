@@ -18,9 +18,10 @@ use super::chunk::Chunk;
 use super::group::{Group, Queue, Request, commit_rows};
 use super::head::Head;
 use super::journal::{Batch, Committed, Observer, Shared, lock};
+use super::receipts::{self, newest_command_millis};
 use super::rows;
 use super::store::StoreError;
-use super::volumes::{last_chunk, newest_command_millis};
+use super::volumes::last_chunk;
 use super::watchdog::Watching;
 use super::words::is_io_error;
 use crate::offload::{self, Worker};
@@ -215,7 +216,7 @@ impl Writer {
         };
         let (_, volume) = self.shared.volumes.newest();
         // A disk that fails here fails the commit as well.
-        volume.get(&rows::receipt(*id)).is_ok_and(|receipt| receipt.is_some())
+        receipts::find(&*volume, *id).is_ok_and(|receipt| receipt.is_some())
     }
 
     fn commit(&mut self, mut group: Group) {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Volumes;
 use crate::log::chunk::{Chunk, GENESIS};
+use crate::log::receipts;
 use crate::log::rows::{self, Tag};
 use crate::log::store::{Row, StoreError, Volume};
 
@@ -110,25 +111,7 @@ fn names(volume: &dyn Volume, tag: Tag) -> Result<Vec<[u8; 16]>, StoreError> {
 }
 
 pub(super) fn summarize(volume: &dyn Volume, first: Seq, last: Seq, hash: [u8; 32]) -> Result<Summary, StoreError> {
-    let (from, to) = (vec![Tag::Receipts as u8], rows::end(Tag::Receipts));
-    let mut oldest = None;
-    volume.scan(&from, &to, &mut |key, _| {
-        oldest = id_millis(key);
-        ControlFlow::Break(())
-    })?;
-    let newest = newest_command_millis(volume)?;
-    Ok(Summary { first, last, hash, commands: oldest.zip(newest), indexed: true })
-}
-
-/// Ids are UUID v7, so the keys of receipts lie in the order of their times.
-fn id_millis(key: &[u8]) -> Option<u64> {
-    rows::name(key).and_then(|id| ropewalk_protocol::CommandId::from_bytes(id).unix_millis())
-}
-
-/// The newest command id's time in a volume, in milliseconds.
-pub(in crate::log) fn newest_command_millis(volume: &dyn Volume) -> Result<Option<u64>, StoreError> {
-    let (from, to) = (vec![Tag::Receipts as u8], rows::end(Tag::Receipts));
-    Ok(volume.last(&from, &to)?.and_then(|(key, _)| id_millis(&key)))
+    Ok(Summary { first, last, hash, commands: receipts::command_millis(volume)?, indexed: true })
 }
 
 /// The last place and hash of a volume's last readable chunk.
