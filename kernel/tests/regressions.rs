@@ -445,7 +445,10 @@ fn regression_each_outcome_is_told_of_its_own_batch_in_whatever_order_they_come(
     let shelf = FaultyShelf::default();
     let log = Log::open(Arc::new(shelf.clone()));
     let done = (command(1000, 1), [1; 16], Ok(CommandResult::Done {}));
-    append(&log.journal, vec![remark(session(1), "done before")], Some(done.clone())).expect("stored");
+    shelf.faults.stored_but_failed.store(1, Ordering::SeqCst);
+    append(&log.journal, vec![remark(session(1), "done before")], Some(done.clone())).expect_err("the disk failed");
+    // What was stored all the same is taken on before this.
+    retry("a remark", || append(&log.journal, vec![remark(session(1), "the disk is well")], None));
     shelf.faults.commits.shut();
     let (outcomes, mut told) = tokio::sync::mpsc::channel(8);
     let hand_over = |number, receipt| {
@@ -467,6 +470,6 @@ fn regression_each_outcome_is_told_of_its_own_batch_in_whatever_order_they_come(
     assert_ne!(stored.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0, 1, 2, 3], "refusals do not wait");
     stored.sort_unstable();
     assert_eq!(stored, [(0, true), (1, true), (2, false), (3, false)]);
-    assert_eq!(log.events().len(), 3);
+    assert_eq!(log.events().len(), 4);
     log.close();
 }

@@ -27,6 +27,8 @@ use super::writer;
 use crate::offload::{self, Worker};
 use crate::watch;
 
+/// The log's epoch until a commit fails.
+pub(super) const FIRST_EPOCH: u64 = 1;
 /// Adopted commits that wait for somebody to do what follows from them: each needs a failure of the disk of its own.
 const ADOPTIONS_MAX: usize = 64;
 
@@ -159,7 +161,7 @@ impl Journal {
             watchdog: Watchdog::new(shelf.commit_time_max()),
             tail: RwLock::default(),
             head: watch::Sender::new(head),
-            epoch: AtomicU64::new(1),
+            epoch: AtomicU64::new(FIRST_EPOCH),
             commits: AtomicU64::new(0),
             batches: AtomicU64::new(0),
             refused: AtomicU64::new(0),

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::chunk::Chunk;
 use super::group::{Group, Queue, Request, commit_rows};
 use super::head::Head;
-use super::journal::{Batch, Committed, Observer, Shared, lock};
+use super::journal::{Batch, Committed, FIRST_EPOCH, Observer, Shared, lock};
 use super::receipts::{self, newest_command_millis};
 use super::rows;
 use super::store::StoreError;
@@ -208,8 +208,12 @@ impl Writer {
     }
 
     /// Whether a batch's command has a receipt: it was looked for when the command was admitted, and a commit that was
-    /// thought to have failed may have been adopted since. Reads the disk only if the id may be known.
+    /// thought to have failed may have been adopted since. Reads the disk only if a commit ever failed and the id may be
+    /// known: whoever mints ids of the past must not cost the others the writer's time.
     fn has_receipt(&self, batch: &Batch) -> bool {
+        if self.shared.epoch.load(Ordering::Acquire) == FIRST_EPOCH {
+            return false;
+        }
         let Some((id, _, _)) = batch.receipt.as_ref().filter(|(id, _, _)| lock(&self.shared.recent).may_know(*id))
         else {
             return false;
