@@ -14,15 +14,16 @@ use super::raw_client::{REMARK_BYTES, Wire};
 use super::recover::{events, sessions};
 use crate::exit::Failure;
 
-/// How often the limit streams what the events have to say: what is over within 50 ms has no speed to speak of.
-const LIMIT_ROUNDS: usize = 8;
+/// The limit streams what the events have to say until it was this much: what is over within 50 ms has no speed to speak of.
+const LIMIT_BYTES: usize = 2 * 1024 * 1024 * 1024;
 
 pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
     let count = events(home, 100_000);
     let head = fill(home, count, sessions(home)).await?;
     let bytes = usize::try_from(count).map_err(|_| wrong("more events than memory"))? * REMARK_BYTES;
-    let limit = limits::stream(bytes, LIMIT_ROUNDS).await?;
-    let most = rate(count * LIMIT_ROUNDS as u64, limit);
+    let rounds = LIMIT_BYTES.div_ceil(bytes);
+    let limit = limits::stream(bytes, rounds).await?;
+    let most = rate(count * rounds as u64, limit);
     let mut figures = Vec::new();
     for (bincode, name, goal) in [(true, "bincode", ">= 0.35x"), (false, "JSON", ">= 0.15x")] {
         let mut follower = Wire::follow(&home.paths, bincode, SubscribeAfter::Seq(Seq::ZERO), Reads::Bulk).await?;

@@ -28,7 +28,7 @@ pub(crate) fn log_failure(error: impl Into<OpenError>) -> Failure {
              daemon starts with what is before.",
         ),
         StoreError::Exhausted(_) => Failure::new(TRY_LATER, message)
-            .hint("Raise the limit (`ulimit -n`) or end what holds files or memory, and start again. What is stored is whole."),
+            .hint("Raise the limit (`ulimit -n`) or end what holds files or memory, and start again. What is stored is as it was."),
         StoreError::Closed
         | StoreError::Stopped
         | StoreError::TooLarge { .. }

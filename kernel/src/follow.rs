@@ -1,7 +1,8 @@
 //! Following: every matching event after a place, in order, once; or a gap that says so.
 //!
 //! A follower is a cursor, not a queue. It is told that the head moved, then reads what lies between its cursor and the
-//! head: from memory when it is nearly caught up, from disk when it is not. So a slow one costs what a cursor costs.
+//! head: from memory when it is nearly caught up, from disk, a page or two ahead, when it is not. So a slow one costs what a
+//! cursor and that costs.
 
 use ropewalk_protocol::{Code, Rejection, Seq};
 

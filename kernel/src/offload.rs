@@ -55,7 +55,7 @@ pub(crate) fn wait(time: Duration) {
     }
 }
 
-/// Waits for this, but not longer, on a thread that [`blocking`] gave. In a simulation nothing would happen meanwhile, so it
+/// Waits for this, but not longer, on a thread that [`blocking`] gave; what looks at the clock is the runtime it is of. In a simulation nothing would happen meanwhile, so it
 /// does not.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>, longest: Duration) -> Option<T> {
     if is_simulated() {

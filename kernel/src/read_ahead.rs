@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ropewalk_protocol::{Code, Rejection, Seq, limits};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::log::store::StoreError;
@@ -12,8 +12,13 @@ use crate::offload;
 
 /// How long a reader waits for room before it ends.
 const PATIENCE: Duration = Duration::from_millis(20);
+/// Then its thread is given to whoever waits for one.
+const PAGES_OF_A_READER_MAX: usize = 64;
 
-/// What a follower reads from disk. Its memory is bounded: it reads on only while there is room for another page.
+/// What a follower reads from disk.
+///
+/// One page is read ahead for everybody. A few at a time, those who read fast, are read further ahead by a reader that
+/// goes on; what they cost is bounded for all together.
 pub(crate) struct ReadAhead {
     journal: Journal,
     filter: Filter,
@@ -21,10 +26,14 @@ pub(crate) struct ReadAhead {
     /// Gives the pages to `pages`; kept for the next reader.
     sender: mpsc::Sender<Page>,
     pages: mpsc::Receiver<Page>,
+    /// The page that is given next, while its JSON is made.
+    taken: Option<Page>,
     /// Reads until there is no room, nothing is left, or the disk fails; then it says how far it came.
     reader: Option<JoinHandle<Seq>>,
     /// How far the last reader came.
     to: Seq,
+    /// Held while there may be more than one page.
+    further: Option<OwnedSemaphorePermit>,
 }
 
 /// A page on its way.
@@ -34,12 +43,15 @@ struct Page {
     read: Result<EventPage, StoreError>,
     /// Its slices, where their JSON is wanted: made on another thread, as it takes longer than to read them.
     encoded: Option<JoinHandle<Vec<Slice>>>,
+    /// Read before anybody wanted it. What failed then may succeed now.
+    is_early: bool,
 }
 
 impl ReadAhead {
     pub(crate) fn new(journal: Journal, filter: Filter) -> Self {
         let (sender, pages) = mpsc::channel(limits::READ_AHEAD_PAGES_MAX);
-        Self { journal, filter, encodes: false, sender, pages, reader: None, to: Seq::ZERO }
+        let (encodes, taken, reader, further) = (false, None, None, None);
+        Self { journal, filter, encodes, sender, pages, taken, reader, to: Seq::ZERO, further }
     }
 
     /// Pages come with their JSON from here on.
@@ -47,62 +59,112 @@ impl ReadAhead {
         self.encodes = true;
     }
 
-    /// The page of events after this place, if it is on its way.
+    /// The page of events after this place, if it is on its way. Nothing is lost if the caller gives up waiting.
     ///
     /// # Errors
     /// The disk failed; the call may be repeated.
     pub(crate) async fn next(&mut self, after: Seq) -> Result<Option<EventPage>, Rejection> {
         loop {
+            let Some(page) = &mut self.taken else {
+                if !self.take().await? {
+                    return Ok(None);
+                }
+                continue;
+            };
+            if page.after != after || (page.is_early && page.read.is_err()) {
+                // Whoever reads for this finds nobody any more.
+                let encodes = self.encodes;
+                *self = Self { encodes, ..Self::new(self.journal.clone(), self.filter) };
+                return Ok(None);
+            }
+            let encoded = match &mut page.encoded {
+                Some(encoding) => Some(encoding.await),
+                None => None,
+            };
+            let Some(page) = self.taken.take() else { continue };
+            let mut read = page.read?;
+            if let Some(slices) = encoded {
+                read.slices = slices.map_err(failed)?;
+            }
+            return Ok(Some(read));
+        }
+    }
+
+    /// Waits for the next page; false if none is on its way.
+    async fn take(&mut self) -> Result<bool, Rejection> {
+        loop {
             if self.reader.as_ref().is_none_or(JoinHandle::is_finished) {
                 if let Some(reader) = self.reader.take() {
                     self.to = reader.await.map_err(failed)?;
                 }
-                if self.pages.is_empty() {
-                    return Ok(None);
+                if self.pages.len() <= 1 {
+                    self.further = None;
                 }
-                if self.sender.capacity() > 0 && has_more(&self.journal, self.filter, self.to) {
-                    self.start(self.to);
+                if self.pages.is_empty() {
+                    return Ok(false);
                 }
             }
-            let page = tokio::select! {
+            tokio::select! {
                 biased;
-                Some(page) = self.pages.recv() => page,
+                Some(page) = self.pages.recv() => {
+                    let is_whole = page.read.is_ok();
+                    self.taken = Some(page);
+                    if self.reader.is_none() && is_whole && has_more(&self.journal, self.filter, self.to) {
+                        self.read_on(self.to, true);
+                    }
+                    return Ok(true);
+                }
                 ended = ended(&mut self.reader) => {
                     self.reader = None;
                     self.to = ended.map_err(failed)?;
-                    continue;
                 }
-            };
-            if page.after == after {
-                return Ok(Some(whole(page).await?));
             }
-            // A caller that gave up waiting lost a page. Its reader finds nobody any more.
-            let encodes = self.encodes;
-            *self = Self { encodes, ..Self::new(self.journal.clone(), self.filter) };
         }
     }
 
-    /// Reads pages from this place on.
+    /// Reads from this place on.
     pub(crate) fn start(&mut self, after: Seq) {
+        self.read_on(after, false);
+    }
+
+    fn read_on(&mut self, after: Seq, is_early: bool) {
+        if self.further.is_none() {
+            self.further = self.journal.read_further();
+        }
+        if self.further.is_none() && !self.pages.is_empty() {
+            return;
+        }
+        let pages_max = if self.further.is_some() { PAGES_OF_A_READER_MAX } else { 1 };
         let (journal, filter, encodes, sender) = (self.journal.clone(), self.filter, self.encodes, self.sender.clone());
-        self.reader = Some(offload::blocking(move || read(&journal, filter, encodes, &sender, after)));
+        let read = move || read(&Reader { journal, filter, encodes }, &sender, after, is_early, pages_max);
+        self.reader = Some(offload::blocking(read));
     }
 }
 
-/// Reads pages after this place while there is room for them, and says how far it came.
-fn read(journal: &Journal, filter: Filter, encodes: bool, pages: &mpsc::Sender<Page>, mut after: Seq) -> Seq {
-    while let Some(room) = room(pages) {
-        let mut read = journal.page(filter, after);
+struct Reader {
+    journal: Journal,
+    filter: Filter,
+    encodes: bool,
+}
+
+/// Reads some pages after this place while there is room for them, and says how far it came.
+fn read(reader: &Reader, pages: &mpsc::Sender<Page>, mut after: Seq, mut is_early: bool, pages_max: usize) -> Seq {
+    let Reader { journal, filter, encodes } = reader;
+    for _ in 0..pages_max {
+        let Some(room) = room(pages) else {
+            return after;
+        };
+        let mut read = journal.page(*filter, after);
         let to = read.as_ref().map_or(after, |page| page.to);
-        let encoded = read.as_mut().ok().filter(|_| encodes).map(|page| {
+        let encoded = read.as_mut().ok().filter(|_| *encodes).map(|page| {
             let slices = std::mem::take(&mut page.slices);
             offload::blocking(|| encoded(slices))
         });
-        room.send(Page { after, read, encoded });
-        if to == after || !has_more(journal, filter, to) {
+        room.send(Page { after, read, encoded, is_early });
+        if to == after || !has_more(journal, *filter, to) {
             return to;
         }
-        after = to;
+        (after, is_early) = (to, true);
     }
     after
 }
@@ -125,14 +187,6 @@ fn has_more(journal: &Journal, filter: Filter, after: Seq) -> bool {
 fn encoded(mut slices: Vec<Slice>) -> Vec<Slice> {
     slices.iter_mut().for_each(Slice::encode);
     slices
-}
-
-async fn whole(page: Page) -> Result<EventPage, Rejection> {
-    let mut read = page.read?;
-    if let Some(encoded) = page.encoded {
-        read.slices = encoded.await.map_err(failed)?;
-    }
-    Ok(read)
 }
 
 /// Waits until there is a reader that is done.

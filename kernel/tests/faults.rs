@@ -18,6 +18,8 @@ pub(crate) struct Faults {
     pub(crate) no_opening: AtomicBool,
     /// This many openings fail because the disk does not read.
     pub(crate) unread_openings: AtomicUsize,
+    /// This many openings fail because the process has no descriptors left.
+    pub(crate) exhausted_openings: AtomicUsize,
     /// A volume's size; 0: as on any shelf.
     pub(crate) volume_bytes_max: AtomicUsize,
     /// No volume can be begun: its first commit fails.
@@ -135,6 +137,9 @@ impl Shelf for FaultyShelf {
         }
         if take_one(&self.faults.unread_openings) {
             return Err(StoreError::Damaged("Input/output error (os error 5)".to_owned()));
+        }
+        if take_one(&self.faults.exhausted_openings) {
+            return Err(StoreError::Exhausted("Too many open files (os error 24)".to_owned()));
         }
         self.faults.openings.pass();
         Ok(self.volume(self.inner.open(first)?))

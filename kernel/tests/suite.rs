@@ -12,6 +12,7 @@ mod model;
 mod newest;
 mod output;
 mod pieces;
+mod read_ahead;
 mod receipts;
 mod regressions;
 mod repair;

@@ -14,6 +14,7 @@ use super::quarantine::Quarantine;
 use super::source::{Files, Log};
 use crate::archive::{BUFFER_BYTES, export_to, rejection, report, sync_parent};
 use crate::daemon::discovery::HomeLock;
+use crate::daemon::log_failure::log_failure;
 use crate::exit::{DAMAGED, FAILURE, Failure, OK};
 use crate::print;
 
@@ -155,7 +156,7 @@ fn refuse_if_used(log: &Path) -> Result<(), Failure> {
 }
 
 fn fill(directory: &Path, source: &mut dyn Read) -> Result<Archived, Failure> {
-    let shelf = SledShelf::open(directory).map_err(|error| Failure::because("making a log", error))?;
+    let shelf = SledShelf::open(directory).map_err(log_failure)?;
     read_archive(&shelf, source).map_err(|error| {
         let hint = match &error {
             ImportError::Archive { .. } | ImportError::Cut { .. } | ImportError::Contents { .. } => {

@@ -9,7 +9,7 @@ use ropewalk_protocol::record::NewEvent;
 use ropewalk_protocol::{
     Code, CommandId, CommandResult, Event, LogId, LogStats, Rejection, Seq, Stream, TerminalId, limits,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::chunk::Chunk;
 use super::group::Request;
@@ -110,6 +110,8 @@ pub(super) struct Shared {
     pub(super) adopted: mpsc::Sender<Vec<Event>>,
     /// The other end of `adopted`, until somebody takes it.
     pub(super) adoptions: Mutex<Option<mpsc::Receiver<Vec<Event>>>>,
+    /// For those who are read further ahead than the others.
+    pub(super) readers_ahead: Arc<Semaphore>,
 }
 
 /// Counts since the log was opened.
@@ -169,6 +171,7 @@ impl Journal {
             closed: watch::Sender::new(false),
             adopted,
             adoptions: Mutex::new(Some(adoptions)),
+            readers_ahead: Arc::new(Semaphore::new(limits::READERS_AHEAD_MAX)),
             recent: Mutex::new(Recent::forgetting_up_to(forgotten_millis)),
         });
         let (requests, receiver) = mpsc::channel(limits::WRITER_QUEUE_BATCHES_MAX);

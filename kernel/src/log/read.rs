@@ -40,12 +40,13 @@ impl Slice {
         Self { chunk, from, to, json: None }
     }
 
-    /// The events' JSON objects, with commas between. For all readers of a chunk it is made once, and of the whole chunk.
+    /// The events' JSON objects, with commas between. Unless it was made ahead for this reader, it is made once for all
+    /// readers of the chunk, and of the whole chunk.
     pub fn json(&self) -> Bytes {
         self.json.clone().unwrap_or_else(|| self.chunk.json(self.from, self.to))
     }
 
-    /// Makes the JSON of these events only, for a reader that shares the chunk with nobody.
+    /// Makes the JSON of these events only, for this reader.
     pub(crate) fn encode(&mut self) {
         self.json = Some(self.chunk.encode_json(self.from, self.to).0.into());
     }

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use ropewalk_protocol::record::Receipt;
 use ropewalk_protocol::{CommandId, Event, Seq, SessionId, Stream, TerminalId, limits};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::journal::{Journal, lock};
 use super::read::{EventPage, Filter, Gap};
@@ -86,6 +87,11 @@ impl Journal {
             page.add(&chunk, filter, after);
         }
         Some(page)
+    }
+
+    /// Leave to be read more than a page ahead, while few enough are.
+    pub(crate) fn read_further(&self) -> Option<OwnedSemaphorePermit> {
+        self.shared.readers_ahead.clone().try_acquire_owned().ok()
     }
 
     /// A page of events after this place. Reads the disk.

@@ -51,7 +51,7 @@ pub fn diagnose(shelf: &SledShelf) -> Result<Diagnosis, StoreError> {
             found.given_up.push(*first);
             continue;
         }
-        if unfinished::lacks_options(&shelf.path(*first)) {
+        if unfinished::lacks_options(&shelf.path(*first))? {
             found.options.push(*first);
             continue;
         }

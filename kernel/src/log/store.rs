@@ -45,7 +45,7 @@ pub enum StoreError {
         /// The last one.
         to: Seq,
     },
-    /// The process may not open more files, or the system has no more memory. What is stored is whole.
+    /// The process may not open more files, or the system has no more memory. This says nothing of what is stored.
     #[error("the system has no more to give: {0}")]
     Exhausted(String),
     /// It has not answered for so long.
@@ -60,9 +60,17 @@ pub enum StoreError {
 const STALLED_HINT: &str = "Appends go on by themselves once the disk answers; reads go on. If it stays like this, look at the \
     disk, then run `ropewalk daemon restart`: what was acknowledged is kept.";
 
+/// What to do about a process that may not have more.
+const EXHAUSTED_HINT: &str = "Raise the daemon's limit of open files (`ulimit -n`, then `ropewalk daemon restart`), or end what holds \
+    files or memory, and try again.";
+
 impl From<StoreError> for Rejection {
     fn from(error: StoreError) -> Self {
-        let stalled = matches!(error, StoreError::Stalled(_));
+        let hint = match error {
+            StoreError::Stalled(_) => Some(STALLED_HINT),
+            StoreError::Exhausted(_) => Some(EXHAUSTED_HINT),
+            _ => None,
+        };
         let code = match &error {
             StoreError::Full(_) => Code::StorageFull,
             StoreError::TooLarge { .. } => Code::TooLarge,
@@ -76,7 +84,10 @@ impl From<StoreError> for Rejection {
             | StoreError::Failed(_) => Code::StorageFailed,
         };
         let rejection = Rejection::new(code, error.to_string());
-        if stalled { rejection.hint(STALLED_HINT) } else { rejection }
+        match hint {
+            Some(hint) => rejection.hint(hint),
+            None => rejection,
+        }
     }
 }
 

@@ -12,8 +12,20 @@ pub(super) fn is_whole_conf(bytes: &[u8]) -> bool {
 }
 
 /// Whether opening a database would only have to write its options anew.
-pub(super) fn lacks_options(path: &Path) -> bool {
-    path.join("db").is_file() && !fs::read(path.join("conf")).is_ok_and(|bytes| is_whole_conf(&bytes))
+///
+/// # Errors
+/// The system has no more to give, which says nothing of them.
+pub(super) fn lacks_options(path: &Path) -> Result<bool, StoreError> {
+    if !path.join("db").is_file() {
+        return Ok(false);
+    }
+    match fs::read(path.join("conf")) {
+        Ok(bytes) => Ok(!is_whole_conf(&bytes)),
+        Err(error) => match StoreError::from(error) {
+            error @ StoreError::Exhausted(_) => Err(error),
+            _ => Ok(true),
+        },
+    }
 }
 
 /// Whether opening a database would make its file.
@@ -24,7 +36,7 @@ pub(super) fn lacks_file(path: &Path) -> bool {
 
 /// Says what opening a database would make or mend, if it would.
 pub(super) fn refuse(path: &Path) -> Result<(), StoreError> {
-    if lacks_options(path) {
+    if lacks_options(path)? {
         return Err(StoreError::Damaged(
             "the database's options are torn, and written anew when a daemon starts".to_owned(),
         ));
