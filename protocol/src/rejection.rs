@@ -94,7 +94,7 @@ codes! {
     /// The connection is not attached to that terminal.
     NotAttached = -32032, false, "Send terminal.attach first, in a mode that may write.";
     /// The session is known but cannot take input now.
-    InputRefused = -32033, false, "The program has ended or its terminal is closed.";
+    InputRefused = -32033, false, "The message says why: the program has ended, takes no input, or does not read what waits for it.";
     /// What must be known to answer is in a part of the log that cannot be read.
     Unreadable = -32034, false, "`ropewalk log verify` names what is damaged; what is not concerned goes on.";
 }
