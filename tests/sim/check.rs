@@ -28,6 +28,9 @@ pub(super) async fn check(system: &System) {
         durable(&reference, &events);
         reference.asked.iter().enumerate().for_each(|(place, asked)| once(place, asked, &model));
         subscriptions(&reference, &events, system.disk.met_damage());
+        if let Some(wrong) = reference.attachments.iter().find(|it| it.was_given_a_gap && !system.disk.met_damage()) {
+            violation(format!("attachment {} was told of a gap, and nothing was ever damaged", wrong.number));
+        }
         states(&reference, &events);
         let history = system.holder.history();
         for (terminal, offset, shown) in &reference.screens {

@@ -155,12 +155,25 @@ impl Disk {
         contents.full = false;
     }
 
-    /// The places of all stored chunks: the first and the last seq of each, the head told from outside.
+    /// The places of all stored chunks: the first and the last seq of each, the head told from outside. What a volume holds
+    /// behind the beginning of the next one was given up with it, and its places were given to others.
     pub(super) fn chunks(&self, head: Seq) -> Vec<(Seq, Seq)> {
         let contents = self.lock();
-        let keys = contents.stored.values().flat_map(|stored| stored.rows.keys());
-        let mut firsts: Vec<u64> = keys.filter(|key| key[0] == CHUNKS).filter_map(|key| number(key)).collect();
-        firsts.sort_unstable();
+        let mut volumes: Vec<(Seq, &Stored)> = contents
+            .stored
+            .iter()
+            .filter_map(|(which, stored)| match which {
+                Which::Volume(first) => Some((*first, stored)),
+                Which::Index => None,
+            })
+            .collect();
+        volumes.sort_unstable_by_key(|(first, _)| *first);
+        let until = volumes.iter().skip(1).map(|(next, _)| next.0).chain([u64::MAX]);
+        let firsts = volumes.iter().zip(until).flat_map(|((_, stored), until)| {
+            let keys = stored.rows.keys().filter(|key| key[0] == CHUNKS).filter_map(|key| number(key));
+            keys.filter(move |first| *first < until)
+        });
+        let firsts: Vec<u64> = firsts.collect();
         let ends = firsts.iter().skip(1).map(|next| next - 1).chain([head.0]);
         firsts.iter().zip(ends).map(|(first, last)| (Seq(*first), Seq(last))).collect()
     }

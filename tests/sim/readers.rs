@@ -115,6 +115,7 @@ pub(super) struct Attachment {
     /// How often it was made.
     pub(super) made: usize,
     snapshot: Vec<u8>,
+    pub(super) was_given_a_gap: bool,
     /// It is over: detached, or what it follows is not there.
     pub(super) over: bool,
 }
@@ -123,7 +124,8 @@ impl Attachment {
     pub(super) fn new(number: usize, client: usize, terminal: TerminalId, from: Option<u64>) -> Self {
         let (screen, cursor) = (from.is_none(), from);
         let (snapshot, end, made) = (Vec::new(), None, 0);
-        Self { number, client, terminal, screen, cursor, end, made, snapshot, over: false }
+        let (was_given_a_gap, over) = (false, false);
+        Self { number, client, terminal, screen, cursor, end, made, snapshot, was_given_a_gap, over }
     }
 
     /// It is being made, again or for the first time: what to ask for.
@@ -149,6 +151,12 @@ impl Attachment {
             AttachmentItem::Output { offset, bytes } => self.output(offset, &bytes),
             // The screen comes instead, as it was asked for.
             AttachmentItem::Gap { reason: GapReason::Lagged, .. } => {}
+            // Whether a volume was damaged at all is looked at in the end.
+            AttachmentItem::Gap { from, to, reason: GapReason::Damaged } if self.cursor == Some(from) => {
+                note(format!("attachment {number}: gap {from} to {to}"));
+                self.cursor = Some(to);
+                self.was_given_a_gap = true;
+            }
             AttachmentItem::Gap { from, to, reason } => {
                 violation(format!("attachment {number} was told of a gap from {from} to {to}: {reason:?}"));
             }
