@@ -77,6 +77,7 @@ impl Follower {
                     // Memory may have been a moment ahead of the head.
                     return Ok(Step::Live(head.max(self.after)));
                 }
+                self.disk.rest();
                 let closed = || Rejection::new(Code::ShuttingDown, "the log is closed");
                 tokio::select! {
                     biased;

@@ -17,8 +17,8 @@ const PAGES_OF_A_READER_MAX: usize = 64;
 
 /// What a follower reads from disk.
 ///
-/// One page is read ahead for everybody. A few at a time, those who read fast, are read further ahead by a reader that
-/// goes on; what they cost is bounded for all together.
+/// One page is read ahead for everybody, and another one for some at a time, by a reader that goes on as long as the
+/// subscriber reads fast. What that costs is bounded for all together, in memory and in threads.
 pub(crate) struct ReadAhead {
     journal: Journal,
     filter: Filter,
@@ -122,6 +122,13 @@ impl ReadAhead {
         }
     }
 
+    /// Nothing is wanted for now.
+    pub(crate) fn rest(&mut self) {
+        if self.pages.is_empty() {
+            self.further = None;
+        }
+    }
+
     /// Reads from this place on.
     pub(crate) fn start(&mut self, after: Seq) {
         self.read_on(after, false);
@@ -151,7 +158,7 @@ struct Reader {
 fn read(reader: &Reader, pages: &mpsc::Sender<Page>, mut after: Seq, mut is_early: bool, pages_max: usize) -> Seq {
     let Reader { journal, filter, encodes } = reader;
     for _ in 0..pages_max {
-        let Some(room) = room(pages) else {
+        let Some(room) = room(journal, pages) else {
             return after;
         };
         let mut read = journal.page(*filter, after);
@@ -171,10 +178,13 @@ fn read(reader: &Reader, pages: &mpsc::Sender<Page>, mut after: Seq, mut is_earl
 
 /// Room for a page. A subscriber that reads makes some soon, and then the same thread goes on with the memory it has; one
 /// that does not has no thread.
-fn room(pages: &mpsc::Sender<Page>) -> Option<mpsc::Permit<'_, Page>> {
+fn room<'a>(journal: &Journal, pages: &'a mpsc::Sender<Page>) -> Option<mpsc::Permit<'a, Page>> {
     match pages.try_reserve() {
         Ok(room) => Some(room),
-        Err(mpsc::error::TrySendError::Full(())) => offload::block_on(pages.reserve(), PATIENCE)?.ok(),
+        Err(mpsc::error::TrySendError::Full(())) => {
+            let _may_wait = journal.wait_for_room()?;
+            offload::block_on(pages.reserve(), PATIENCE)?.ok()
+        }
         Err(mpsc::error::TrySendError::Closed(())) => None,
     }
 }

@@ -194,10 +194,11 @@ impl Volume for FaultyVolume {
         if is_meta && self.faults.no_beginning.load(Ordering::SeqCst) {
             return Err(StoreError::Full("no room for another volume".to_owned()));
         }
+        let fails = take_one(&self.faults.stored_but_failed);
         let committed = volume.commit(rows);
         self.faults.commits.pass();
         committed?;
-        if take_one(&self.faults.stored_but_failed) { Err(failed("the sync failed after the write")) } else { Ok(()) }
+        if fails { Err(failed("the sync failed after the write")) } else { Ok(()) }
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {

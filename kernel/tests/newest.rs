@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ropewalk_kernel::log::store::StoreError;
-use ropewalk_kernel::log::{Committed, Filter, Gap, Journal, MemoryShelf, OpenError};
+use ropewalk_kernel::log::{Committed, Filter, Gap, Journal, MemoryShelf, OpenError, import};
 use ropewalk_protocol::{Code, CommandResult, Event, GapReason, LogId, Seq, limits};
 
 use crate::faults::FaultyShelf;
@@ -143,6 +143,10 @@ fn regression_a_command_that_was_given_up_with_its_volume_was_not_done() {
     assert_eq!(journal.receipt(command(2500, 1)), Ok(None));
     assert!(journal.receipt(command(2000, 1)).expect("reads").is_some(), "what was acknowledged counts");
     assert_eq!(journal.verify(&mut |_| {}).expect("the check runs").damage, []);
+    // Nor is it in an archive, which could not be imported with it.
+    let mut archive = Vec::new();
+    let archived = journal.export(&mut archive).expect("exports");
+    assert_eq!(import(&MemoryShelf::default(), &mut &archive[..]).expect("imports"), archived);
 }
 
 /// Regression: found by the simulation. No append succeeded until a restart.

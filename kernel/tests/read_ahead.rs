@@ -73,7 +73,7 @@ fn more_readers_than_threads_that_often_give_up_waiting_get_everything_once(disk
     assert!(log.journal.recent_page(Filter::All, Seq::ZERO).is_none(), "it is in memory");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(2).build();
     runtime.expect("a runtime").block_on(async {
-        let readers = (0..limits::READERS_AHEAD_MAX * 3).map(|number| {
+        let readers = (0..limits::READERS_WAITING_MAX * 3).map(|number| {
             let filter = if number % 3 == 0 { Filter::All } else { Filter::Session(session(1)) };
             let journal = log.journal.clone();
             let read = tokio::spawn(read_all(journal, filter, number % 2 == 0, number % 4));

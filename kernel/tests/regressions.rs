@@ -102,9 +102,44 @@ fn regression_a_refusal_whose_failed_commit_reached_the_disk_is_not_decided_agai
     shelf.faults.stored_but_failed.store(1, Ordering::SeqCst);
     let rejection = Rejection::new(Code::AlreadyEnded, "it has ended");
     append(&log.journal, Vec::new(), Some((id, [1; 16], Err(rejection)))).expect_err("the sync failed");
+    assert!(log.journal.receipt(id).is_err(), "a refusal is told that is not durable");
     retry("output, which recovers the log", || log.store_output(terminal(1), 0, vec![1]));
     assert!(log.journal.receipt(id).expect("reads").is_some());
     assert!(log.journal.may_know(id), "the receipt is on the disk and called certainly new");
+}
+
+/// Found by reading. The command that made the log recover was let in before it was known what was on the disk: its receipt
+/// then took the place of a row that had others' receipts as well.
+#[test]
+fn regression_a_repeat_that_makes_the_log_recover_does_not_overwrite_the_receipts_of_others() {
+    let shelf = FaultyShelf::default();
+    let log = Log::open(Arc::new(shelf.clone()));
+    let refused = |id| Some((id, [1; 16], Err(Rejection::new(Code::AlreadyEnded, "it has ended"))));
+    let (first, second) = (command(1000, 1), command(1000, 2));
+    let hand_over =
+        |events, receipt| log.journal.append(Batch { epoch: log.journal.epoch(), events, receipt }).expect("queued");
+    shelf.faults.commits.shut();
+    let before = hand_over(vec![remark(session(1), "before")], None);
+    shelf.faults.commits.has_somebody();
+    // These two are one commit, which fails and is there all the same.
+    shelf.faults.stored_but_failed.store(1, Ordering::SeqCst);
+    let both = [hand_over(Vec::new(), refused(first)), hand_over(Vec::new(), refused(second))];
+    shelf.faults.commits.open();
+    before.blocking_recv().expect("told").expect("stored");
+    for outcome in both {
+        outcome.blocking_recv().expect("told").expect_err("the sync failed");
+    }
+    // The first one is tried again until the log is well. It was decided otherwise meanwhile.
+    let done =
+        || append(&log.journal, vec![remark(session(1), "x")], Some((first, [1; 16], Ok(CommandResult::Done {}))));
+    while done().expect_err("it was refused").code != Code::Busy {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for id in [first, second] {
+        assert!(log.journal.receipt(id).expect("reads").expect("is there").outcome.is_err(), "{id}");
+    }
+    assert_eq!(log.events().len(), 1);
+    log.close();
 }
 
 /// When the newest volume could not be opened again after a failed commit, its closed handle stayed the newest one, and

@@ -57,8 +57,10 @@ limits! {
     PAGE_BYTES_MAX: usize = 256 * KIB;
     /// Pages read ahead for one subscriber while the one before them is sent: one that waits for its turn, one that is read.
     READ_AHEAD_PAGES_MAX: usize = 2;
-    /// Subscribers that are read more than one page ahead, by a reader that has a thread of the daemon's sixteen meanwhile.
-    READERS_AHEAD_MAX: usize = 4;
+    /// Subscribers for whom there may be more than one page: a page each is what all of them cost more than a cursor.
+    SUBSCRIBERS_AHEAD_MAX: usize = 32;
+    /// Of those, whose reader waits for room on a thread of the daemon's sixteen.
+    READERS_WAITING_MAX: usize = 4;
     /// Events in one page of a query.
     PAGE_EVENTS_MAX: usize = 1000;
     /// Sessions in one page of a query or in one snapshot frame.

@@ -62,6 +62,7 @@ fn every_limit_has_a_reason_and_they_fit_into_each_other() {
             "ATTEMPTS",
             "PAGES",
             "READERS",
+            "SUBSCRIBERS",
         ];
         assert!(units.iter().chain(&counts).any(|unit| name.contains(unit)), "{name} does not name its unit");
     }

@@ -101,7 +101,7 @@ impl Export<'_> {
         self.add(&Entry::Volume { first, previous: meta.previous });
         readable(self.chunks(journal, first, end))?;
         self.gap(end);
-        if readable(self.receipts(journal, first))? != Some(true) {
+        if readable(self.receipts(journal, first, end))? != Some(true) {
             self.unread(first, Part::Receipts);
         }
         if readable(self.output(journal, first))?.is_none() {
@@ -132,38 +132,47 @@ impl Export<'_> {
     }
 
     /// Writes a volume's receipts; false when some are damaged.
-    fn receipts(&mut self, journal: &Journal, volume: Seq) -> Result<bool, StoreError> {
+    fn receipts(&mut self, journal: &Journal, volume: Seq, end: Seq) -> Result<bool, StoreError> {
         let mut whole = true;
         // Rows of the same few milliseconds overlap; an archive has receipts in the order of their commands.
-        let mut together: Vec<(CommandId, Receipt)> = Vec::new();
+        let mut together: Vec<(CommandId, Vec<u8>)> = Vec::new();
         let mut flow = ControlFlow::Continue(());
-        journal.in_pieces(volume, Tag::Receipts, &mut |key, value| {
-            match receipts::decode(key, value) {
+        let read = journal.in_pieces(volume, Tag::Receipts, &mut |key, value| {
+            match receipts::entries(key, value) {
                 Ok(receipts) => {
                     let before = together.first().map(|(id, _)| receipts::begin(*id));
                     if before.is_some_and(|before| before != receipts::begin(receipts[0].0)) {
-                        flow = self.push_receipts(&mut together);
+                        flow = self.push_receipts(&mut together, end, &mut whole);
                     }
-                    together.extend(receipts);
+                    together.extend(receipts.into_iter().map(|(command, receipt)| (command, receipt.to_vec())));
                 }
                 Err(_) => whole = false,
             }
             flow
-        })?;
+        });
         if flow.is_continue() {
             // Whether the archive can go on is known when the next entry is pushed.
-            let _ = self.push_receipts(&mut together);
+            let _ = self.push_receipts(&mut together, end, &mut whole);
         }
-        Ok(whole)
+        read.map(|()| whole)
     }
 
-    fn push_receipts(&mut self, receipts: &mut Vec<(CommandId, Receipt)>) -> ControlFlow<()> {
+    fn push_receipts(
+        &mut self,
+        receipts: &mut Vec<(CommandId, Vec<u8>)>,
+        end: Seq,
+        whole: &mut bool,
+    ) -> ControlFlow<()> {
         receipts.sort_by_key(|(command, _)| *command);
         for (command, receipt) in receipts.drain(..) {
-            // Others were committed after the head was read.
-            if receipt.seq <= self.totals.head {
-                self.totals.receipts += 1;
-                self.push(&Entry::Receipt { command, value: receipts::encode_one(&receipt) })?;
+            match Receipt::decode(&receipt) {
+                // It was committed after the head was read, or given up with its volume.
+                Ok(receipt) if receipt.seq > end => {}
+                Ok(_) => {
+                    self.totals.receipts += 1;
+                    self.push(&Entry::Receipt { command, value: receipts::encode_one(&receipt) })?;
+                }
+                Err(_) => *whole = false,
             }
         }
         ControlFlow::Continue(())

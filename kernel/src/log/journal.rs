@@ -110,8 +110,10 @@ pub(super) struct Shared {
     pub(super) adopted: mpsc::Sender<Vec<Event>>,
     /// The other end of `adopted`, until somebody takes it.
     pub(super) adoptions: Mutex<Option<mpsc::Receiver<Vec<Event>>>>,
-    /// For those who are read further ahead than the others.
-    pub(super) readers_ahead: Arc<Semaphore>,
+    /// For those for whom there may be more than one page.
+    pub(super) subscribers_ahead: Arc<Semaphore>,
+    /// For readers that wait.
+    pub(super) readers_waiting: Semaphore,
 }
 
 /// Counts since the log was opened.
@@ -171,7 +173,8 @@ impl Journal {
             closed: watch::Sender::new(false),
             adopted,
             adoptions: Mutex::new(Some(adoptions)),
-            readers_ahead: Arc::new(Semaphore::new(limits::READERS_AHEAD_MAX)),
+            subscribers_ahead: Arc::new(Semaphore::new(limits::SUBSCRIBERS_AHEAD_MAX)),
+            readers_waiting: Semaphore::new(limits::READERS_WAITING_MAX),
             recent: Mutex::new(Recent::forgetting_up_to(forgotten_millis)),
         });
         let (requests, receiver) = mpsc::channel(limits::WRITER_QUEUE_BATCHES_MAX);

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use ropewalk_protocol::record::Receipt;
 use ropewalk_protocol::{CommandId, Event, Seq, SessionId, Stream, TerminalId, limits};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, SemaphorePermit};
 
 use super::journal::{Journal, lock};
 use super::read::{EventPage, Filter, Gap};
@@ -56,8 +56,10 @@ impl Journal {
             match volumes.read(first, |volume| receipts::find(volume, command)) {
                 Ok(None) => {}
                 Ok(Some(receipt)) => {
-                    // Written, and not yet promised: its commit is under way, or was answered with an error.
-                    if first == newest && receipt.seq > self.head() {
+                    // Written, and not yet promised: its commit is under way, or was answered with an error. A refusal has the
+                    // place of the event before it.
+                    let begins = if self.shared.degraded.borrow().is_some() { self.head() } else { self.head().next() };
+                    if first == newest && receipt.seq >= begins {
                         return Err(self.why(StoreError::Failed(format!("{command} is not stored yet"))));
                     }
                     // What was given up with its volume was never acknowledged, and its place was given to another event.
@@ -91,7 +93,12 @@ impl Journal {
 
     /// Leave to be read more than a page ahead, while few enough are.
     pub(crate) fn read_further(&self) -> Option<OwnedSemaphorePermit> {
-        self.shared.readers_ahead.clone().try_acquire_owned().ok()
+        self.shared.subscribers_ahead.clone().try_acquire_owned().ok()
+    }
+
+    /// Leave for a reader to wait for room, while few enough do.
+    pub(crate) fn wait_for_room(&self) -> Option<SemaphorePermit<'_>> {
+        self.shared.readers_waiting.try_acquire().ok()
     }
 
     /// A page of events after this place. Reads the disk.

@@ -13,7 +13,7 @@ use ropewalk_protocol::record::Receipt;
 use super::rows::{self, Tag};
 use super::store::{Row, StoreError, Volume};
 
-/// The ids in a row differ in the last bits of their milliseconds only: in 8 ms there are few commits to look through.
+/// The ids in a row differ in the last bits of their milliseconds only: the commits of 8 ms are few to look through.
 const MILLIS_BITS: u32 = 3;
 /// Where a row begins with this there are many; a receipt's versions begin with 1.
 const MANY: u8 = 0;
@@ -62,10 +62,9 @@ fn encode(row: &[(CommandId, Vec<u8>)]) -> Option<Row> {
 }
 
 /// One receipt as a row's value.
-pub(super) fn encode_one(receipt: &Receipt) -> Vec<u8> {
-    let record = receipt.encode();
-    let mut value = crc32fast::hash(&record).to_le_bytes().to_vec();
-    value.extend_from_slice(&record);
+pub(super) fn encode_one(receipt: &[u8]) -> Vec<u8> {
+    let mut value = crc32fast::hash(receipt).to_le_bytes().to_vec();
+    value.extend_from_slice(receipt);
     value
 }
 
@@ -79,14 +78,22 @@ pub(super) fn decode_one(value: &[u8]) -> Result<Receipt, CodecError> {
 /// # Errors
 /// It is damaged, or it is not where those who look for its receipts would find it.
 pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Vec<(CommandId, Receipt)>, CodecError> {
+    entries(key, value)?.into_iter().map(|(id, receipt)| Ok((id, Receipt::decode(receipt)?))).collect()
+}
+
+/// The commands of a row, each with its receipt as it is stored.
+///
+/// # Errors
+/// As [`decode`], but the receipts themselves are not looked at.
+pub(super) fn entries<'a>(key: &[u8], value: &'a [u8]) -> Result<Vec<(CommandId, &'a [u8])>, CodecError> {
     let malformed = |reason: &str| CodecError::Malformed(reason.to_owned());
     let first = rows::name(key).filter(|_| key.len() == 17).map(CommandId::from_bytes);
     let first = first.ok_or_else(|| malformed("its key names no command"))?;
     let mut rest = match checked(value)? {
         [MANY, rest @ ..] => rest,
-        one => return Ok(vec![(first, Receipt::decode(one)?)]),
+        one => return Ok(vec![(first, one)]),
     };
-    let mut receipts: Vec<(CommandId, Receipt)> = Vec::new();
+    let mut entries: Vec<(CommandId, &[u8])> = Vec::new();
     while !rest.is_empty() {
         let cut = rest.split_first_chunk::<ID_BYTES>().and_then(|(id, rest)| {
             let (length, rest) = rest.split_first_chunk::<LENGTH_BYTES>()?;
@@ -94,16 +101,16 @@ pub(super) fn decode(key: &[u8], value: &[u8]) -> Result<Vec<(CommandId, Receipt
             Some((CommandId::from_bytes(*id), receipt, rest))
         });
         let (id, receipt, after) = cut.ok_or_else(|| malformed("it ends within a receipt"))?;
-        if receipts.last().is_some_and(|(before, _)| *before > id) || begin(id) != begin(first) {
+        if entries.last().is_some_and(|(before, _)| *before > id) || begin(id) != begin(first) {
             return Err(malformed("a receipt is not at its place"));
         }
-        receipts.push((id, Receipt::decode(receipt)?));
+        entries.push((id, receipt));
         rest = after;
     }
-    if receipts.first().is_none_or(|(id, _)| *id != first) {
+    if entries.first().is_none_or(|(id, _)| *id != first) {
         return Err(malformed("its key is not its first command"));
     }
-    Ok(receipts)
+    Ok(entries)
 }
 
 fn checked(value: &[u8]) -> Result<&[u8], CodecError> {
@@ -117,30 +124,29 @@ fn checked(value: &[u8]) -> Result<&[u8], CodecError> {
 /// The receipt of a command in this volume.
 ///
 /// # Errors
-/// A row that may hold it is damaged, or the disk failed.
+/// `Damaged` when it may be in a row that is damaged; the disk failed.
 pub(super) fn find(volume: &dyn Volume, command: CommandId) -> Result<Option<Receipt>, StoreError> {
-    let mut found = Ok(None);
+    let mut found: Option<Receipt> = None;
+    let mut damaged = None;
     let mut visit = |key: &[u8], value: &[u8]| {
-        match decode(key, value) {
-            Ok(receipts) => {
-                if let Some((_, receipt)) = receipts.into_iter().rfind(|(id, _)| *id == command) {
-                    found = Ok(Some(receipt));
-                    return ControlFlow::Break(());
-                }
-            }
-            Err(error) => found = Err(StoreError::Failed(format!("the receipt of {command}: {error}"))),
+        let entries = entries(key, value).and_then(|entries| {
+            let one = entries.into_iter().rfind(|(id, _)| *id == command);
+            one.map(|(_, receipt)| Receipt::decode(receipt)).transpose()
+        });
+        match entries {
+            Ok(Some(receipt)) if found.as_ref().is_none_or(|before| before.seq <= receipt.seq) => found = Some(receipt),
+            Ok(_) => {}
+            Err(error) => damaged = Some(StoreError::Damaged(format!("the receipt of {command}: {error}"))),
         }
         ControlFlow::Continue(())
     };
-    // Most are alone in their row, or the first.
-    let key = rows::receipts(command);
-    if let Some(value) = volume.get(&key)?
-        && visit(&key, &value).is_break()
-    {
-        return found;
+    let mut end = rows::receipts(command);
+    end.push(0);
+    volume.scan(&rows::receipts(begin(command)), &end, &mut visit)?;
+    match (found, damaged) {
+        (None, Some(error)) => Err(error),
+        (found, _) => Ok(found),
     }
-    volume.scan(&rows::receipts(begin(command)), &key, &mut visit)?;
-    found
 }
 
 /// The times of the oldest and the newest command with a receipt in this volume, in milliseconds.
@@ -157,8 +163,8 @@ pub(super) fn command_millis(volume: &dyn Volume) -> Result<Option<(u64, u64)>, 
     // Rows of the same few milliseconds overlap: the newest may be in any of them. What is damaged may hold the last there can be.
     let mut newest = last.unix_millis();
     volume.scan(&rows::receipts(begin(last)), &end, &mut |key, value| {
-        let newest_here = match decode(key, value) {
-            Ok(receipts) => receipts.last().and_then(|(id, _)| id.unix_millis()),
+        let newest_here = match entries(key, value) {
+            Ok(entries) => entries.last().and_then(|(id, _)| id.unix_millis()),
             Err(_) => last.unix_millis().map(|millis| millis | ((1 << MILLIS_BITS) - 1)),
         };
         newest = newest.max(newest_here);
@@ -237,7 +243,7 @@ mod tests {
         let [(key, value)] = &super::rows(vec![(id(8, 1), receipt(1))])[..] else {
             panic!("one row");
         };
-        assert_eq!((&key[1..], value), (&id(8, 1).as_bytes()[..], &encode_one(&receipt(1))));
+        assert_eq!((&key[1..], value), (&id(8, 1).as_bytes()[..], &encode_one(&receipt(1).encode())));
     }
 
     #[test]

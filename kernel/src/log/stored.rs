@@ -21,7 +21,7 @@ pub fn read_rows(bytes: &[u8]) {
     read_chunk(&with_checksum(&[&[1, 0, 0, 0, 0], bytes].concat(), 1));
     for value in [bytes.to_vec(), with_checksum(&[&[0; 4], bytes].concat(), 0)] {
         if let Ok(receipt) = receipts::decode_one(&value) {
-            let again = receipts::decode_one(&receipts::encode_one(&receipt));
+            let again = receipts::decode_one(&receipts::encode_one(&receipt.encode()));
             assert_eq!(again, Ok(receipt), "a receipt");
         }
         read_receipts(&value);

@@ -219,8 +219,8 @@ impl Writer {
             return false;
         };
         let (_, volume) = self.shared.volumes.newest();
-        // A disk that fails here fails the commit as well.
-        receipts::find(&*volume, *id).is_ok_and(|receipt| receipt.is_some())
+        // What cannot be read may be one: then the command is not done, and its repeat is told why.
+        receipts::find(&*volume, *id) != Ok(None)
     }
 
     fn commit(&mut self, mut group: Group) {
@@ -230,6 +230,10 @@ impl Writer {
             group = rest;
             if let Err(error) = recovered {
                 return self.fail(group, error);
+            }
+            // They were let in before it was known what the failed commit had left on the disk.
+            if group.batches.iter().any(|(batch, _)| self.has_receipt(batch)) {
+                self.shared.epoch.fetch_add(1, Ordering::AcqRel);
             }
         }
         if epoch != self.shared.epoch.load(Ordering::Acquire) {

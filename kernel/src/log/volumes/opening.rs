@@ -93,8 +93,8 @@ impl Volumes {
         let last = acknowledged.map_or(Seq(u64::MAX), |head| head.seq);
         let hash = acknowledged.map_or(GENESIS, |head| head.hash);
         let before = self.summaries().iter().rev().find_map(|summary| Some(summary.commands?.1));
-        let oldest = before.unwrap_or(0);
-        let commands = Some((oldest, newest_command.unwrap_or(oldest).max(oldest)));
+        // A client may have been slow, or its clock behind: there is no oldest one.
+        let commands = Some((0, newest_command.max(before).unwrap_or(0)));
         let summary = match self.remembered(first)? {
             Some(summary) => summary,
             None => Summary { first, last, hash, commands, indexed: false },
