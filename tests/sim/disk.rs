@@ -159,20 +159,23 @@ impl Disk {
     /// behind the beginning of the next one was given up with it, and its places were given to others.
     pub(super) fn chunks(&self, head: Seq) -> Vec<(Seq, Seq)> {
         let contents = self.lock();
-        let mut volumes: Vec<(Seq, &Stored)> = contents
+        let firsts_of = |stored: &Stored| {
+            let keys = stored.rows.keys().filter(|key| key[0] == CHUNKS);
+            keys.filter_map(|key| number(key)).collect::<Vec<u64>>()
+        };
+        // One that was begun and never written to ends none before it.
+        let mut volumes: Vec<(Seq, Vec<u64>)> = contents
             .stored
             .iter()
             .filter_map(|(which, stored)| match which {
-                Which::Volume(first) => Some((*first, stored)),
+                Which::Volume(first) => Some((*first, firsts_of(stored))).filter(|(_, firsts)| !firsts.is_empty()),
                 Which::Index => None,
             })
             .collect();
-        volumes.sort_unstable_by_key(|(first, _)| *first);
-        let until = volumes.iter().skip(1).map(|(next, _)| next.0).chain([u64::MAX]);
-        let firsts = volumes.iter().zip(until).flat_map(|((_, stored), until)| {
-            let keys = stored.rows.keys().filter(|key| key[0] == CHUNKS).filter_map(|key| number(key));
-            keys.filter(move |first| *first < until)
-        });
+        volumes.sort_unstable();
+        let until: Vec<u64> = volumes.iter().skip(1).map(|(next, _)| next.0).chain([u64::MAX]).collect();
+        let firsts = volumes.into_iter().zip(until);
+        let firsts = firsts.flat_map(|((_, firsts), until)| firsts.into_iter().filter(move |first| *first < until));
         let firsts: Vec<u64> = firsts.collect();
         let ends = firsts.iter().skip(1).map(|next| next - 1).chain([head.0]);
         firsts.iter().zip(ends).map(|(first, last)| (Seq(*first), Seq(last))).collect()
