@@ -17,11 +17,11 @@ use crate::waking;
 const READ_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a command that failed with the disk was to do.
-pub(super) enum Doubt {
+pub(super) struct Doubt {
+    /// Give the session this name, which is reserved for it.
+    pub(super) named: Option<String>,
     /// Make the session, with this run in it.
-    Created(Option<RunId>),
-    /// Give it this name.
-    Renamed(String),
+    pub(super) created: Option<Option<RunId>>,
 }
 
 /// Does what follows from adopted commits for as long as the log is open.
@@ -31,7 +31,7 @@ pub(super) async fn follow(directory: Directory, mut adoptions: mpsc::Receiver<V
             if let Some(name) = name(&event.body)
                 && let Some(session) = event.stream.session()
             {
-                directory.0.names.set(name, session);
+                directory.0.names.set(name, session, event.seq);
             }
             let Some(effects) = directory.effects(&event).await else {
                 return;
@@ -77,25 +77,24 @@ impl Directory {
         let directory = self.clone();
         directory.0.doubts.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
-            if let Some((named, is_there)) = directory.outcome(session).await {
-                let Inner { names, hands, .. } = &*directory.0;
-                match doubt {
-                    Doubt::Renamed(name) if named.as_ref() == Some(&name) => names.set(&name, session),
-                    Doubt::Renamed(name) => names.free(&name, session),
-                    Doubt::Created(_) if is_there => {}
-                    Doubt::Created(run) => {
-                        names.free_all(session);
-                        run.map(|run| hands.forget_environment(run));
-                    }
+            let Inner { names, hands, .. } = &*directory.0;
+            if let Some(Told { named, is_there }) = directory.outcome(session).await {
+                if let Some((name, at)) = named {
+                    names.set(&name, session, at);
                 }
+                if !is_there && let Some(Some(run)) = doubt.created {
+                    hands.forget_environment(run);
+                }
+            }
+            if let Some(name) = &doubt.named {
+                names.release(name, session);
             }
             directory.0.doubts.fetch_sub(1, Ordering::Relaxed);
         });
     }
 
-    /// What the log says of a session once the disk works: its name, and whether it is there at all. `None` when the log
-    /// is closed.
-    async fn outcome(&self, session: SessionId) -> Option<(Option<String>, bool)> {
+    /// What the log says of a session once the disk works; `None` when the log is closed.
+    async fn outcome(&self, session: SessionId) -> Option<Told> {
         let (mut health, mut closed) = (self.0.journal.health(), self.0.journal.closed());
         loop {
             tokio::select! {
@@ -112,18 +111,25 @@ impl Directory {
     }
 }
 
-/// The session's name in the log, and whether it is there at all.
-fn told(journal: &Journal, session: SessionId) -> Result<(Option<String>, bool), StoreError> {
+/// What the log says of a session.
+struct Told {
+    /// Its name, and where it got it.
+    named: Option<(String, Seq)>,
+    /// It was created.
+    is_there: bool,
+}
+
+fn told(journal: &Journal, session: SessionId) -> Result<Told, StoreError> {
     let (mut named, mut is_there) = (None, false);
     journal.replay(session, Seq::ZERO, &mut |piece| {
         if let History::Event(event) = piece {
             is_there = true;
             named = match &event.body {
                 EventBody::SessionDeleted(_) => None,
-                body => name(body).map(str::to_owned).or(named.take()),
+                body => name(body).map(|name| (name.to_owned(), event.seq)).or(named.take()),
             };
         }
         Ok::<_, StoreError>(())
     })?;
-    Ok((named, is_there))
+    Ok(Told { named, is_there })
 }

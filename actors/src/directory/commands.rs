@@ -81,6 +81,7 @@ impl Directory {
         {
             return self.refuse_name(commanded, rejection).await;
         }
+        let named = name.clone();
         let launch = program.map(|mut program| {
             let run = ids.mint(now).into();
             let environment = std::mem::take(&mut program.environment);
@@ -92,15 +93,27 @@ impl Directory {
         let input = Input::Create { name, workspace, launch };
         self.start_new(session);
         let answer = self.ask(Stream::Session(session), input, Some(commanded), now).await;
-        match &answer {
-            Err(rejection) if is_doubtful(rejection) => self.doubt(session, Doubt::Created(run)),
-            Err(_) => {
-                self.0.names.free_all(session);
-                run.map(|run| self.0.hands.forget_environment(run));
-            }
-            Ok(_) => {}
+        if let Err(rejection) = &answer
+            && is_doubtful(rejection)
+        {
+            self.doubt(session, Doubt { named, created: Some(run) });
+            return answer;
+        }
+        if let Some(named) = &named {
+            self.named(session, named, &answer);
+        }
+        if answer.is_err() {
+            run.map(|run| self.0.hands.forget_environment(run));
         }
         answer
+    }
+
+    /// A command that was to name a session is over.
+    fn named(&self, session: SessionId, name: &str, answer: &Answer) {
+        if let Ok((at, _)) = answer {
+            self.0.names.set(name, session, *at);
+        }
+        self.0.names.release(name, session);
     }
 
     fn is_in_doubt(&self) -> bool {
@@ -133,18 +146,15 @@ impl Directory {
         if self.is_in_doubt() {
             return Err(names_in_doubt());
         }
-        // Only these are given back for the new one: another rename may be on its way, and what it reserved is its own.
-        let before = self.0.names.of(session);
-        let new = match self.0.names.reserve(&name, session) {
-            Ok(new) => new,
-            Err(rejection) => return self.refuse_name(command, rejection).await,
-        };
+        if let Err(rejection) = self.0.names.reserve(&name, session) {
+            return self.refuse_name(command, rejection).await;
+        }
         let answer = self.ask(Stream::Session(session), Input::Rename { name: name.clone() }, Some(command), now).await;
         match &answer {
-            Ok(_) => before.iter().filter(|it| **it != name).for_each(|it| self.0.names.free(it, session)),
-            Err(rejection) if new && is_doubtful(rejection) => self.doubt(session, Doubt::Renamed(name)),
-            Err(_) if new => self.0.names.free(&name, session),
-            Err(_) => {}
+            Err(rejection) if is_doubtful(rejection) => {
+                self.doubt(session, Doubt { named: Some(name), created: None });
+            }
+            _ => self.named(session, &name, &answer),
         }
         answer
     }
