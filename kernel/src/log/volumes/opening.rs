@@ -179,6 +179,21 @@ fn was_written_on(shelf: &dyn Shelf, older: &[Seq], first: Seq) -> Result<bool, 
     Ok(false)
 }
 
+/// The last of these volumes that was written to; the first one if none was. Others were begun when the disk failed, perhaps
+/// several in a row, while the one before them was written on.
+fn last_used(shelf: &dyn Shelf, volumes: &[Seq]) -> Result<Option<Arc<dyn Volume>>, StoreError> {
+    let mut found = None;
+    for volume in volumes.iter().rev() {
+        let volume = shelf.open(*volume)?;
+        let is_used = !is_unused(&*volume)?;
+        found = Some(volume);
+        if is_used {
+            break;
+        }
+    }
+    Ok(found)
+}
+
 /// The first row of a volume: what it says of itself.
 pub(in crate::log) fn meta_row(log: LogId, first: Seq, previous: [u8; 32]) -> Row {
     let meta = Meta { format: FORMAT, log, first, previous };
@@ -199,10 +214,9 @@ fn meta_of(
         let was_left = is_unused(volume)? && was_written_on(shelf, older, first)?;
         return Ok(Some(meta).filter(|_| !was_left));
     }
-    let (log, previous) = match older.last().copied() {
+    let (log, previous) = match last_used(shelf, older)? {
         None => (fresh, GENESIS),
         Some(before) => {
-            let before = shelf.open(before)?;
             let last = last_chunk(&*before)?;
             if last.is_some_and(|(last, _)| last >= first) {
                 return Ok(None);
