@@ -98,6 +98,7 @@ impl Network {
     fn become_all(&self, client: usize, condition: Condition) {
         let mut state = self.lock();
         for link in state.links.values().filter(|link| link.client == client) {
+            // Of one that is being cut one direction may be gone already: then the other one goes on alone.
             link.condition.send_replace(condition);
         }
         if condition == Condition::Cut {

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use ropewalk_transport::client::{AttachmentItem, Client, Dial, Io, Options, Subs
 use ropewalk_transport::server::{Incoming, serve};
 use ropewalk_transport::{Backend, ByteSource, ByteStep, EventSource, EventStep, Wire};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 const ONE: TerminalId = TerminalId::from_bytes([1; 16]);
 const TWO: TerminalId = TerminalId::from_bytes([2; 16]);
@@ -223,6 +224,50 @@ fn regression_a_client_with_much_to_ask_reads_the_answers_meanwhile() {
         let asked = (0..5000).map(|_| client.request::<Value>(RequestMethod::Query(Query::DaemonInfo {})));
         let answers = join_all(asked).await;
         assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(|rejection| rejection.code == Code::NotFound)));
+    });
+}
+
+/// Regression: found by the simulation. A peer that takes nothing any more held up a client that wrote, for ever: what is not
+/// heard is noticed between writes only.
+#[test]
+fn regression_a_client_that_cannot_write_gives_its_connection_up() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let (incoming, door) = Incoming::handed_only();
+        tokio::spawn(serve(incoming, Fed::default(), std::future::pending()));
+        let freeze = Arc::new(Notify::new());
+        let (frozen, dialed) = (freeze.clone(), Arc::new(AtomicUsize::new(0)));
+        let times = dialed.clone();
+        let dial: Dial = Arc::new(move || {
+            let (door, frozen) = (door.clone(), frozen.clone());
+            let is_first = times.fetch_add(1, Ordering::SeqCst) == 0;
+            Box::pin(async move {
+                let (ours, mut near) = tokio::io::duplex(1024);
+                let (mut far, theirs) = tokio::io::duplex(1024);
+                drop(door.send((Box::new(theirs), "test".to_owned())).await);
+                tokio::spawn(async move {
+                    if is_first {
+                        tokio::select! {
+                            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+                            // Neither end learns of it.
+                            () = frozen.notified() => std::future::pending().await,
+                        }
+                    } else {
+                        tokio::io::copy_bidirectional(&mut near, &mut far).await.ok();
+                    }
+                });
+                Ok((Box::new(ours) as Box<dyn Io>, None))
+            })
+        });
+        let info = ClientInfo { name: "test".to_owned(), version: "0".to_owned(), instance: None };
+        let client = Client::connect(dial, Options { info, bincode: false, give_up_after: None }).await.unwrap();
+        freeze.notify_one();
+        tokio::task::yield_now().await;
+        let asked = (0..50).map(|_| client.request::<Value>(RequestMethod::Query(Query::DaemonInfo {})));
+        let longest = Duration::from_millis(2 * limits::SILENCE_MILLIS_MAX);
+        let answers = tokio::time::timeout(longest, join_all(asked)).await.expect("another connection is made");
+        assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(|rejection| rejection.code == Code::NotFound)));
+        assert_eq!(dialed.load(Ordering::SeqCst), 2);
     });
 }
 

@@ -15,6 +15,8 @@ use super::open::{Socket, input_frame, open, request_frame};
 use super::pending::{Pending, Waiting};
 use super::resume::{AttachmentCursor, AttachmentItem, SubscriptionCursor, SubscriptionItem};
 
+/// A connection on which nothing is heard for so long is given up.
+const SILENCE: Duration = Duration::from_millis(limits::SILENCE_MILLIS_MAX);
 const BACKOFF_FIRST: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
@@ -113,16 +115,15 @@ impl Task {
     }
 
     async fn serve(&mut self, socket: &mut Socket, calls: &mut mpsc::Receiver<Call>) -> Ended {
-        if self.resume(socket).await.is_err() {
+        if !is_written(self.resume(socket)).await {
             return Ended::Broken;
         }
-        let silence = Duration::from_millis(limits::SILENCE_MILLIS_MAX);
         // What the connection before was to be told means nothing on this one.
         self.unsent.clear();
         loop {
             for method in std::mem::take(&mut self.unsent) {
                 let id = self.pending.add(method.clone(), Waiting::Nobody);
-                if socket.send(request_frame(id, method)).await.is_err() {
+                if !is_written(socket.send(request_frame(id, method))).await {
                     return Ended::Broken;
                 }
             }
@@ -132,7 +133,7 @@ impl Task {
                     let Some(call) = call else {
                         return Ended::Dropped;
                     };
-                    if self.call(call, socket).await.is_err() {
+                    if !is_written(self.call(call, socket)).await {
                         return Ended::Broken;
                     }
                 }
@@ -142,12 +143,12 @@ impl Task {
                         Some(Ok(Message::Text(text))) => self.text(&text).await,
                         Some(Ok(Message::Binary(frame))) => self.binary(frame).await,
                         // Answers to pings wait in the socket's buffer until something is written.
-                        Some(Ok(Message::Ping(_))) if socket.flush().await.is_err() => return Ended::Broken,
+                        Some(Ok(Message::Ping(_))) if !is_written(socket.flush()).await => return Ended::Broken,
                         Some(Ok(Message::Close(_)) | Err(_)) | None => return Ended::Broken,
                         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
                     }
                 }
-                () = sleep_until(self.heard + silence) => return Ended::Broken,
+                () = sleep_until(self.heard + SILENCE) => return Ended::Broken,
             }
         }
     }
@@ -229,6 +230,11 @@ impl Task {
         }
         socket.send(request_frame(id, method)).await
     }
+}
+
+/// Whether a write came to its end. Nothing is heard meanwhile, so a peer that takes nothing is silent.
+async fn is_written(write: impl Future<Output = Result<(), tungstenite::Error>>) -> bool {
+    matches!(timeout(SILENCE, write).await, Ok(Ok(())))
 }
 
 /// Ends when nobody can call any more and nothing waits.
