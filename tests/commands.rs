@@ -36,6 +36,22 @@ fn a_program_is_run_waited_for_read_and_deleted() {
     assert!(home.ok(&["events", "--json"]).contains("a remark"), "history stays in the log");
 }
 
+/// Regression: found by CI. A program that is known to be gone may have printed what nobody has read yet: `wait` came back, and
+/// `output` had nothing.
+#[test]
+fn regression_what_a_program_printed_is_there_once_it_was_waited_for() {
+    let home = Home::new();
+    // The program is gone at once; what it leaves behind prints a moment later.
+    let script = r#"trap "" HUP TERM; (sleep 0.5; echo late) & exit 0"#;
+    home.ok(&["run", "--detach", "--name", "job", "--", "sh", "-c", script]);
+    home.ok(&["wait", "job", "--for", "ended", "--timeout", "60s"]);
+    assert_eq!(home.ok(&["output", "job"]), "late\r\n");
+    assert!(home.ok(&["screen", "job"]).starts_with("late\n"));
+    // One that is gone altogether ended.
+    home.ok(&["delete", "job"]);
+    assert!(home.fails(&["wait", "job", "--for", "ended", "--timeout", "60s"]).1.contains("not_found"));
+}
+
 #[test]
 fn run_without_a_terminal_shows_the_output_and_ends_with_the_programs_code() {
     let home = Home::new();

@@ -27,8 +27,9 @@ pub(super) async fn wait(
     let waiting = async {
         match &condition {
             Condition::Ended => {
-                let session = find(&client, reference).await?;
-                until_ended(&client, session.session).await.map(|()| "ended".to_owned())
+                let session = find(&client, reference).await?.session;
+                until_ended(&client, session).await?;
+                until_closed(&client, session).await.map(|()| "ended".to_owned())
             }
             Condition::Idle => {
                 let (_, terminal) = find_terminal(&client, reference).await?;
@@ -81,6 +82,25 @@ pub(super) async fn until_ended(client: &Client, session: SessionId) -> Result<(
         }
     }
     Err(Failure::new(FAILURE, "the subscription ended"))
+}
+
+/// Waits until a session that has ended has all of its output: a program may be known to be gone before the last of it is read.
+async fn until_closed(client: &Client, session: SessionId) -> Result<(), Failure> {
+    // One that was deleted has no output to wait for.
+    let Ok(session) = find(client, &session.to_string()).await else {
+        return Ok(());
+    };
+    for terminal in session.terminals.iter().filter(|terminal| terminal.closed_at.is_none()) {
+        let (_, mut items) = look(client, terminal.terminal).await?;
+        while let Some(item) = items.recv().await {
+            match item {
+                AttachmentItem::End(_) => break,
+                AttachmentItem::Failed(rejection) => return Err(rejection.into()),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 async fn look(client: &Client, terminal: TerminalId) -> Result<(Size, mpsc::Receiver<AttachmentItem>), Failure> {
