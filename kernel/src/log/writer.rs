@@ -218,9 +218,20 @@ impl Writer {
         else {
             return false;
         };
-        let (_, volume) = self.shared.volumes.newest();
+        let volumes = &self.shared.volumes;
+        let (_, volume) = volumes.newest();
         // What cannot be read may be one: then the command is not done, and its repeat is told why.
-        receipts::find(&*volume, *id) != Ok(None)
+        if receipts::find(&*volume, *id) != Ok(None) {
+            return true;
+        }
+        // The volume that the adopted commit is in may have been sealed meanwhile.
+        volumes.summaries().into_iter().rev().any(|summary| {
+            let may_be_there =
+                summary.commands.zip(id.unix_millis()).is_some_and(|((from, to), at)| from <= at && at <= to);
+            let read = may_be_there.then(|| volumes.read(summary.first, |volume| receipts::find(volume, *id)));
+            // What was given up with its volume was not done.
+            matches!(read, Some(Ok(Some(receipt))) if receipt.seq <= volumes.end_of(summary.first, self.head))
+        })
     }
 
     fn commit(&mut self, mut group: Group) {
