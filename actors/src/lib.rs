@@ -13,6 +13,8 @@ mod host;
 mod lanes;
 mod machine;
 mod names;
+#[allow(dead_code)]
+mod providers;
 mod recovery;
 mod session;
 mod terminal;

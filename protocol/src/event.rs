@@ -3,6 +3,7 @@
 //! A kind's number, name and payload are frozen from the day they land: a payload that must change gets a new version,
 //! and the old struct stays with an upcast in [`crate::record`].
 
+mod agents;
 mod payloads;
 mod text;
 
@@ -13,6 +14,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::codec::{self, CodecError};
 use crate::{CommandId, Seq, Stream, Timestamp};
 
+pub use agents::{
+    AgentCloseAsked, AgentClosed, AgentJoined, AgentReady, Answered, AskClosed, Asked, CancelAsked, ItemChanged,
+    ItemDelta, ItemEnded, ItemStarted, ItemText, Noticed, OutputConsumed, PromptEdited, PromptMoved, PromptQueued,
+    PromptSteered, PromptWithdrawn, RunAsked, SettingsChanged, TurnConfirmed, TurnEnded, TurnStarted, Used,
+};
 pub use payloads::{
     AgentAdded, DaemonStarted, DaemonStopped, RunEnded, RunFailed, RunOutcome, RunStarted, SessionAnnotated,
     SessionCreated, SessionDeleted, SessionEndRequested, SessionEnded, SessionRenamed, StorageDegraded,
@@ -183,9 +189,35 @@ events! {
     5 "session.end_requested" version 1 => /** Somebody asked for the session to end. */ SessionEndRequested;
     6 "session.ended" version 1 => /** Nothing runs in the session any more. */ SessionEnded;
     7 "session.deleted" version 1 => /** The session is out of every list. */ SessionDeleted;
+    8 "session.agent_joined" version 1 => /** A structured agent joined a session, and its first run was asked for. */ AgentJoined;
     20 "agent.run_started" version 1 => /** The agent's process runs. */ RunStarted;
     21 "agent.run_failed" version 1 => /** The agent's process could not be started. */ RunFailed;
     22 "agent.run_ended" version 1 => /** The agent's process is gone. */ RunEnded;
+    23 "agent.run_asked" version 1 => /** Another run of a structured agent was asked for. */ RunAsked;
+    24 "agent.ready" version 1 => /** A structured agent can take prompts, or told anew what it is. */ AgentReady;
+    25 "agent.close_asked" version 1 => /** An agent is to end. */ AgentCloseAsked;
+    26 "agent.closed" version 1 => /** An agent has ended for good. */ AgentClosed;
+    27 "agent.output_consumed" version 1 => /** How far an agent's output is taken in. */ OutputConsumed;
+    28 "agent.settings_changed" version 1 => /** An agent is to use another model or mode. */ SettingsChanged;
+    80 "agent.prompt_queued" version 1 => /** A prompt waits for its turn. */ PromptQueued;
+    81 "agent.prompt_edited" version 1 => /** A waiting prompt says something else. */ PromptEdited;
+    82 "agent.prompt_moved" version 1 => /** A waiting prompt has another place. */ PromptMoved;
+    83 "agent.prompt_withdrawn" version 1 => /** A waiting prompt is taken back. */ PromptWithdrawn;
+    84 "agent.prompt_steered" version 1 => /** A prompt goes into the running turn. */ PromptSteered;
+    85 "agent.turn_started" version 1 => /** A prompt is given to the agent. */ TurnStarted;
+    86 "agent.turn_confirmed" version 1 => /** The agent has the prompt. */ TurnConfirmed;
+    87 "agent.cancel_asked" version 1 => /** The turn is to end. */ CancelAsked;
+    88 "agent.turn_ended" version 1 => /** The turn is settled. */ TurnEnded;
+    89 "agent.item_started" version 1 => /** A part of a turn began. */ ItemStarted;
+    90 "agent.item_changed" version 1 => /** The agent told more of a part. */ ItemChanged;
+    91 "agent.item_delta" version 1 => /** A preview of a part's text. */ ItemDelta;
+    92 "agent.item_text" version 1 => /** A piece of a part's whole text. */ ItemText;
+    93 "agent.item_ended" version 1 => /** A part of a turn is settled. */ ItemEnded;
+    94 "agent.asked" version 1 => /** The agent asks people. */ Asked;
+    95 "agent.answered" version 1 => /** Somebody answered. */ Answered;
+    96 "agent.ask_closed" version 1 => /** A question is of no use any more. */ AskClosed;
+    97 "agent.used" version 1 => /** What something cost. */ Used;
+    98 "agent.noticed" version 1 => /** The agent said something beside its work. */ Noticed;
     40 "terminal.resized" version 1 => /** A terminal has another size. */ TerminalResized;
     41 "terminal.closed" version 1 => /** A terminal's byte stream is complete. */ TerminalClosed;
     60 "machine.daemon_started" version 1 => /** A daemon took the log over. */ DaemonStarted;

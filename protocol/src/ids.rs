@@ -82,6 +82,10 @@ id!(/** A session: the durable unit of work. */ SessionId, "session id");
 id!(/** A participant in a session, driven by a provider. */ AgentId, "agent id");
 id!(/** One life of a provider's process. */ RunId, "run id");
 id!(/** A terminal: a PTY with a byte stream and a screen. */ TerminalId, "terminal id");
+id!(/** A prompt, from its place in the queue to its turn. */ PromptId, "prompt id");
+id!(/** A turn: one prompt to its settled end. */ TurnId, "turn id");
+id!(/** A part of a turn: text, thinking, a tool call, a plan, a file change. */ ItemId, "item id");
+id!(/** An open question to people. */ InteractionId, "interaction id");
 id!(/** One client program's life; terminal input is deduplicated per client. */ ClientId, "client id");
 id!(/** A command, minted by the client that sends it; a UUID v7, so that it carries its time. */ CommandId, "command id");
 

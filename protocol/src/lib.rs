@@ -3,6 +3,7 @@
 //! Everything that crosses a process, a socket or a disk is defined here once. This crate does no IO, reads no clock and
 //! knows no other crate of ours; JSON Schema and `docs/protocol.md` are generated from it.
 
+mod agent;
 mod bincode_frame;
 mod byte_vec;
 pub mod codec;
@@ -22,12 +23,19 @@ mod terminal_frame;
 mod timestamp;
 mod view;
 
+pub use agent::{
+    AgentSpec, Answer, AskEffect, AskEnd, AskKind, AskOption, Delivery, ItemKind, ItemStatus, NoticeKind, OnAsk,
+    TurnOutcome, Usage, UsageScope,
+};
 pub use bincode_frame::BincodeFrame;
 pub use command::{Command, CommandResult};
 pub use event::{
-    AgentAdded, Cause, DaemonStarted, DaemonStopped, Event, EventBody, RunEnded, RunFailed, RunOutcome, RunStarted,
-    SessionAnnotated, SessionCreated, SessionDeleted, SessionEndRequested, SessionEnded, SessionRenamed,
-    StorageDegraded, StorageRestored, TerminalClosed, TerminalResized, UnknownEvent,
+    AgentAdded, AgentCloseAsked, AgentClosed, AgentJoined, AgentReady, Answered, AskClosed, Asked, CancelAsked, Cause,
+    DaemonStarted, DaemonStopped, Event, EventBody, ItemChanged, ItemDelta, ItemEnded, ItemStarted, ItemText, Noticed,
+    OutputConsumed, PromptEdited, PromptMoved, PromptQueued, PromptSteered, PromptWithdrawn, RunAsked, RunEnded,
+    RunFailed, RunOutcome, RunStarted, SessionAnnotated, SessionCreated, SessionDeleted, SessionEndRequested,
+    SessionEnded, SessionRenamed, SettingsChanged, StorageDegraded, StorageRestored, TerminalClosed, TerminalResized,
+    TurnConfirmed, TurnEnded, TurnStarted, UnknownEvent, Used,
 };
 pub use frame::{
     AttachParams, Attached, ClientInfo, CommandAnswer, CommandParams, DaemonInfo, DetachParams, ErrorData, ErrorObject,
@@ -36,7 +44,10 @@ pub use frame::{
     SUBPROTOCOL, SUBPROTOCOL_BINCODE, SnapshotFrame, StopParams, Stopped, SubscribeAfter, SubscribeParams,
     SubscribeWord, Subscribed, TerminalEndFrame, TerminalFailedFrame, TerminalGapFrame, UnsubscribeParams, Welcome,
 };
-pub use ids::{AgentId, ClientId, CommandId, IdError, LogId, MachineId, RunId, Seq, SessionId, TerminalId};
+pub use ids::{
+    AgentId, ClientId, CommandId, IdError, InteractionId, ItemId, LogId, MachineId, PromptId, RunId, Seq, SessionId,
+    TerminalId, TurnId,
+};
 pub use program::{Program, Size};
 pub use query::{Query, QueryResult};
 pub use rejection::{Code, Rejection};

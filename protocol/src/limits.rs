@@ -166,6 +166,41 @@ limits! {
     /// Milliseconds a daemon that stops has to keep checkpoints and to close the log: what a commit may take, and some air.
     /// Then its process ends as it is.
     STOP_MILLIS_MAX: u64 = 25_000;
+    /// A prompt. It is stored in one event.
+    PROMPT_BYTES_MAX: usize = 32 * KIB;
+    /// Prompts that wait for one agent: more than anyone reads.
+    PROMPTS_QUEUED_MAX: usize = 100;
+    /// An answer to an agent.
+    ANSWER_BYTES_MAX: usize = 16 * KIB;
+    /// A name of something of an agent's: its provider, its model, its mode, an option.
+    AGENT_WORD_BYTES_MAX: usize = 256;
+    /// Agents of one session.
+    AGENTS_MAX: usize = 64;
+    /// A line that a structured agent writes: a tool's result with a picture in it. A longer one is passed over, and said.
+    AGENT_LINE_BYTES_MAX: usize = 16 * MIB;
+    /// A line up to this size may be gathered at any time; only a few agents at once may gather a longer one.
+    AGENT_LINE_BYTES: usize = 256 * KIB;
+    /// Agents that gather a longer line at once; the others wait.
+    AGENT_LONG_LINES_MAX: usize = 2;
+    /// One piece of an item's text in an event.
+    ITEM_PIECE_BYTES_MAX: usize = 8 * KIB;
+    /// A title of an item or of a question.
+    ITEM_TITLE_BYTES_MAX: usize = 512;
+    /// What a tool is called with, or what a question is about, in an event; the rest is in the run's output.
+    ITEM_INPUT_BYTES_MAX: usize = 16 * KIB;
+    /// An item's whole text. What is beyond is in the run's output only.
+    ITEM_TEXT_BYTES_MAX: usize = MIB;
+    /// Items of one agent that are open at once. More are not told apart.
+    ITEMS_OPEN_MAX: usize = 256;
+    /// Questions of one agent that are open at once.
+    ASKS_OPEN_MAX: usize = 64;
+    /// Milliseconds between two batches that hold nothing but previews of text: what an eye can follow.
+    DELTA_MILLIS: u64 = 100;
+    /// Milliseconds an agent has to end a turn that it was asked to cancel, and then after SIGINT; the next signals follow
+    /// as when a session is ended.
+    CANCEL_GRACE_MILLIS: u64 = 5000;
+    /// Milliseconds without a word from an agent in a turn, with no question open, after which it counts as stalled.
+    STALL_MILLIS: u64 = 120_000;
     /// Bytes kept free by a file that is given up when the disk is full, so that the log can be opened and closed.
     BALLAST_BYTES: u64 = 8 * 1024 * 1024;
 }
