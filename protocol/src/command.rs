@@ -3,7 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, Program, Rejection, SessionId, Size, TerminalId, limits};
+use std::collections::BTreeMap;
+
+use crate::agent::{check_prompt, check_word};
+use crate::{
+    AgentId, AgentSpec, Answer, Delivery, InteractionId, Program, PromptId, Rejection, SessionId, Size, TerminalId,
+    limits,
+};
 
 /// A change a client asks for. In JSON: `{"type": "session.create", …}`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,6 +30,9 @@ pub enum Command {
         /// The size of the program's terminal.
         #[serde(default)]
         size: Option<Size>,
+        /// The structured agent to start, instead of a program.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<Box<AgentSpec>>,
     },
     /// Gives a session another name.
     #[serde(rename = "session.rename")]
@@ -63,6 +72,110 @@ pub enum Command {
         /// Its new size.
         size: Size,
     },
+    /// Starts another structured agent in a session.
+    #[serde(rename = "agent.spawn")]
+    AgentSpawn {
+        /// The session.
+        session: SessionId,
+        /// The agent.
+        agent: Box<AgentSpec>,
+        /// The agent that starts it, if one does.
+        #[serde(default)]
+        parent: Option<AgentId>,
+    },
+    /// Gives an agent a prompt: it is queued, and delivered once.
+    #[serde(rename = "agent.prompt")]
+    AgentPrompt {
+        /// The session.
+        session: SessionId,
+        /// The agent.
+        agent: AgentId,
+        /// What it says.
+        text: String,
+        /// When it is delivered.
+        #[serde(default)]
+        delivery: Delivery,
+        /// The whole environment, for the case that the agent's program must be started again. It is never stored.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        environment: BTreeMap<String, String>,
+    },
+    /// Says something else in a prompt that waits.
+    #[serde(rename = "prompt.edit")]
+    PromptEdit {
+        /// The session.
+        session: SessionId,
+        /// The agent.
+        agent: AgentId,
+        /// The prompt.
+        prompt: PromptId,
+        /// What it says now.
+        text: String,
+    },
+    /// Gives a prompt that waits another place.
+    #[serde(rename = "prompt.move")]
+    PromptMove {
+        /// The session.
+        session: SessionId,
+        /// The agent.
+        agent: AgentId,
+        /// The prompt.
+        prompt: PromptId,
+        /// The one it is to stand before; none: it becomes the last one.
+        #[serde(default)]
+        before: Option<PromptId>,
+    },
+    /// Takes a prompt back that waits.
+    #[serde(rename = "prompt.withdraw")]
+    PromptWithdraw {
+        /// The session.
+        session: SessionId,
+        /// The agent.
+        agent: AgentId,
+        /// The prompt.
+        prompt: PromptId,
+    },
+    /// Ends the running turn: the agent is asked, then made to.
+    #[serde(rename = "agent.cancel")]
+    AgentCancel {
+        /// The session.
+        session: SessionId,
+        /// The agent.
+        agent: AgentId,
+    },
+    /// Answers an agent's question. The first answer counts.
+    #[serde(rename = "interaction.answer")]
+    InteractionAnswer {
+        /// The session.
+        session: SessionId,
+        /// The agent.
+        agent: AgentId,
+        /// The question.
+        interaction: InteractionId,
+        /// The answer.
+        answer: Answer,
+    },
+    /// Has an agent use another model or mode.
+    #[serde(rename = "agent.set")]
+    AgentSet {
+        /// The session.
+        session: SessionId,
+        /// The agent.
+        agent: AgentId,
+        /// The model, by the agent's own name for it.
+        #[serde(default)]
+        model: Option<String>,
+        /// The mode, by the agent's own name for it.
+        #[serde(default)]
+        mode: Option<String>,
+    },
+    /// Ends one agent for good; the session goes on.
+    #[serde(rename = "agent.end")]
+    AgentEnd {
+        /// The session.
+        session: SessionId,
+        /// The agent.
+        agent: AgentId,
+    },
 }
 
 impl Command {
@@ -75,6 +188,15 @@ impl Command {
             Command::SessionEnd { .. } => "session.end",
             Command::SessionDelete { .. } => "session.delete",
             Command::TerminalResize { .. } => "terminal.resize",
+            Command::AgentSpawn { .. } => "agent.spawn",
+            Command::AgentPrompt { .. } => "agent.prompt",
+            Command::PromptEdit { .. } => "prompt.edit",
+            Command::PromptMove { .. } => "prompt.move",
+            Command::PromptWithdraw { .. } => "prompt.withdraw",
+            Command::AgentCancel { .. } => "agent.cancel",
+            Command::InteractionAnswer { .. } => "interaction.answer",
+            Command::AgentSet { .. } => "agent.set",
+            Command::AgentEnd { .. } => "agent.end",
         }
     }
 
@@ -86,7 +208,16 @@ impl Command {
             | Command::SessionAnnotate { session, .. }
             | Command::SessionEnd { session }
             | Command::SessionDelete { session }
-            | Command::TerminalResize { session, .. } => Some(*session),
+            | Command::TerminalResize { session, .. }
+            | Command::AgentSpawn { session, .. }
+            | Command::AgentPrompt { session, .. }
+            | Command::PromptEdit { session, .. }
+            | Command::PromptMove { session, .. }
+            | Command::PromptWithdraw { session, .. }
+            | Command::AgentCancel { session, .. }
+            | Command::InteractionAnswer { session, .. }
+            | Command::AgentSet { session, .. }
+            | Command::AgentEnd { session, .. } => Some(*session),
         }
     }
 
@@ -96,7 +227,11 @@ impl Command {
     /// `invalid_params` or `too_large`, naming the field.
     pub fn check(&self) -> Result<(), Rejection> {
         match self {
-            Command::SessionCreate { name, workspace, program, size } => {
+            Command::SessionCreate { name, workspace, program, size, agent } => {
+                if program.is_some() && agent.is_some() {
+                    return Err(Rejection::invalid("name a program or an agent, not both"));
+                }
+                agent.as_ref().map_or(Ok(()), |agent| agent.check())?;
                 name.as_deref().map_or(Ok(()), check_name)?;
                 if let Some(workspace) = workspace {
                     check_workspace(workspace)?;
@@ -109,7 +244,28 @@ impl Command {
                 Err(Rejection::too_large("text", text.len(), limits::ANNOTATION_BYTES_MAX))
             }
             Command::TerminalResize { size, .. } => size.check(),
-            Command::SessionAnnotate { .. } | Command::SessionEnd { .. } | Command::SessionDelete { .. } => Ok(()),
+            Command::AgentSpawn { agent, .. } => agent.check(),
+            Command::AgentPrompt { text, environment, .. } => {
+                let bytes: usize = environment.iter().map(|(name, value)| name.len() + value.len()).sum();
+                if bytes > limits::PROGRAM_ENVIRONMENT_BYTES_MAX {
+                    return Err(Rejection::too_large("environment", bytes, limits::PROGRAM_ENVIRONMENT_BYTES_MAX));
+                }
+                check_prompt(text)
+            }
+            Command::PromptEdit { text, .. } => check_prompt(text),
+            Command::InteractionAnswer { answer, .. } => answer.check(),
+            Command::AgentSet { model: None, mode: None, .. } => Err(Rejection::invalid("name a model or a mode")),
+            Command::AgentSet { model, mode, .. } => {
+                model.as_deref().map_or(Ok(()), |model| check_word("model", model))?;
+                mode.as_deref().map_or(Ok(()), |mode| check_word("mode", mode))
+            }
+            Command::SessionAnnotate { .. }
+            | Command::SessionEnd { .. }
+            | Command::SessionDelete { .. }
+            | Command::PromptMove { .. }
+            | Command::PromptWithdraw { .. }
+            | Command::AgentCancel { .. }
+            | Command::AgentEnd { .. } => Ok(()),
         }
     }
 }
@@ -157,5 +313,19 @@ pub enum CommandResult {
         agent: Option<AgentId>,
         /// The program's terminal, if one was named.
         terminal: Option<TerminalId>,
+    },
+    /// An agent was started in a session.
+    #[serde(rename = "agent.spawned")]
+    AgentSpawned {
+        /// The agent.
+        agent: AgentId,
+        /// Its first prompt, if one was given. Its turn has the same id.
+        prompt: Option<PromptId>,
+    },
+    /// A prompt waits to be delivered.
+    #[serde(rename = "prompt.queued")]
+    PromptQueued {
+        /// The prompt. Its turn has the same id.
+        prompt: PromptId,
     },
 }

@@ -55,6 +55,7 @@ pub use stream::Stream;
 pub use terminal_frame::{TerminalFrame, TerminalFrameError, TerminalFrameKind};
 pub use timestamp::Timestamp;
 pub use view::{
-    AgentView, ArchiveReport, ChunkView, DamageView, LogStats, ReceiptView, RecordView, SessionState, SessionStatus,
-    SessionView, StateSnapshot, TerminalView, TimelineEntry, VerifyReport,
+    AgentState, AgentStatus, AgentView, ArchiveReport, ChunkView, DamageView, InteractionView, LogStats, PromptView,
+    ReceiptView, RecordView, SessionState, SessionStatus, SessionView, SettledTurn, StateSnapshot, StructuredView,
+    TerminalView, TimelineEntry, UsageTotal, VerifyReport,
 };

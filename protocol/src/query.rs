@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ArchiveReport, DaemonInfo, Event, LogStats, RecordView, Seq, SessionId, SessionView, Size, TerminalId,
-    TimelineEntry, VerifyReport,
+    AgentId, ArchiveReport, DaemonInfo, Event, InteractionId, InteractionView, LogStats, PromptView, RecordView, Seq,
+    SessionId, SessionView, Size, TerminalId, TimelineEntry, VerifyReport,
 };
 
 /// A question. In JSON: `{"type": "sessions.list", …}`.
@@ -62,6 +62,24 @@ pub enum Query {
         #[serde(default)]
         scrollback: u32,
     },
+    /// A page of open questions, oldest first.
+    #[serde(rename = "interactions.list")]
+    InteractionsList {
+        /// Only this session's.
+        #[serde(default)]
+        session: Option<SessionId>,
+        /// Only those after this one.
+        #[serde(default)]
+        after: Option<InteractionId>,
+    },
+    /// The prompts that wait for an agent, the next one first.
+    #[serde(rename = "prompts.list")]
+    PromptsList {
+        /// The session.
+        session: SessionId,
+        /// The agent.
+        agent: AgentId,
+    },
     /// What the daemon is.
     #[serde(rename = "daemon.info")]
     DaemonInfo {},
@@ -95,6 +113,8 @@ impl Query {
             Query::SessionTimeline { .. } => "session.timeline",
             Query::EventsPage { .. } => "events.page",
             Query::TerminalScreen { .. } => "terminal.screen",
+            Query::InteractionsList { .. } => "interactions.list",
+            Query::PromptsList { .. } => "prompts.list",
             Query::DaemonInfo {} => "daemon.info",
             Query::LogStats {} => "log.stats",
             Query::LogVerify {} => "log.verify",
@@ -155,6 +175,20 @@ pub enum QueryResult {
         alternate: bool,
         /// Lines of scrollback as asked for, then the screen's rows; trailing blanks are cut.
         lines: Vec<String>,
+    },
+    /// A page of open questions.
+    #[serde(rename = "interactions")]
+    Interactions {
+        /// The page.
+        interactions: Vec<InteractionView>,
+        /// More follow after the last one.
+        more: bool,
+    },
+    /// The prompts that wait for an agent.
+    #[serde(rename = "prompts")]
+    Prompts {
+        /// The next one first.
+        prompts: Vec<PromptView>,
     },
     /// What the daemon is.
     #[serde(rename = "daemon")]

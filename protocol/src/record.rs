@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
 use crate::{
-    AgentId, Cause, Code, Command, CommandResult, Event, EventBody, Rejection, Seq, SessionId, Stream, TerminalId,
-    Timestamp,
+    AgentId, Cause, Code, Command, CommandResult, Event, EventBody, PromptId, Rejection, Seq, SessionId, Stream,
+    TerminalId, Timestamp,
 };
 
 /// An event as it is stored: its place in the sequence is told by where it lies.
@@ -91,6 +91,8 @@ enum OutcomeV1 {
     Done,
     SessionCreated(SessionId, Option<AgentId>, Option<TerminalId>),
     Rejected { code: i32, message: String, hint: String, seq: Option<Seq>, matches: Vec<String> },
+    AgentSpawned(AgentId, Option<PromptId>),
+    PromptQueued(PromptId),
 }
 
 const RECEIPT_VERSION: u8 = 1;
@@ -103,6 +105,8 @@ impl Receipt {
             Ok(CommandResult::SessionCreated { session, agent, terminal }) => {
                 OutcomeV1::SessionCreated(*session, *agent, *terminal)
             }
+            Ok(CommandResult::AgentSpawned { agent, prompt }) => OutcomeV1::AgentSpawned(*agent, *prompt),
+            Ok(CommandResult::PromptQueued { prompt }) => OutcomeV1::PromptQueued(*prompt),
             Err(Rejection { code, message, hint, seq, matches }) => OutcomeV1::Rejected {
                 code: code.number(),
                 message: message.clone(),
@@ -130,6 +134,8 @@ impl Receipt {
             OutcomeV1::SessionCreated(session, agent, terminal) => {
                 Ok(CommandResult::SessionCreated { session, agent, terminal })
             }
+            OutcomeV1::AgentSpawned(agent, prompt) => Ok(CommandResult::AgentSpawned { agent, prompt }),
+            OutcomeV1::PromptQueued(prompt) => Ok(CommandResult::PromptQueued { prompt }),
             OutcomeV1::Rejected { code, message, hint, seq, matches } => {
                 let code = Code::ALL.iter().copied().find(|known| known.number() == code).unwrap_or(Code::Internal);
                 Err(Rejection { code, message, hint, seq, matches })

@@ -77,6 +77,12 @@ codes! {
     StillRunning = -32015, false, "End it first with `ropewalk end`.";
     /// The directory is not there.
     WorkspaceMissing = -32016, false, "Create the directory, or name another.";
+    /// Somebody answered that question before, or it is of no use any more.
+    AlreadyAnswered = -32017, false, "The message says who answered, or why it was closed; `ropewalk asks` lists what is open.";
+    /// No provider has that name.
+    UnknownProvider = -32018, false, "`ropewalk doctor` lists the providers and what of them is installed.";
+    /// The agent's program is not installed, or not where the environment's PATH leads.
+    AgentMissing = -32019, false, "Install it, or name it with --command; `ropewalk doctor` says how.";
     /// A queue is full.
     Busy = -32020, true, "Try again in a moment, with the same command id.";
     /// There is no room on the disk.

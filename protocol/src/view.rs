@@ -1,5 +1,7 @@
 //! What people read: folds of the log, as the projections keep them and the wire carries them.
 
+mod agents;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +9,8 @@ use crate::{
     AgentId, CommandId, CommandResult, Event, LogId, Rejection, RunId, RunOutcome, Seq, SessionId, Size, TerminalId,
     Timestamp,
 };
+
+pub use agents::{AgentState, AgentStatus, InteractionView, PromptView, SettledTurn, StructuredView, UsageTotal};
 
 /// What a session is doing, derived from facts in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -82,7 +86,7 @@ pub struct AgentView {
     pub argv: Vec<String>,
     /// Its newest run.
     pub run: RunId,
-    /// Its terminal.
+    /// Its terminal; a structured agent's output.
     pub terminal: TerminalId,
     /// The process, while it is known to run.
     pub pid: Option<u32>,
@@ -92,6 +96,9 @@ pub struct AgentView {
     pub outcome: Option<RunOutcome>,
     /// Why the newest run could not be started.
     pub failure: Option<String>,
+    /// What a structured agent is doing; `None` for a program in a terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured: Option<Box<StructuredView>>,
 }
 
 /// A terminal, as lists show it. Its screen is asked for by itself.
