@@ -276,6 +276,10 @@ impl AgentSpec {
             text.map_or(Ok(()), |text| check_word(what, text))?;
         }
         self.program().check()?;
+        let command_bytes = self.command.iter().map(|argument| argument.len() + 4).sum();
+        if command_bytes > limits::AGENT_COMMAND_BYTES_MAX {
+            return Err(Rejection::too_large("agent.command", command_bytes, limits::AGENT_COMMAND_BYTES_MAX));
+        }
         self.prompt.as_deref().map_or(Ok(()), check_prompt)
     }
 }

@@ -15,9 +15,10 @@ use crate::codec::{self, CodecError};
 use crate::{CommandId, Seq, Stream, Timestamp};
 
 pub use agents::{
-    AgentCloseAsked, AgentClosed, AgentJoined, AgentReady, Answered, AskClosed, Asked, CancelAsked, ItemChanged,
-    ItemDelta, ItemEnded, ItemStarted, ItemText, Noticed, OutputConsumed, PromptEdited, PromptMoved, PromptQueued,
-    PromptSteered, PromptWithdrawn, RunAsked, SettingsChanged, TurnConfirmed, TurnEnded, TurnStarted, Used,
+    AgentCloseAsked, AgentClosed, AgentGreeted, AgentJoined, AgentReady, AgentRefused, Answered, AskClosed, Asked,
+    CancelAsked, ItemChanged, ItemDelta, ItemEnded, ItemStarted, ItemText, Noticed, OutputConsumed, PromptEdited,
+    PromptMoved, PromptQueued, PromptSteered, PromptWithdrawn, RunAsked, SettingsChanged, TurnConfirmed, TurnEnded,
+    TurnStarted, Used,
 };
 pub use payloads::{
     AgentAdded, DaemonStarted, DaemonStopped, RunEnded, RunFailed, RunOutcome, RunStarted, SessionAnnotated,
@@ -199,6 +200,8 @@ events! {
     26 "agent.closed" version 1 => /** An agent has ended for good. */ AgentClosed;
     27 "agent.output_consumed" version 1 => /** How far an agent's output is taken in. */ OutputConsumed;
     28 "agent.settings_changed" version 1 => /** An agent is to use another model or mode. */ SettingsChanged;
+    29 "agent.greeted" version 1 => /** A step of the greeting is to be written. */ AgentGreeted;
+    30 "agent.refused" version 1 => /** The agent will not work in this run. */ AgentRefused;
     80 "agent.prompt_queued" version 1 => /** A prompt waits for its turn. */ PromptQueued;
     81 "agent.prompt_edited" version 1 => /** A waiting prompt says something else. */ PromptEdited;
     82 "agent.prompt_moved" version 1 => /** A waiting prompt has another place. */ PromptMoved;

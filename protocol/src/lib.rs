@@ -30,12 +30,12 @@ pub use agent::{
 pub use bincode_frame::BincodeFrame;
 pub use command::{Command, CommandResult};
 pub use event::{
-    AgentAdded, AgentCloseAsked, AgentClosed, AgentJoined, AgentReady, Answered, AskClosed, Asked, CancelAsked, Cause,
-    DaemonStarted, DaemonStopped, Event, EventBody, ItemChanged, ItemDelta, ItemEnded, ItemStarted, ItemText, Noticed,
-    OutputConsumed, PromptEdited, PromptMoved, PromptQueued, PromptSteered, PromptWithdrawn, RunAsked, RunEnded,
-    RunFailed, RunOutcome, RunStarted, SessionAnnotated, SessionCreated, SessionDeleted, SessionEndRequested,
-    SessionEnded, SessionRenamed, SettingsChanged, StorageDegraded, StorageRestored, TerminalClosed, TerminalResized,
-    TurnConfirmed, TurnEnded, TurnStarted, UnknownEvent, Used,
+    AgentAdded, AgentCloseAsked, AgentClosed, AgentGreeted, AgentJoined, AgentReady, AgentRefused, Answered, AskClosed,
+    Asked, CancelAsked, Cause, DaemonStarted, DaemonStopped, Event, EventBody, ItemChanged, ItemDelta, ItemEnded,
+    ItemStarted, ItemText, Noticed, OutputConsumed, PromptEdited, PromptMoved, PromptQueued, PromptSteered,
+    PromptWithdrawn, RunAsked, RunEnded, RunFailed, RunOutcome, RunStarted, SessionAnnotated, SessionCreated,
+    SessionDeleted, SessionEndRequested, SessionEnded, SessionRenamed, SettingsChanged, StorageDegraded,
+    StorageRestored, TerminalClosed, TerminalResized, TurnConfirmed, TurnEnded, TurnStarted, UnknownEvent, Used,
 };
 pub use frame::{
     AttachParams, Attached, ClientInfo, CommandAnswer, CommandParams, DaemonInfo, DetachParams, ErrorData, ErrorObject,

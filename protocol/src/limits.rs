@@ -166,8 +166,10 @@ limits! {
     /// Milliseconds a daemon that stops has to keep checkpoints and to close the log: what a commit may take, and some air.
     /// Then its process ends as it is.
     STOP_MILLIS_MAX: u64 = 25_000;
-    /// A prompt. It is stored in one event.
-    PROMPT_BYTES_MAX: usize = 32 * KIB;
+    /// A prompt. It is stored in one event, the first one together with what says of its agent.
+    PROMPT_BYTES_MAX: usize = 30 * KIB;
+    /// The program of a structured agent and its first arguments, where somebody names them. They are stored in one event.
+    AGENT_COMMAND_BYTES_MAX: usize = 2 * KIB;
     /// Prompts that wait for one agent: more than anyone reads.
     PROMPTS_QUEUED_MAX: usize = 100;
     /// An answer to an agent.
@@ -191,9 +193,9 @@ limits! {
     /// An item's whole text. What is beyond is in the run's output only.
     ITEM_TEXT_BYTES_MAX: usize = MIB;
     /// Items of one agent that are open at once. More are not told apart.
-    ITEMS_OPEN_MAX: usize = 256;
+    ITEMS_OPEN_MAX: usize = 100;
     /// Questions of one agent that are open at once.
-    ASKS_OPEN_MAX: usize = 64;
+    ASKS_OPEN_MAX: usize = 32;
     /// Milliseconds between two batches that hold nothing but previews of text: what an eye can follow.
     DELTA_MILLIS: u64 = 100;
     /// Milliseconds an agent has to end a turn that it was asked to cancel, and then after SIGINT; the next signals follow

@@ -74,6 +74,26 @@ pub struct AgentReady {
     pub mode: Option<String>,
 }
 
+/// Payload of `agent.greeted`: a step of the greeting is to be written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentGreeted {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: u8,
+    /// The number of the write that carries it.
+    pub input: u64,
+}
+
+/// Payload of `agent.refused`: the agent will not work in this run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentRefused {
+    /// The run.
+    pub run: RunId,
+    /// What it said.
+    pub reason: String,
+}
+
 /// Payload of `agent.prompt_edited`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PromptEdited {
@@ -252,6 +272,8 @@ pub struct AskClosed {
     pub interaction: InteractionId,
     /// Why.
     pub reason: AskEnd,
+    /// The number of the write that tells the agent; 0 for none.
+    pub input: u64,
 }
 
 /// Payload of `agent.used`.
