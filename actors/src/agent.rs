@@ -1,5 +1,8 @@
-//! The agent actor: one participant, driven by a provider. The provider here is `terminal`: any program, untouched.
+//! The agent actor: one participant, driven by a provider. A program in a terminal is left alone ([`program`]); a structured
+//! agent is given prompts and understood ([`structured`]).
 
+mod program;
 mod state;
+pub(crate) mod structured;
 
 pub(crate) use state::AgentCore;

@@ -1,13 +1,15 @@
 //! What every core is: three pure functions, and the one shell's view of them.
 
 use ropewalk_protocol::{
-    AgentId, CommandResult, EventBody, Program, Rejection, RunId, RunOutcome, SessionId, Size, Stream, TerminalId,
-    codec,
+    AgentId, AgentJoined, CommandResult, EventBody, Program, Rejection, RunAsked, RunId, RunOutcome, SessionId, Size,
+    Stream, TerminalId, Timestamp, codec,
 };
 
 use serde::{Deserialize, Serialize};
 
 use crate::agent::AgentCore;
+use crate::agent::structured::AgentInput;
+use crate::providers::Outgoing;
 use crate::session::SessionCore;
 use crate::terminal::TerminalCore;
 
@@ -15,7 +17,9 @@ use crate::terminal::TerminalCore;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Input {
     /// A client asks for a session.
-    Create { name: Option<String>, workspace: Option<String>, launch: Option<Launch> },
+    Create { name: Option<String>, workspace: Option<String>, launch: Option<Launch>, joined: Option<Box<AgentJoined>> },
+    /// A client asks for another structured agent.
+    Spawn { joined: Box<AgentJoined> },
     /// A client asks for another name.
     Rename { name: String },
     /// A client writes a remark.
@@ -36,6 +40,31 @@ pub(crate) enum Input {
     Resized { size: Size, offset: u64 },
     /// The terminal's bytes are complete.
     Closed { offset: u64 },
+    /// Something for a structured agent.
+    Agent(AgentInput),
+}
+
+/// The time, and ids, that an input brings along: a core has neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mint {
+    first: [u8; 16],
+    pub(crate) now: Timestamp,
+}
+
+impl Mint {
+    /// Ids that follow this one.
+    pub(crate) fn new(first: [u8; 16], now: Timestamp) -> Self {
+        Self { first, now }
+    }
+
+    /// The id with this number. Those of one mint differ, in their last four bytes.
+    pub(crate) fn id(&self, number: u32) -> [u8; 16] {
+        let mut id = self.first;
+        let (_, tail) = id.split_at_mut(12);
+        let last = u32::from_be_bytes(tail.try_into().unwrap_or_default());
+        tail.copy_from_slice(&last.wrapping_add(number).to_be_bytes());
+        id
+    }
 }
 
 /// A program to run, with the ids minted for it.
@@ -80,6 +109,27 @@ pub(crate) enum Effect {
         directory: String,
         size: Size,
     },
+    /// Start a structured agent's process, and write this to it first.
+    SpawnAgent {
+        session: SessionId,
+        agent: AgentId,
+        provider: String,
+        directory: String,
+        run: RunAsked,
+        first: (u64, Outgoing),
+    },
+    /// Write this to an agent, as the write with this number.
+    Write { run: RunId, number: u64, outgoing: Outgoing },
+    /// The agent was asked to end its turn: it is made to, if it does not.
+    Insist { run: RunId },
+    /// The agent has no turn any more.
+    TurnSettled { run: RunId },
+    /// Say this to the agent once it is so late.
+    Later { at: Timestamp, session: SessionId, agent: AgentId, input: AgentInput },
+    /// Tell these agents that their session ends.
+    Close { session: SessionId, agents: Vec<AgentId> },
+    /// Nothing of this agent is needed any more.
+    ForgetAgent { agent: AgentId },
     /// Ask these runs to stop, then make them.
     Stop { runs: Vec<RunId> },
     /// Tell the session that one of its agents settled, by this event.
@@ -104,7 +154,7 @@ pub(crate) trait Core {
 
 /// The encoding of cores that this build reads: another number wherever a field of one changes. A state that was kept in
 /// another is not read, and the core is made of its history.
-const STATE_VERSION: u16 = 2;
+const STATE_VERSION: u16 = 3;
 
 /// The core of whichever actor owns a stream.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! The directory: finds an actor by the stream it owns, wakes it from the log when it sleeps, puts it to sleep when idle.
 
 mod adoption;
+mod agents;
 mod commands;
 
 use std::collections::HashMap;
@@ -18,7 +19,7 @@ use ropewalk_protocol::{Code, EventBody, Rejection, SessionId, Stream, Timestamp
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::core::{AnyCore, Input};
+use crate::core::{AnyCore, Input, Mint};
 use crate::hands::Hands;
 use crate::host::{Commanded, Deliver, Host, Sleep};
 use crate::names::Names;
@@ -85,6 +86,22 @@ impl Directory {
 
     fn lock(&self) -> MutexGuard<'_, Actors> {
         self.0.actors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.now()
+    }
+
+    /// The time, and ids to go with it.
+    pub(crate) fn mint(&self) -> Mint {
+        let now = self.now();
+        Mint::new(*self.0.ids.mint(now).as_bytes(), now)
+    }
+
+    /// Whether nothing is stored any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        *self.0.journal.closed().borrow()
     }
 
     /// How many actors are awake.

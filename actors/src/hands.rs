@@ -1,5 +1,6 @@
 //! The hands: what follows from a durable event is done here, and what comes of it is reported back as a fact.
 
+mod agents;
 mod line;
 mod stop;
 
@@ -12,8 +13,11 @@ use ropewalk_protocol::holder::{Ends, Spawn};
 use ropewalk_protocol::{AgentId, ClientId, Code, Program, Rejection, RunId, SessionId, Size, Stream, TerminalId};
 use tokio::sync::watch;
 
+use self::agents::Agents;
+pub(crate) use self::agents::TakenUp;
 pub use self::line::HolderLine;
 
+use crate::agent::structured::AgentInput;
 use crate::core::{Effect, Input};
 use crate::directory::Directory;
 use crate::holder::{ANSWER_TIMEOUT, Link};
@@ -25,6 +29,10 @@ pub(crate) struct Place {
     pub(crate) session: SessionId,
     pub(crate) agent: AgentId,
     pub(crate) terminal: TerminalId,
+    /// What it writes to its error output, if that is apart.
+    pub(crate) errors: Option<TerminalId>,
+    /// The end of that is durable, or there is none.
+    pub(crate) errors_settled: bool,
     /// The end of the run is durable.
     pub(crate) run_settled: bool,
     /// The end of the terminal is durable.
@@ -33,13 +41,24 @@ pub(crate) struct Place {
     pub(crate) reaped: bool,
 }
 
+impl Place {
+    /// A program's run in a terminal that just begins.
+    fn of_program(session: SessionId, agent: AgentId, terminal: TerminalId) -> Self {
+        let (errors, errors_settled) = (None, true);
+        let (run_settled, terminal_settled, reaped) = (false, false, false);
+        Self { session, agent, terminal, errors, errors_settled, run_settled, terminal_settled, reaped }
+    }
+}
+
 /// What actors can do to the world. Clones share it.
 #[derive(Clone)]
 pub struct Hands(Arc<Inner>);
 
 struct Inner {
+    journal: Journal,
     link: Link,
     lanes: Lanes,
+    agents: Agents,
     directory: Arc<OnceLock<Directory>>,
     /// In order, so that what is done for each is done in the same order in every run.
     places: Mutex<BTreeMap<RunId, Place>>,
@@ -58,6 +77,7 @@ impl Hands {
     /// read, so that one it does not name is left as it is.
     pub fn new(journal: Journal, link: Link, sink: Arc<dyn OutputSink>, log_has_gaps: bool) -> Self {
         let directory: Arc<OnceLock<Directory>> = Arc::default();
+        let own_journal = journal.clone();
         let (to_holder, to_directory) = (link.clone(), directory.clone());
         let lanes = Lanes::new(
             journal,
@@ -78,7 +98,19 @@ impl Hands {
         let unsettled = watch::Sender::new(0);
         let (places, environments) = (Mutex::default(), Mutex::default());
         let leaving = AtomicBool::new(false);
-        Self(Arc::new(Inner { link, lanes, directory, places, unsettled, leaving, log_has_gaps, environments }))
+        let (journal, agents) = (own_journal, Agents::default());
+        Self(Arc::new(Inner {
+            journal,
+            link,
+            lanes,
+            agents,
+            directory,
+            places,
+            unsettled,
+            leaving,
+            log_has_gaps,
+            environments,
+        }))
     }
 
     pub(crate) fn connect(&self, directory: Directory) {
@@ -96,6 +128,10 @@ impl Hands {
     /// The terminals' lanes.
     pub fn lanes(&self) -> &Lanes {
         &self.0.lanes
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.0.journal
     }
 
     /// The line to the holder.
@@ -118,10 +154,25 @@ impl Hands {
                 Effect::Spawn { session, agent, run, terminal, argv, directory, size } => {
                     let environment = self.forget_environment(run).unwrap_or_default();
                     let program = Program { argv, directory, environment };
-                    let place =
-                        Place { session, agent, terminal, run_settled: false, terminal_settled: false, reaped: false };
-                    self.spawn(run, place, program, size);
+                    let place = Place::of_program(session, agent, terminal);
+                    self.spawn(run, place, program, Ends::Terminal(size));
                 }
+                Effect::SpawnAgent { session, agent, provider, directory, run, first } => {
+                    self.spawn_agent(session, agent, &provider, directory, run, first);
+                }
+                Effect::Write { run, number, outgoing } => self.write_to_agent(run, number, outgoing),
+                Effect::Insist { run } => self.insist_on_cancel(run),
+                Effect::TurnSettled { run } => self.turn_settled(run),
+                Effect::Later { at, session, agent, input } => {
+                    self.say_later(at, Stream::Agent(session, agent), input);
+                }
+                Effect::Close { session, agents } => {
+                    for agent in agents {
+                        let close = Input::Agent(AgentInput::Close);
+                        self.directory().report(Stream::Agent(session, agent), None, close);
+                    }
+                }
+                Effect::ForgetAgent { agent } => self.forget_agent(agent),
                 Effect::Stop { runs } => runs.into_iter().for_each(|run| self.stop(run)),
                 Effect::TellSession { session, event } => {
                     let observed = Some((stream, event));
@@ -130,11 +181,15 @@ impl Hands {
                 Effect::RunSettled { run } => {
                     // What the program left behind goes with it: a session owns everything it started.
                     self.stop(run);
+                    self.end_line(run);
                     self.settle(|of, place| place.run_settled |= of == run);
                 }
                 Effect::TerminalSettled { terminal } => {
                     self.0.lanes.close(terminal);
-                    self.settle(|_, place| place.terminal_settled |= place.terminal == terminal);
+                    self.settle(|_, place| {
+                        place.terminal_settled |= place.terminal == terminal;
+                        place.errors_settled |= place.errors == Some(terminal);
+                    });
                 }
                 Effect::Delete { session } => self.directory().free_names(session),
             }
@@ -146,7 +201,7 @@ impl Hands {
         let mut settled = Vec::new();
         for (run, place) in places.iter_mut() {
             mark(*run, place);
-            if place.run_settled && place.terminal_settled && place.reaped {
+            if place.run_settled && place.terminal_settled && place.errors_settled && place.reaped {
                 settled.push(*run);
             }
         }
@@ -166,17 +221,23 @@ impl Hands {
         self.0.unsettled.send_replace(places.len());
     }
 
-    fn spawn(&self, run: RunId, place: Place, program: Program, size: Size) {
+    fn spawn(&self, run: RunId, place: Place, program: Program, ends: Ends) {
         self.hold(run, place);
-        self.0.lanes.open(place.terminal, place.session, 0, size);
+        if let Ends::Terminal(size) = ends {
+            self.0.lanes.open(place.terminal, place.session, 0, size, true);
+        }
         let hands = self.clone();
         tokio::spawn(async move {
-            let Place { session, agent, terminal, .. } = place;
-            let spawn = Spawn { run, session, stream: terminal, program, ends: Ends::Terminal(size) };
+            let Place { session, agent, terminal, errors, .. } = place;
+            let spawn = Spawn { run, session, stream: terminal, program, ends };
             let outcome = hands.0.link.spawn(spawn).await;
             let agent = Stream::Agent(session, agent);
+            let follow = || {
+                hands.0.link.follow(terminal, 0)?;
+                errors.map_or(Ok(()), |errors| hands.0.link.follow(errors, 0))
+            };
             let reason = match outcome {
-                Ok(Ok(_)) => match hands.0.link.follow(terminal, 0) {
+                Ok(Ok(_)) => match follow() {
                     Ok(()) => return,
                     // The line broke: the next one follows again.
                     Err(rejection) => return tracing::warn!(%rejection, "a new terminal is not followed yet"),
@@ -186,8 +247,13 @@ impl Hands {
                 Err(rejection) if rejection.code == Code::HolderUnavailable => return,
                 Err(rejection) => rejection.to_string(),
             };
-            hands.directory().report(agent, None, Input::SpawnFailed { run, reason });
+            if !hands.agent_not_spawned(run, &reason) {
+                hands.directory().report(agent, None, Input::SpawnFailed { run, reason });
+            }
             hands.0.lanes.complete(terminal, 0);
+            if let Some(errors) = errors {
+                hands.0.lanes.complete(errors, 0);
+            }
         });
     }
 

@@ -87,8 +87,16 @@ impl Lanes {
         self.lock().is_empty()
     }
 
-    pub(crate) fn open(&self, terminal: TerminalId, session: SessionId, stored: u64, size: Size) {
-        self.lock().entry(terminal).or_insert_with(|| Arc::new(Lane::new(terminal, session, stored, size)));
+    /// Opens a lane. `is_drawn`: its bytes are a terminal's, and the screens are shown them.
+    pub(crate) fn open(&self, terminal: TerminalId, session: SessionId, stored: u64, size: Size, is_drawn: bool) {
+        let lane = || Arc::new(Lane::new(terminal, session, stored, size, is_drawn));
+        self.lock().entry(terminal).or_insert_with(lane);
+    }
+
+    /// Opens a lane whose bytes are all stored, for one who has not read them all.
+    pub(crate) fn open_complete(&self, terminal: TerminalId, session: SessionId, stored: u64) {
+        self.open(terminal, session, stored, Size::DEFAULT, false);
+        self.complete(terminal, stored);
     }
 
     pub(crate) fn close(&self, terminal: TerminalId) {
@@ -107,7 +115,9 @@ impl Lanes {
             return;
         };
         if let Some((at, fresh, due)) = lane.push(offset, bytes.into()) {
-            self.0.sink.output(terminal, at, fresh);
+            if lane.is_drawn() {
+                self.0.sink.output(terminal, at, fresh);
+            }
             self.store(&lane, due);
         }
     }
@@ -117,7 +127,9 @@ impl Lanes {
             return;
         };
         lane.complete(offset);
-        self.0.sink.closed(terminal);
+        if lane.is_drawn() {
+            self.0.sink.closed(terminal);
+        }
         self.store(&lane, Due::Now);
     }
 

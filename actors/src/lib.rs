@@ -26,4 +26,4 @@ pub use holder::{Dial as HolderDial, HolderError, Launch, Line, Link, Welcome as
 pub use lanes::{InputDone, Lane, LaneRead, Lanes, OutputSink, Presence};
 pub use machine::Machine;
 pub use names::Names;
-pub use recovery::{OpenRun, recover};
+pub use recovery::{OpenAgent, OpenRun, recover};

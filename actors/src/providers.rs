@@ -5,7 +5,7 @@
 //! stored, and a better parser can tell again what an older one missed. Names that an agent gives to things are kept as they
 //! are; ids of ours are given to them by the agent's core.
 
-mod lines;
+pub(crate) mod lines;
 #[cfg(test)]
 pub(crate) mod recorded;
 pub(crate) mod scripted;
@@ -62,6 +62,8 @@ pub(crate) enum Observed {
         #[serde(default)]
         options: Vec<AskOption>,
     },
+    /// The agent asks for something that no client of ours serves: it is told so at once, and nobody is asked.
+    Unsupported { key: String },
     /// The agent needs no answer any more.
     AskClosed { key: String },
     /// What something cost.
@@ -126,6 +128,8 @@ pub(crate) struct Abilities {
     pub(crate) steers: bool,
     /// It goes on with a conversation in another process.
     pub(crate) resumes: bool,
+    /// It ends a cancelled turn only once all that it asked is answered.
+    pub(crate) asks_hold_cancel: bool,
     /// It takes the first prompt without having been greeted: nothing is to be waited for.
     pub(crate) ready_at_once: bool,
 }
@@ -151,7 +155,7 @@ pub(crate) trait Provider: Debug + Send + Sync {
 }
 
 /// What the lines of one run mean.
-pub(crate) trait Parser: Send {
+pub(crate) trait Parser: Send + Sync {
     /// Takes a line in, without its end. Must not fail: what it does not know it tells as `opaque`.
     fn line(&mut self, line: &[u8], seen: &mut Vec<Observed>);
     /// A line was passed over because it is longer than any may be.
@@ -208,6 +212,28 @@ pub(crate) fn tell_opaque(line: &[u8], seen: &mut Vec<Observed>) {
     let text = String::from_utf8_lossy(&line[..line.len().min(limits::ITEM_PIECE_BYTES_MAX)]).into_owned();
     let text = cut(&text, limits::ITEM_PIECE_BYTES_MAX).to_owned();
     seen.push(Observed::Noticed { kind: NoticeKind::Opaque, text, until: None });
+}
+
+/// About how many bytes this takes in an event.
+pub(crate) fn weight(observed: &Observed) -> usize {
+    const ABOUT: usize = 200;
+    ABOUT
+        + match observed {
+            Observed::Delta { text, .. } | Observed::Text { text, .. } | Observed::Noticed { text, .. } => text.len(),
+            Observed::ItemStarted { title, input, .. } | Observed::ItemChanged { title, input, .. } => {
+                title.len() + input.len()
+            }
+            Observed::Asked { title, detail, options, .. } => {
+                title.len()
+                    + detail.len()
+                    + options.iter().map(|option| option.id.len() + option.name.len()).sum::<usize>()
+            }
+            Observed::Refused { reason } => 2 * reason.len(),
+            Observed::TurnEnded { outcome: TurnOutcome::Failed { reason } | TurnOutcome::Interrupted { reason } } => {
+                reason.len()
+            }
+            _ => 0,
+        }
 }
 
 /// A title within its bound, on one line.

@@ -4,7 +4,7 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use ropewalk_actors::{Directory, Hands, HolderLine, Link, Machine, Names, OpenRun, OutputSink, recover};
+use ropewalk_actors::{Directory, Hands, HolderLine, Link, Machine, Names, OpenAgent, OpenRun, OutputSink, recover};
 use ropewalk_kernel::Router;
 use ropewalk_kernel::clock::Clock;
 use ropewalk_kernel::ids::Ids;
@@ -13,8 +13,8 @@ use ropewalk_kernel::log::{Filter, Journal, Observer};
 use ropewalk_kernel::offload::{self, Worker};
 use ropewalk_projections::Projections;
 use ropewalk_protocol::{
-    DaemonStarted, DaemonStopped, Event, LogId, MachineId, Rejection, Seq, SessionId, SessionState, StorageDegraded,
-    StorageRestored, Timestamp,
+    AgentState, DaemonStarted, DaemonStopped, Event, LogId, MachineId, Rejection, Seq, SessionId, SessionState,
+    StorageDegraded, StorageRestored, Timestamp,
 };
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -200,27 +200,40 @@ async fn take_up(
 ) -> Result<HolderLine, Failure> {
     let reached = hands.reach_holder().await;
     let (welcome, line) = reached.map_err(|error| Failure::because("reaching the holder", error))?;
-    let (open, settled) = read(projections, left_open);
-    recover(journal, hands, directory, &welcome, open, settled).await?;
+    let (open, settled, agents) = read(projections, left_open);
+    recover(journal, hands, directory, &welcome, open, settled, agents).await?;
     Ok(line)
 }
 
-/// Runs and terminals whose end is not in the log, and sessions in which nothing runs but which have not ended.
-fn left_open(projections: &Projections) -> (Vec<OpenRun>, Vec<SessionId>) {
+/// Runs and terminals whose end is not in the log, sessions in which nothing runs but which have not ended, and structured
+/// agents that are not closed.
+fn left_open(projections: &Projections) -> (Vec<OpenRun>, Vec<SessionId>, Vec<OpenAgent>) {
     let mut open = Vec::new();
     let mut settled = Vec::new();
+    let mut open_agents = Vec::new();
     for (session, facts) in projections.sessions().after(None) {
+        let ending = facts.status.state == SessionState::Ending;
         let mut live = 0;
         let mut agents = 0;
         for agent in projections.agents().of(session) {
             agents += 1;
             let run_settled = agent.outcome.is_some() || agent.failure.is_some();
-            live += usize::from(!run_settled);
+            let structured = agent.structured.as_ref();
+            let is_open = structured.map_or(!run_settled, |agent| agent.status.state != AgentState::Closed);
+            live += usize::from(is_open);
+            if structured.is_some() && is_open {
+                open_agents.push(OpenAgent { session, agent: agent.agent, ending });
+            }
+            let errors = structured.map(|agent| {
+                let closed_at = projections.terminals().get(agent.errors).and_then(|errors| errors.closed_at);
+                (agent.errors, closed_at.is_some())
+            });
+            let errors_settled = errors.is_none_or(|(_, settled)| settled);
             let Some(terminal) = projections.terminals().get(agent.terminal) else {
                 continue;
             };
             let terminal_settled = terminal.closed_at.is_some();
-            if !run_settled || !terminal_settled {
+            if !run_settled || !terminal_settled || !errors_settled {
                 open.push(OpenRun {
                     session,
                     agent: agent.agent,
@@ -229,7 +242,8 @@ fn left_open(projections: &Projections) -> (Vec<OpenRun>, Vec<SessionId>) {
                     size: terminal.size(),
                     run_settled,
                     terminal_settled,
-                    ending: facts.status.state == SessionState::Ending,
+                    ending,
+                    errors,
                 });
             }
         }
@@ -237,7 +251,7 @@ fn left_open(projections: &Projections) -> (Vec<OpenRun>, Vec<SessionId>) {
             settled.push(session);
         }
     }
-    (open, settled)
+    (open, settled, open_agents)
 }
 
 /// Records that appends failed, once they succeed again.

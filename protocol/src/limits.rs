@@ -180,10 +180,8 @@ limits! {
     AGENTS_MAX: usize = 64;
     /// A line that a structured agent writes: a tool's result with a picture in it. A longer one is passed over, and said.
     AGENT_LINE_BYTES_MAX: usize = 16 * MIB;
-    /// A line up to this size may be gathered at any time; only a few agents at once may gather a longer one.
+    /// What is gathered of a line that has not ended. A longer one is read again once it has.
     AGENT_LINE_BYTES: usize = 256 * KIB;
-    /// Agents that gather a longer line at once; the others wait.
-    AGENT_LONG_LINES_MAX: usize = 2;
     /// One piece of an item's text in an event.
     ITEM_PIECE_BYTES_MAX: usize = 8 * KIB;
     /// A title of an item or of a question.
@@ -192,6 +190,12 @@ limits! {
     ITEM_INPUT_BYTES_MAX: usize = 16 * KIB;
     /// An item's whole text. What is beyond is in the run's output only.
     ITEM_TEXT_BYTES_MAX: usize = MIB;
+    /// What one batch takes in of what an agent wrote: with its ends, it fits into a commit.
+    OBSERVED_BYTES_MAX: usize = 20 * KIB;
+    /// The same, counted: each makes an event or two.
+    OBSERVED_ITEMS_MAX: usize = 32;
+    /// One part of what is written to an agent: as much as fits into a holder's queue beside another's.
+    AGENT_WRITE_BYTES_MAX: usize = 256 * KIB;
     /// Items of one agent that are open at once. More are not told apart.
     ITEMS_OPEN_MAX: usize = 100;
     /// Questions of one agent that are open at once.
@@ -201,6 +205,8 @@ limits! {
     /// Milliseconds an agent has to end a turn that it was asked to cancel, and then after SIGINT; the next signals follow
     /// as when a session is ended.
     CANCEL_GRACE_MILLIS: u64 = 5000;
+    /// Milliseconds an agent may live on after it closed its output, or a child of its may keep the output open after its end.
+    AGENT_LINGER_MILLIS: u64 = 3000;
     /// Milliseconds without a word from an agent in a turn, with no question open, after which it counts as stalled.
     STALL_MILLIS: u64 = 120_000;
     /// Bytes kept free by a file that is given up when the disk is full, so that the log can be opened and closed.

@@ -32,6 +32,12 @@ impl Timestamp {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
+    /// So many milliseconds later.
+    #[must_use]
+    pub const fn plus_millis(self, millis: u64) -> Timestamp {
+        Timestamp::from_unix_micros(self.unix_micros().saturating_add(millis.saturating_mul(1000)))
+    }
+
     fn system_time(self) -> SystemTime {
         // The last microsecond of the year 9999: RFC 3339 has no later one.
         const LATEST: u64 = 253_402_300_799_999_999;

@@ -4,10 +4,11 @@ use std::sync::atomic::Ordering;
 
 use ropewalk_kernel::log::Batch;
 use ropewalk_kernel::{Answer, Envelope, Owners, Reply, offload};
-use ropewalk_protocol::{Code, Command, Program, Rejection, SessionId, Size, Stream, TerminalId, Timestamp};
+use ropewalk_protocol::{AgentSpec, Code, Command, Program, Rejection, SessionId, Size, Stream, TerminalId, Timestamp};
 
 use super::Directory;
 use super::adoption::Doubt;
+use super::agents;
 use crate::core::{Input, Launch};
 use crate::host::{Commanded, Deliver};
 
@@ -22,8 +23,12 @@ impl Owners for Directory {
             }
             Command::SessionEnd { session } => self.pass_on(session, Input::End, by, now, reply),
             Command::SessionDelete { session } => self.pass_on(session, Input::Delete, by, now, reply),
-            Command::SessionCreate { name, workspace, program, size } => {
-                later(reply, async move { directory.create(name, workspace, program, size, by, now).await });
+            Command::SessionCreate { name, workspace, program, size, agent } => {
+                let asked = Asked { program, size, agent };
+                later(reply, async move { directory.create(name, workspace, asked, by, now).await });
+            }
+            Command::AgentSpawn { session, agent, parent } => {
+                later(reply, async move { directory.spawn_agent(session, *agent, parent, by, now).await });
             }
             Command::SessionRename { session, name } => {
                 later(reply, async move { directory.rename(session, name, by, now).await });
@@ -31,11 +36,12 @@ impl Owners for Directory {
             Command::TerminalResize { session, terminal, size } => {
                 later(reply, async move { directory.resize(session, terminal, size, by, now).await });
             }
+            command => self.pass_on_to_agent(command, by, now, reply),
         }
     }
 }
 
-fn later(reply: Reply, work: impl Future<Output = Answer> + Send + 'static) {
+pub(super) fn later(reply: Reply, work: impl Future<Output = Answer> + Send + 'static) {
     tokio::spawn(async move { reply(work.await) });
 }
 
@@ -66,11 +72,16 @@ impl Directory {
         &self,
         name: Option<String>,
         workspace: Option<String>,
-        program: Option<Program>,
-        size: Option<Size>,
+        asked: Asked,
         commanded: Commanded,
         now: Timestamp,
     ) -> Answer {
+        let Asked { program, size, agent } = asked;
+        if let Some(spec) = &agent
+            && let Err(rejection) = agents::check(spec).await
+        {
+            return self.refuse_unless_retryable(commanded, rejection).await;
+        }
         if let Err(rejection) = check_directories(workspace.as_ref(), program.as_ref()).await {
             return self.refuse_unless_retryable(commanded, rejection).await;
         }
@@ -90,7 +101,9 @@ impl Directory {
             Launch { agent, run, terminal, program, size: size.unwrap_or(Size::DEFAULT) }
         });
         let run = launch.as_ref().map(|launch| launch.run);
-        let input = Input::Create { name, workspace, launch };
+        let joined = agent.map(|spec| Box::new(self.joining(*spec, None)));
+        let joining = joined.as_ref().map(|joined| joined.agent);
+        let input = Input::Create { name, workspace, launch, joined };
         self.start_new(session);
         let answer = self.ask(Stream::Session(session), input, Some(commanded), now).await;
         if let Err(rejection) = &answer
@@ -104,6 +117,7 @@ impl Directory {
         }
         if answer.is_err() {
             run.map(|run| self.0.hands.forget_environment(run));
+            joining.map(|agent| self.0.hands.forget_agent(agent));
         }
         answer
     }
@@ -129,7 +143,7 @@ impl Directory {
     }
 
     /// A refusal that may be another one on a repeat is not remembered.
-    async fn refuse_unless_retryable(&self, command: Commanded, rejection: Rejection) -> Answer {
+    pub(super) async fn refuse_unless_retryable(&self, command: Commanded, rejection: Rejection) -> Answer {
         if rejection.retryable() { Err(rejection) } else { self.refuse_for_good(command, rejection).await }
     }
 
@@ -167,6 +181,13 @@ fn names_in_doubt() -> Rejection {
 /// Whether a refused append may be in the log all the same.
 fn is_doubtful(rejection: &Rejection) -> bool {
     matches!(rejection.code, Code::StorageFailed | Code::StorageFull)
+}
+
+/// What a new session is to run, if anything.
+struct Asked {
+    program: Option<Program>,
+    size: Option<Size>,
+    agent: Option<Box<AgentSpec>>,
 }
 
 async fn check_directories(workspace: Option<&String>, program: Option<&Program>) -> Result<(), Rejection> {

@@ -88,7 +88,9 @@ impl Hands {
 
     fn started(&self, held: &HeldRun) {
         let place = self.places().get(&held.run).copied();
-        if let Some(place) = place {
+        if let Some(place) = place
+            && !self.agent_started(held.run, held.pid, held.start_ticks)
+        {
             let agent = Stream::Agent(place.session, place.agent);
             let started = Input::Started { run: held.run, pid: held.pid, start_ticks: held.start_ticks };
             self.directory().report(agent, None, started);
@@ -97,7 +99,9 @@ impl Hands {
 
     pub(crate) fn gone(&self, run: RunId, outcome: RunOutcome, offset: u64) {
         let place = self.places().get(&run).copied();
-        if let Some(place) = place {
+        if let Some(place) = place
+            && !self.agent_gone(run, &outcome, offset)
+        {
             let stream = Stream::Agent(place.session, place.agent);
             self.directory().report(stream, None, Input::Gone { run, outcome, offset });
         }
@@ -115,10 +119,11 @@ impl Hands {
             }
             let agent = AgentId::from_bytes([0; 16]);
             let (session, terminal) = (held.session, held.stream);
-            self.hold(
-                held.run,
-                Place { session, agent, terminal, run_settled: true, terminal_settled: true, reaped: false },
-            );
+            let (errors, errors_settled) = (held.errors, true);
+            let (run_settled, terminal_settled, reaped) = (true, true, false);
+            let place =
+                Place { session, agent, terminal, errors, errors_settled, run_settled, terminal_settled, reaped };
+            self.hold(held.run, place);
         }
         let places: Vec<(RunId, Place)> = self.places().iter().map(|(run, place)| (*run, *place)).collect();
         for (run, place) in places {
@@ -136,6 +141,11 @@ impl Hands {
         }
         if !place.run_settled {
             self.started(held);
+        }
+        if let Some(lane) = place.errors.and_then(|errors| self.0.lanes.get(errors))
+            && let Err(rejection) = self.0.link.follow(lane.id(), lane.stored_end())
+        {
+            tracing::warn!(%rejection, "an error output is not followed yet");
         }
         let Some(lane) = self.0.lanes.get(place.terminal) else {
             return;
@@ -162,6 +172,9 @@ impl Hands {
             self.gone(run, RunOutcome::Interrupted { reason: reason.to_owned() }, end);
         }
         self.0.lanes.complete(place.terminal, end);
+        if let Some(lane) = place.errors.and_then(|errors| self.0.lanes.get(errors)) {
+            self.0.lanes.complete(lane.id(), lane.end());
+        }
     }
 }
 

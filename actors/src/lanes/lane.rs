@@ -35,6 +35,7 @@ pub type InputDone = Result<(), Rejection>;
 pub struct Lane {
     id: TerminalId,
     session: SessionId,
+    is_drawn: bool,
     state: Mutex<State>,
     /// The offset after the newest byte; readers are also told when the lane ends or has another size.
     moved: watch::Sender<u64>,
@@ -68,7 +69,7 @@ pub(super) enum Due {
 }
 
 impl Lane {
-    pub(super) fn new(id: TerminalId, session: SessionId, stored: u64, size: Size) -> Self {
+    pub(super) fn new(id: TerminalId, session: SessionId, stored: u64, size: Size, is_drawn: bool) -> Self {
         let state = State {
             recent: VecDeque::new(),
             start: stored,
@@ -84,7 +85,7 @@ impl Lane {
             size,
             waiting: Vec::new(),
         };
-        Self { id, session, state: Mutex::new(state), moved: watch::Sender::new(stored) }
+        Self { id, session, is_drawn, state: Mutex::new(state), moved: watch::Sender::new(stored) }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -99,6 +100,11 @@ impl Lane {
     /// The terminal's session.
     pub fn session(&self) -> SessionId {
         self.session
+    }
+
+    /// Whether its bytes are a terminal's.
+    pub(super) fn is_drawn(&self) -> bool {
+        self.is_drawn
     }
 
     /// Tells when there is more to read.
@@ -311,7 +317,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_promised_is_waited_for() {
-        let lane = Lane::new(TerminalId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]), 5, Size::DEFAULT);
+        let lane = Lane::new(TerminalId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]), 5, Size::DEFAULT, true);
         lane.has_promised().await;
         lane.promise(10);
         let mut promised = Box::pin(lane.has_promised());
@@ -326,7 +332,7 @@ mod tests {
     /// Regression: whoever gave up waiting for input to be written stayed in the list for as long as the holder was stopped.
     #[test]
     fn regression_those_who_gave_up_waiting_are_let_go_and_the_others_are_not() {
-        let lane = Lane::new(TerminalId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]), 0, Size::DEFAULT);
+        let lane = Lane::new(TerminalId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]), 0, Size::DEFAULT, true);
         let client = ClientId::from_bytes([3; 16]);
         let mut waits = lane.wait_written(client, 0);
         for id in 1..1000 {

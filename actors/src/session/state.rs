@@ -1,14 +1,15 @@
 //! A session's rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ropewalk_protocol::{
-    AgentAdded, AgentId, Code, CommandResult, EventBody, Rejection, RunId, SessionAnnotated, SessionCreated,
-    SessionDeleted, SessionEndRequested, SessionEnded, SessionId, SessionRenamed, Stream,
+    AgentAdded, AgentId, AgentJoined, Code, CommandResult, EventBody, Rejection, RunId, SessionAnnotated,
+    SessionCreated, SessionDeleted, SessionEndRequested, SessionEnded, SessionId, SessionRenamed, Stream, limits,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::core::{Core, Decision, Effect, Input, Launch};
+use crate::providers::{Greeting, Outgoing};
 
 /// Where a session is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,13 +28,24 @@ pub(crate) struct SessionCore {
     phase: Phase,
     /// Agents whose newest run has not ended, with that run.
     live: BTreeMap<AgentId, RunId>,
-    /// How the run that ended last ended.
+    /// Structured agents that are not closed, with what people call them.
+    joined: BTreeMap<AgentId, String>,
+    /// Names of structured agents, those that are closed included: what is told of one is told of no other.
+    agent_names: BTreeSet<String>,
+    /// What ended last, and how.
     last_end: Option<String>,
 }
 
 impl SessionCore {
     pub(crate) fn new(id: SessionId) -> Self {
-        Self { id, phase: Phase::Absent, live: BTreeMap::new(), last_end: None }
+        Self {
+            id,
+            phase: Phase::Absent,
+            live: BTreeMap::new(),
+            joined: BTreeMap::new(),
+            agent_names: BTreeSet::new(),
+            last_end: None,
+        }
     }
 
     /// The stream that it owns.
@@ -46,6 +58,7 @@ impl SessionCore {
         name: Option<&String>,
         workspace: Option<&String>,
         launch: Option<&Launch>,
+        joined: Option<&AgentJoined>,
     ) -> Result<Decision, Rejection> {
         if self.phase != Phase::Absent {
             return Err(Rejection::new(Code::Conflict, format!("session {} exists already", self.id)));
@@ -62,15 +75,50 @@ impl SessionCore {
                 size: launch.size,
             })
         }));
-        let (agent, terminal) = (launch.map(|launch| launch.agent), launch.map(|launch| launch.terminal));
+        if let Some(joined) = joined {
+            events.push(self.join(joined)?.into());
+        }
+        let agent = launch.map(|launch| launch.agent).or(joined.map(|joined| joined.agent));
+        let terminal = launch.map(|launch| launch.terminal);
         Ok(Decision { events, result: CommandResult::SessionCreated { session: self.id, agent, terminal } })
+    }
+
+    /// The agent with a name of its own: the one that was asked for, or its provider's, with a number if need be.
+    fn join(&self, joined: &AgentJoined) -> Result<AgentJoined, Rejection> {
+        let mut joined = joined.clone();
+        if joined.name.is_empty() {
+            let numbered = (2..).map(|number| format!("{}-{number}", joined.provider));
+            let mut names = std::iter::once(joined.provider.clone()).chain(numbered);
+            joined.name = names.find(|name| !self.agent_names.contains(name)).unwrap_or_default();
+        } else if self.agent_names.contains(&joined.name) {
+            let hint = "Choose another name, or none; `ropewalk agents` lists those in use.";
+            let message = format!("another agent of the session is called {}", joined.name);
+            return Err(Rejection::new(Code::NameTaken, message).hint(hint));
+        }
+        Ok(joined)
+    }
+
+    fn spawn(&self, joined: &AgentJoined) -> Result<Decision, Rejection> {
+        if self.phase != Phase::Open {
+            return Err(Rejection::new(Code::AlreadyEnded, format!("session {} ends, or has ended", self.id)));
+        }
+        if self.agent_names.len() >= limits::AGENTS_MAX {
+            let max = limits::AGENTS_MAX;
+            return Err(Rejection::new(Code::TooLarge, format!("a session has at most {max} agents")));
+        }
+        if let Some(parent) = joined.parent.filter(|parent| !self.joined.contains_key(parent)) {
+            return Err(Rejection::not_found(format_args!("agent {parent} in session {}", self.id)));
+        }
+        let joined = self.join(joined)?;
+        let (agent, prompt) = (joined.agent, joined.prompt.as_ref().map(|prompt| prompt.prompt));
+        Ok(Decision { events: vec![joined.into()], result: CommandResult::AgentSpawned { agent, prompt } })
     }
 
     fn end(&self) -> Result<Decision, Rejection> {
         match self.phase {
             Phase::Ended => Err(Rejection::new(Code::AlreadyEnded, format!("session {} has ended", self.id))),
             Phase::Ending => Ok(Decision::nothing()),
-            _ if self.live.is_empty() => Ok(Decision::done(vec![
+            _ if self.live.is_empty() && self.joined.is_empty() => Ok(Decision::done(vec![
                 SessionEndRequested {}.into(),
                 SessionEnded { reason: "asked to end; nothing ran in it".to_owned() }.into(),
             ])),
@@ -88,9 +136,9 @@ impl SessionCore {
     fn settled(&self) -> Decision {
         let running = matches!(self.phase, Phase::Open | Phase::Ending);
         match &self.last_end {
-            Some(end) if running && self.live.is_empty() => {
+            Some(end) if running && self.live.is_empty() && self.joined.is_empty() => {
                 let asked = if self.phase == Phase::Ending { "asked to end; " } else { "" };
-                Decision::done(vec![SessionEnded { reason: format!("{asked}program {end}") }.into()])
+                Decision::done(vec![SessionEnded { reason: format!("{asked}{end}") }.into()])
             }
             _ => Decision::nothing(),
         }
@@ -106,8 +154,8 @@ impl SessionCore {
 
 impl Core for SessionCore {
     fn decide(&self, input: &Input) -> Result<Decision, Rejection> {
-        if let Input::Create { name, workspace, launch } = input {
-            return self.create(name.as_ref(), workspace.as_ref(), launch.as_ref());
+        if let Input::Create { name, workspace, launch, joined } = input {
+            return self.create(name.as_ref(), workspace.as_ref(), launch.as_ref(), joined.as_deref());
         }
         self.exists()?;
         match input {
@@ -116,12 +164,14 @@ impl Core for SessionCore {
             Input::End => self.end(),
             Input::Delete => self.delete(),
             Input::Settled => Ok(self.settled()),
+            Input::Spawn { joined } => self.spawn(joined),
             Input::Create { .. }
             | Input::Started { .. }
             | Input::SpawnFailed { .. }
             | Input::Gone { .. }
             | Input::Resized { .. }
-            | Input::Closed { .. } => Ok(Decision::nothing()),
+            | Input::Closed { .. }
+            | Input::Agent(_) => Ok(Decision::nothing()),
         }
     }
 
@@ -131,16 +181,27 @@ impl Core for SessionCore {
             (Stream::Session(_), EventBody::AgentAdded(added)) => {
                 self.live.insert(added.agent, added.run);
             }
+            (Stream::Session(_), EventBody::AgentJoined(joined)) => {
+                self.joined.insert(joined.agent, joined.name.clone());
+                self.agent_names.insert(joined.name.clone());
+            }
             (Stream::Session(_), EventBody::SessionEndRequested(_)) => self.phase = Phase::Ending,
             (Stream::Session(_), EventBody::SessionEnded(_)) => self.phase = Phase::Ended,
             (Stream::Session(_), EventBody::SessionDeleted(_)) => self.phase = Phase::Deleted,
             (Stream::Agent(_, agent), EventBody::RunEnded(ended)) => {
-                self.live.remove(&agent);
-                self.last_end = Some(ended.outcome.to_string());
+                if self.live.remove(&agent).is_some() {
+                    self.last_end = Some(format!("program {}", ended.outcome));
+                }
+            }
+            (Stream::Agent(_, agent), EventBody::AgentClosed(_)) => {
+                if let Some(name) = self.joined.remove(&agent) {
+                    self.last_end = Some(format!("agent {name} closed"));
+                }
             }
             (Stream::Agent(_, agent), EventBody::RunFailed(failed)) => {
-                self.live.remove(&agent);
-                self.last_end = Some(format!("could not be started: {}", failed.reason));
+                if self.live.remove(&agent).is_some() {
+                    self.last_end = Some(format!("program could not be started: {}", failed.reason));
+                }
             }
             _ => {}
         }
@@ -157,7 +218,16 @@ impl Core for SessionCore {
                 directory: added.directory.clone(),
                 size: added.size,
             }],
-            EventBody::SessionEndRequested(_) => vec![Effect::Stop { runs: self.live.values().copied().collect() }],
+            EventBody::AgentJoined(joined) => {
+                let AgentJoined { agent, provider, directory, model, mode, run, .. } = joined.clone();
+                let greeting = Greeting { directory: directory.clone(), resume: None, model, mode };
+                let first = (1, Outgoing::Greet { step: 0, greeting });
+                vec![Effect::SpawnAgent { session: self.id, agent, provider, directory, run, first }]
+            }
+            EventBody::SessionEndRequested(_) => vec![
+                Effect::Stop { runs: self.live.values().copied().collect() },
+                Effect::Close { session: self.id, agents: self.joined.keys().copied().collect() },
+            ],
             EventBody::SessionDeleted(_) => vec![Effect::Delete { session: self.id }],
             _ => Vec::new(),
         }
@@ -194,7 +264,7 @@ mod tests {
     }
 
     fn created() -> Input {
-        Input::Create { name: Some("build".into()), workspace: None, launch: Some(launch()) }
+        Input::Create { name: Some("build".into()), workspace: None, launch: Some(launch()), joined: None }
     }
 
     #[test]
@@ -222,7 +292,8 @@ mod tests {
     fn asking_twice_for_the_end_asks_once() {
         let core = given(&[created(), Input::End], false);
         assert_eq!(core.decide(&Input::End).unwrap().events, []);
-        assert_eq!(core.react(&SessionEndRequested {}.into()), [Effect::Stop { runs: vec![RUN] }]);
+        let close = Effect::Close { session: SESSION, agents: Vec::new() };
+        assert_eq!(core.react(&SessionEndRequested {}.into()), [Effect::Stop { runs: vec![RUN] }, close]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A terminal's rules: a size is recorded where it changes, and the stream closes once.
 
-use ropewalk_protocol::{EventBody, Rejection, SessionId, Size, Stream, TerminalClosed, TerminalId, TerminalResized};
+use ropewalk_protocol::{
+    EventBody, Rejection, RunAsked, SessionId, Size, Stream, TerminalClosed, TerminalId, TerminalResized,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::core::{Core, Decision, Effect, Input};
@@ -25,6 +27,10 @@ impl TerminalCore {
     pub(crate) fn stream(&self) -> Stream {
         Stream::Terminal(self.session, self.id)
     }
+
+    fn is_of(&self, run: &RunAsked) -> bool {
+        run.output == self.id || run.errors == self.id
+    }
 }
 
 impl Core for TerminalCore {
@@ -47,6 +53,11 @@ impl Core for TerminalCore {
             (Stream::Session(_), EventBody::AgentAdded(added)) if added.terminal == self.id => {
                 self.size = Some(added.size)
             }
+            // A byte stream without a screen: what an agent writes.
+            (Stream::Session(_), EventBody::AgentJoined(joined)) if self.is_of(&joined.run) => {
+                self.size = Some(Size::DEFAULT);
+            }
+            (Stream::Agent(..), EventBody::RunAsked(asked)) if self.is_of(asked) => self.size = Some(Size::DEFAULT),
             (Stream::Terminal(_, terminal), EventBody::TerminalResized(resized)) if terminal == self.id => {
                 (self.size, self.sized_at) = (Some(resized.size), resized.offset);
             }

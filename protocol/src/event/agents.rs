@@ -177,6 +177,8 @@ pub struct TurnEnded {
 pub struct ItemStarted {
     /// The item.
     pub item: ItemId,
+    /// What the agent itself calls it.
+    pub key: String,
     /// Its turn; `None` for what an agent does between turns.
     pub turn: Option<TurnId>,
     /// The tool call it is part of, for what a sub-agent does.
@@ -234,6 +236,8 @@ pub struct ItemEnded {
 pub struct Asked {
     /// The interaction.
     pub interaction: InteractionId,
+    /// What the agent itself calls it.
+    pub key: String,
     /// The turn it holds up.
     pub turn: Option<TurnId>,
     /// The tool call it is about.

@@ -1,0 +1,293 @@
+//! Deciding: events are taken in as they are decided, so that what follows is decided on what they make of the agent.
+
+use ropewalk_protocol::{
+    AgentGreeted, Answer, AskClosed, AskEnd, CommandResult, Delivery, EventBody, InteractionId, PromptId, PromptQueued,
+    Rejection, RunAsked, RunId, RunStarted, TerminalId, TurnId, TurnStarted,
+};
+
+use super::life::{Life, Phase};
+use super::{AgentInput, CLOSED_ASKS_KEPT, OpenAsk, OpenItem, Structured, Turn};
+use crate::core::{Decision, Mint};
+use crate::providers::{Outgoing, Starting};
+
+/// A decision on its way: the agent as it will be, and the events that make it so.
+pub(super) struct Deciding {
+    pub(super) agent: Structured,
+    events: Vec<EventBody>,
+    /// Ids given out.
+    minted: u32,
+}
+
+impl Deciding {
+    pub(super) fn on(agent: &Structured) -> Self {
+        Self { agent: agent.clone(), events: Vec::new(), minted: 0 }
+    }
+
+    pub(super) fn take(&mut self, input: &AgentInput) -> Result<Decision, Rejection> {
+        let mut result = CommandResult::Done {};
+        match input {
+            AgentInput::Prompt { text, delivery, mint } => result = self.prompt(text, *delivery, mint)?,
+            AgentInput::EditPrompt { prompt, text } => self.edit_prompt(*prompt, text)?,
+            AgentInput::MovePrompt { prompt, before } => self.move_prompt(*prompt, *before)?,
+            AgentInput::WithdrawPrompt { prompt } => self.withdraw_prompt(*prompt)?,
+            AgentInput::Cancel => self.cancel_asked()?,
+            AgentInput::Answer { interaction, answer } => self.answer(*interaction, answer)?,
+            AgentInput::Set { model, mode } => self.set(model.clone(), mode.clone())?,
+            AgentInput::Close => self.close(),
+            AgentInput::Observed { run, seen, to, mint } => self.observe(*run, seen, *to, mint),
+            AgentInput::Gone { run, outcome, offset, last_words, mint } => {
+                self.gone(*run, outcome, *offset, last_words, mint);
+            }
+            AgentInput::SpawnFailed { run, reason, mint } => self.spawn_failed(*run, reason, mint),
+            AgentInput::Started { run, pid, start_ticks, mint } => {
+                if self.agent.life.run == *run && self.agent.life.phase == Phase::Asked {
+                    self.emit(RunStarted { run: *run, pid: *pid, start_ticks: *start_ticks });
+                    self.go_on(mint, false);
+                }
+            }
+            AgentInput::AskDue { interaction } => self.ask_due(*interaction),
+        }
+        Ok(Decision { events: std::mem::take(&mut self.events), result })
+    }
+
+    pub(super) fn emit(&mut self, event: impl Into<EventBody>) {
+        let event = event.into();
+        self.agent.apply(&event);
+        self.events.push(event);
+    }
+
+    /// The newest event, which may still be added to.
+    pub(super) fn last_event(&mut self) -> Option<&mut EventBody> {
+        self.events.last_mut()
+    }
+
+    pub(super) fn has_decided(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    pub(super) fn mint(&mut self, mint: &Mint) -> [u8; 16] {
+        self.minted += 1;
+        mint.id(self.minted)
+    }
+
+    /// The number of the next write; 0 when nothing can be written to the process.
+    pub(super) fn next_input(&self) -> u64 {
+        if self.agent.life.is_open() { self.agent.life.next_input() } else { 0 }
+    }
+
+    pub(super) fn greet(&mut self, step: u8) {
+        let (run, input) = (self.agent.life.run, self.next_input());
+        self.emit(AgentGreeted { run, step, input });
+    }
+
+    /// Gives the next prompt to the agent if it can take one. `may_start`: starts its process for that if it has none.
+    pub(super) fn go_on(&mut self, mint: &Mint, may_start: bool) {
+        let agent = &self.agent;
+        if agent.closing || agent.closed || agent.turn.is_some() {
+            return;
+        }
+        let Some(next) = agent.queue.front() else { return };
+        let takes_at_once = agent.provider().is_some_and(|provider| provider.abilities().ready_at_once);
+        match agent.life.phase {
+            Phase::Over if may_start => self.start_again(mint),
+            Phase::Running if !agent.life.is_refused && (agent.life.is_ready || takes_at_once) => {
+                let (prompt, run) = (next.prompt, agent.life.run);
+                let (turn, input) = (turn_of(prompt), self.next_input());
+                self.emit(TurnStarted { turn, prompt: Some(prompt), run, input });
+            }
+            Phase::Asked | Phase::Running | Phase::Over => {}
+        }
+    }
+
+    fn start_again(&mut self, mint: &Mint) {
+        let Some(provider) = self.agent.provider() else { return };
+        let ids = [self.mint(mint), self.mint(mint), self.mint(mint), self.mint(mint)];
+        let greeting = self.agent.greeting();
+        let fresh = PromptId::from_bytes(ids[3]).to_string();
+        let argv = provider.argv(&Starting { command: &self.agent.command, greeting: &greeting, fresh });
+        self.emit(RunAsked {
+            run: RunId::from_bytes(ids[0]),
+            output: TerminalId::from_bytes(ids[1]),
+            errors: TerminalId::from_bytes(ids[2]),
+            argv,
+        });
+    }
+}
+
+/// A prompt and its turn have the same id: whoever knows the one knows the other.
+pub(super) fn turn_of(prompt: PromptId) -> TurnId {
+    TurnId::from_bytes(*prompt.as_bytes())
+}
+
+impl Structured {
+    /// Takes in what happened.
+    pub(crate) fn apply(&mut self, body: &EventBody) {
+        match body {
+            EventBody::RunAsked(asked) => self.life = Life::new(asked, self.greet(0)),
+            EventBody::RunStarted(started) if started.run == self.life.run => self.life.phase = Phase::Running,
+            EventBody::RunFailed(failed) if failed.run == self.life.run => self.over(),
+            EventBody::RunEnded(ended) if ended.run == self.life.run => self.over(),
+            EventBody::AgentGreeted(greeted) => self.life.push(greeted.input, self.greet(greeted.step)),
+            EventBody::AgentReady(ready) => {
+                self.life.is_ready = true;
+                let known = [&mut self.conversation, &mut self.version, &mut self.model, &mut self.mode];
+                for (known, told) in
+                    known.into_iter().zip([&ready.conversation, &ready.version, &ready.model, &ready.mode])
+                {
+                    if told.is_some() {
+                        known.clone_from(told);
+                    }
+                }
+            }
+            EventBody::AgentRefused(_) => self.life.is_refused = true,
+            EventBody::AgentCloseAsked(_) => self.closing = true,
+            EventBody::AgentClosed(_) => {
+                self.closed = true;
+                self.queue.clear();
+            }
+            EventBody::OutputConsumed(consumed) if consumed.run == self.life.run => {
+                let (offset, part, written) = (consumed.offset, consumed.part, consumed.written);
+                self.life.consume(super::Consumed { offset, part, written });
+            }
+            EventBody::SettingsChanged(changed) => {
+                if changed.model.is_some() {
+                    self.model.clone_from(&changed.model);
+                }
+                if changed.mode.is_some() {
+                    self.mode.clone_from(&changed.mode);
+                }
+                let (model, mode) = (changed.model.clone(), changed.mode.clone());
+                let conversation = self.conversation.clone();
+                self.life.push(changed.input, Outgoing::Settings { conversation, model, mode });
+            }
+            _ => self.apply_to_turn(body),
+        }
+    }
+
+    fn over(&mut self) {
+        self.life.phase = Phase::Over;
+        self.life.outbox.clear();
+    }
+
+    fn apply_to_turn(&mut self, body: &EventBody) {
+        match body {
+            EventBody::PromptQueued(queued) => self.enqueue(queued.clone()),
+            EventBody::PromptEdited(edited) => {
+                if let Some(waiting) = self.queue.iter_mut().find(|waiting| waiting.prompt == edited.prompt) {
+                    waiting.text.clone_from(&edited.text);
+                }
+            }
+            EventBody::PromptMoved(moved) => {
+                if let Some(waiting) = self.unqueue(moved.prompt) {
+                    let before = moved.before.and_then(|before| self.place_of(before));
+                    self.queue.insert(before.unwrap_or(self.queue.len()), waiting);
+                }
+            }
+            EventBody::PromptWithdrawn(withdrawn) => drop(self.unqueue(withdrawn.prompt)),
+            EventBody::PromptSteered(steered) => {
+                if let Some(waiting) = self.unqueue(steered.prompt) {
+                    let outgoing = Outgoing::Steer {
+                        prompt: steered.prompt.to_string(),
+                        conversation: self.conversation.clone(),
+                        turn: self.turn.as_ref().and_then(|turn| turn.name.clone()),
+                        text: waiting.text,
+                    };
+                    self.life.push(steered.input, outgoing);
+                }
+            }
+            EventBody::TurnStarted(started) => {
+                let waiting = started.prompt.and_then(|prompt| self.unqueue(prompt));
+                if let Some(waiting) = waiting {
+                    let (turn, conversation) = (started.turn.to_string(), self.conversation.clone());
+                    self.life.push(started.input, Outgoing::Prompt { turn, conversation, text: waiting.text });
+                }
+                let (id, input) = (started.turn, started.input);
+                self.turn = Some(Turn { id, input, confirmed: false, name: None, cancelling: false });
+            }
+            EventBody::TurnConfirmed(confirmed) => {
+                if let Some(turn) = &mut self.turn {
+                    turn.confirmed = true;
+                    if confirmed.name.is_some() {
+                        turn.name.clone_from(&confirmed.name);
+                    }
+                }
+            }
+            EventBody::CancelAsked(asked) => {
+                let conversation = self.conversation.clone();
+                if let Some(turn) = &mut self.turn {
+                    turn.cancelling = true;
+                    let turn = turn.name.clone();
+                    self.life.push(asked.input, Outgoing::Interrupt { conversation, turn });
+                }
+            }
+            EventBody::TurnEnded(_) => self.turn = None,
+            _ => self.apply_to_items(body),
+        }
+    }
+
+    fn apply_to_items(&mut self, body: &EventBody) {
+        match body {
+            EventBody::ItemStarted(started) => {
+                self.items.push(OpenItem { id: started.item, key: started.key.clone(), is_told: false });
+            }
+            EventBody::Asked(asked) => self.asks.push(OpenAsk {
+                id: asked.interaction,
+                key: asked.key.clone(),
+                kind: asked.kind,
+                options: asked.options.clone(),
+                offset: asked.offset,
+                length: asked.length,
+                expires: asked.expires,
+            }),
+            EventBody::ItemText(text) => {
+                if let Some(item) = self.items.iter_mut().find(|item| item.id == text.item) {
+                    item.is_told = true;
+                }
+            }
+            EventBody::ItemEnded(ended) => self.items.retain(|item| item.id != ended.item),
+            EventBody::Answered(answered) => {
+                if let Some(ask) = self.close_ask(answered.interaction, "it was answered before") {
+                    let OpenAsk { key, offset, length, .. } = ask;
+                    let answer = answered.answer.clone();
+                    self.life.push(answered.input, Outgoing::Answer { key, answer, offset, length });
+                }
+            }
+            EventBody::AskClosed(AskClosed { interaction, reason, input }) => {
+                let (how, why) = match reason {
+                    AskEnd::Expired => ("it expired: nobody answered in time", "nobody answered in time"),
+                    AskEnd::Cancelled => ("it was cancelled", "the turn was cancelled"),
+                    AskEnd::AgentGone => ("the agent that asked is gone", ""),
+                };
+                if let Some(OpenAsk { key, offset, length, .. }) = self.close_ask(*interaction, how) {
+                    let answer = Answer::Deny { reason: Some(why.to_owned()) };
+                    self.life.push(*input, Outgoing::Answer { key, answer, offset, length });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn close_ask(&mut self, interaction: InteractionId, how: &str) -> Option<OpenAsk> {
+        let place = self.asks.iter().position(|ask| ask.id == interaction)?;
+        if self.closed_asks.len() == CLOSED_ASKS_KEPT {
+            self.closed_asks.pop_front();
+        }
+        self.closed_asks.push_back((interaction, how.to_owned()));
+        Some(self.asks.remove(place))
+    }
+
+    fn place_of(&self, prompt: PromptId) -> Option<usize> {
+        self.queue.iter().position(|waiting| waiting.prompt == prompt)
+    }
+
+    fn unqueue(&mut self, prompt: PromptId) -> Option<PromptQueued> {
+        self.queue.remove(self.place_of(prompt)?)
+    }
+
+    /// What is to be delivered at once stands before what may wait, and behind what came before it.
+    fn enqueue(&mut self, queued: PromptQueued) {
+        let first_patient = || self.queue.iter().position(|waiting| waiting.delivery == Delivery::AfterTurn);
+        let place = if queued.delivery == Delivery::AfterTurn { None } else { first_patient() };
+        self.queue.insert(place.unwrap_or(self.queue.len()), queued);
+    }
+}

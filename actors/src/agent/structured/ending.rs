@@ -1,0 +1,109 @@
+//! Ends: of a turn, of a process, of the agent. Whatever is open gets an end of its own.
+
+use ropewalk_protocol::{
+    AgentCloseAsked, AgentClosed, AskClosed, AskEnd, InteractionId, ItemEnded, ItemId, ItemStatus, PromptId, RunEnded,
+    RunFailed, RunId, RunOutcome, TurnEnded, TurnOutcome, TurnStarted,
+};
+
+use super::deciding::{Deciding, turn_of};
+use crate::core::Mint;
+
+impl Deciding {
+    /// Settles the open turn, and before it all that is open in it.
+    pub(super) fn end_turn(&mut self, outcome: TurnOutcome, asks: AskEnd) {
+        let Some(turn) = &self.agent.turn else { return };
+        let (turn, cancelling) = (turn.id, turn.cancelling);
+        let outcome = match outcome {
+            TurnOutcome::Failed { .. } | TurnOutcome::Interrupted { .. } if cancelling => TurnOutcome::Cancelled,
+            other => other,
+        };
+        let status = if outcome == TurnOutcome::Cancelled { ItemStatus::Cancelled } else { ItemStatus::Orphaned };
+        self.close_all(status, asks);
+        self.emit(TurnEnded { turn, outcome });
+    }
+
+    fn close_all(&mut self, status: ItemStatus, asks: AskEnd) {
+        let open: Vec<InteractionId> = self.agent.asks.iter().map(|ask| ask.id).collect();
+        for interaction in open {
+            self.emit(AskClosed { interaction, reason: asks, input: 0 });
+        }
+        let open: Vec<ItemId> = self.agent.items.iter().map(|item| item.id).collect();
+        for item in open {
+            self.emit(ItemEnded { item, status });
+        }
+    }
+
+    /// The process will not take the prompt that is next: it gets its end without having been given to anyone.
+    pub(super) fn fail_next(&mut self, reason: &str, _: &Mint) {
+        if self.agent.turn.is_some() {
+            return;
+        }
+        let Some(prompt) = self.agent.queue.front().map(|waiting| waiting.prompt) else { return };
+        self.settle_undelivered(prompt, reason);
+    }
+
+    fn settle_undelivered(&mut self, prompt: PromptId, reason: &str) {
+        let (turn, run) = (turn_of(prompt), self.agent.life.run);
+        self.emit(TurnStarted { turn, prompt: Some(prompt), run, input: 0 });
+        self.emit(TurnEnded { turn, outcome: TurnOutcome::Failed { reason: reason.to_owned() } });
+    }
+
+    /// The process could not be started.
+    pub(super) fn spawn_failed(&mut self, run: RunId, reason: &str, mint: &Mint) {
+        if self.agent.life.run != run || !self.agent.life.is_open() {
+            return;
+        }
+        self.emit(RunFailed { run, reason: reason.to_owned() });
+        self.fail_next(&format!("the agent could not be started: {reason}"), mint);
+        self.close_if_asked();
+    }
+
+    /// The process is gone, and all that it wrote is taken in.
+    pub(super) fn gone(&mut self, run: RunId, outcome: &RunOutcome, offset: u64, last_words: &str, mint: &Mint) {
+        let life = &self.agent.life;
+        if life.run != run || !life.is_open() {
+            return;
+        }
+        let (was_ready, was_refused) = (life.is_ready, life.is_refused);
+        let said = if last_words.is_empty() { String::new() } else { format!(": {last_words}") };
+        let nobody_saw = matches!(outcome, RunOutcome::Interrupted { .. });
+        let had_turn = self.agent.turn.is_some();
+        if let Some(turn) = &self.agent.turn {
+            let known = if turn.confirmed {
+                "it had the prompt"
+            } else if turn.input > 0 && self.agent.life.consumed.written >= turn.input {
+                "the prompt was written to it"
+            } else if nobody_saw {
+                "whether it had the prompt is not known"
+            } else {
+                "it did not show that it had the prompt"
+            };
+            let reason = format!("the agent {outcome}{said}; {known}");
+            self.end_turn(TurnOutcome::Interrupted { reason }, AskEnd::AgentGone);
+        }
+        self.close_all(ItemStatus::Orphaned, AskEnd::AgentGone);
+        self.emit(RunEnded { run, outcome: outcome.clone(), offset });
+        if !was_ready && !had_turn && !was_refused && !nobody_saw {
+            self.fail_next(&format!("the agent {outcome} before it took a prompt{said}"), mint);
+        }
+        self.close_if_asked();
+        // The process never had the prompts that wait. One that was lost with its machine is started again for them; one
+        // that ended by itself is not: it might do so for ever.
+        self.go_on(mint, nobody_saw || was_ready && outcome == &(RunOutcome::Exited { code: 0 }) && !had_turn);
+    }
+
+    /// It is to take no more prompts, and to end.
+    pub(super) fn close(&mut self) {
+        if self.agent.closing || self.agent.closed {
+            return;
+        }
+        self.emit(AgentCloseAsked {});
+        self.close_if_asked();
+    }
+
+    fn close_if_asked(&mut self) {
+        if self.agent.closing && !self.agent.closed && !self.agent.life.is_open() {
+            self.emit(AgentClosed { reason: "it was asked to end".to_owned() });
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What the agent said, made into events of ours.
+
+use ropewalk_protocol::{
+    AgentReady, AgentRefused, AskClosed, AskEnd, AskKind, Asked, EventBody, InteractionId, ItemChanged, ItemDelta,
+    ItemEnded, ItemId, ItemStarted, ItemText, NoticeKind, Noticed, OnAsk, OutputConsumed, RunId, Timestamp,
+    TurnConfirmed, TurnId, TurnOutcome, TurnStarted, Used, limits,
+};
+
+use super::deciding::Deciding;
+use super::{Consumed, Seen};
+use crate::core::Mint;
+use crate::providers::{Observed, cut};
+
+impl Deciding {
+    /// Takes in what was seen up to a place in the run's output. What was taken in before changes nothing.
+    pub(super) fn observe(&mut self, run: RunId, seen: &[Seen], to: Consumed, mint: &Mint) {
+        let life = &self.agent.life;
+        let known = life.consumed;
+        let is_new = (to.offset, to.part) > (known.offset, known.part);
+        if life.run != run || !life.is_open() || !(is_new || seen.is_empty() && to.written > known.written) {
+            return;
+        }
+        for seen in seen {
+            self.see(seen, mint);
+        }
+        if !is_new && !self.has_decided() && self.agent.life.outbox.is_empty() {
+            return;
+        }
+        let Consumed { offset, part, written } = to;
+        self.emit(OutputConsumed { run, offset, part, written });
+        self.go_on(mint, false);
+    }
+
+    fn see(&mut self, seen: &Seen, mint: &Mint) {
+        let Seen { observed, offset, length } = seen;
+        match observed {
+            Observed::Greeted { step } => self.greet(*step),
+            Observed::Ready { conversation, version, model, mode } => {
+                self.ready([conversation, version, model, mode]);
+            }
+            Observed::Refused { reason } => self.refused(reason, mint),
+            Observed::Confirmed { name } => self.confirmed(name.as_ref()),
+            Observed::Began { name } => {
+                if self.agent.turn.is_none() {
+                    let (turn, run) = (TurnId::from_bytes(self.mint(mint)), self.agent.life.run);
+                    self.emit(TurnStarted { turn, prompt: None, run, input: 0 });
+                    self.emit(TurnConfirmed { turn, name: name.clone() });
+                }
+            }
+            Observed::Asked { .. } => self.asked(observed, *offset, *length, mint),
+            Observed::Unsupported { key } => {
+                let title = "a request that this client does not serve".to_owned();
+                let (kind, detail) = (AskKind::Permission, String::new());
+                let asked = Observed::Asked { key: key.clone(), item: None, kind, title, detail, options: Vec::new() };
+                if let Some(interaction) = self.open_ask(&asked, *offset, *length, mint) {
+                    let input = self.next_input();
+                    self.emit(AskClosed { interaction, reason: AskEnd::Cancelled, input });
+                }
+            }
+            Observed::AskClosed { key } => {
+                if let Some(interaction) = self.agent.asks.iter().find(|ask| ask.key == *key).map(|ask| ask.id) {
+                    self.emit(AskClosed { interaction, reason: AskEnd::Cancelled, input: 0 });
+                }
+            }
+            Observed::Used(usage) => {
+                let turn = self.agent.turn.as_ref().map(|turn| turn.id);
+                self.emit(Used { turn, usage: usage.clone() });
+            }
+            Observed::Noticed { kind, text, until } => self.notice(*kind, text, *until),
+            Observed::TurnEnded { outcome } => self.end_turn(outcome.clone(), AskEnd::Cancelled),
+            _ => self.see_item(observed, mint),
+        }
+    }
+
+    fn ready(&mut self, [conversation, version, model, mode]: [&Option<String>; 4]) {
+        let agent = &self.agent;
+        let known = [&agent.conversation, &agent.version, &agent.model, &agent.mode];
+        let is_news = [conversation, version, model, mode]
+            .into_iter()
+            .zip(known)
+            .any(|(told, known)| told.is_some() && told != known);
+        if is_news || !agent.life.is_ready {
+            let run = agent.life.run;
+            let word =
+                |told: &Option<String>| told.as_ref().map(|told| cut(told, limits::AGENT_WORD_BYTES_MAX).to_owned());
+            let [conversation, version] = [word(conversation), word(version)];
+            let [model, mode] = [word(model), word(mode)];
+            self.emit(AgentReady { run, conversation, version, model, mode });
+        }
+    }
+
+    fn refused(&mut self, reason: &str, mint: &Mint) {
+        let reason = cut(reason, limits::ITEM_PIECE_BYTES_MAX).to_owned();
+        let run = self.agent.life.run;
+        self.emit(AgentRefused { run, reason: reason.clone() });
+        self.end_turn(TurnOutcome::Failed { reason: reason.clone() }, AskEnd::Cancelled);
+        self.fail_next(&reason, mint);
+    }
+
+    fn confirmed(&mut self, name: Option<&String>) {
+        let Some(turn) = &self.agent.turn else { return };
+        if !turn.confirmed || name.is_some_and(|name| turn.name.as_ref() != Some(name)) {
+            let turn = turn.id;
+            self.emit(TurnConfirmed {
+                turn,
+                name: name.map(|name| cut(name, limits::AGENT_WORD_BYTES_MAX).to_owned()),
+            });
+        }
+    }
+
+    fn notice(&mut self, kind: NoticeKind, text: &str, until: Option<Timestamp>) {
+        let text = cut(text, limits::ITEM_PIECE_BYTES_MAX).to_owned();
+        self.emit(Noticed { kind, text, until });
+    }
+
+    fn asked(&mut self, asked: &Observed, offset: u64, length: u64, mint: &Mint) {
+        if let Some(interaction) = self.open_ask(asked, offset, length, mint) {
+            self.apply_policy(interaction);
+        }
+    }
+
+    fn open_ask(&mut self, asked: &Observed, offset: u64, length: u64, mint: &Mint) -> Option<InteractionId> {
+        let Observed::Asked { key, item, kind, title, detail, options } = asked else { return None };
+        let key = cut(key, limits::AGENT_WORD_BYTES_MAX);
+        if self.agent.asks.iter().any(|ask| ask.key == key) {
+            return None;
+        }
+        if self.agent.asks.len() >= limits::ASKS_OPEN_MAX {
+            self.notice(NoticeKind::Warning, "a question was passed over: too many are open", None);
+            return None;
+        }
+        let expires = match self.agent.on_ask {
+            OnAsk::WaitMillis(millis) => Some(mint.now.plus_millis(millis)),
+            OnAsk::Wait | OnAsk::Deny | OnAsk::Fail => None,
+        };
+        let interaction = InteractionId::from_bytes(self.mint(mint));
+        let mut options = options.clone();
+        options.truncate(OPTIONS_MAX);
+        for option in &mut options {
+            option.id = cut(&option.id, limits::AGENT_WORD_BYTES_MAX).to_owned();
+            option.name = cut(&option.name, limits::AGENT_WORD_BYTES_MAX).to_owned();
+        }
+        self.emit(Asked {
+            interaction,
+            key: key.to_owned(),
+            turn: self.agent.turn.as_ref().map(|turn| turn.id),
+            item: item.as_ref().and_then(|key| self.item(key)),
+            kind: *kind,
+            title: cut(title, limits::ITEM_TITLE_BYTES_MAX).to_owned(),
+            detail: cut(detail, limits::ITEM_INPUT_BYTES_MAX).to_owned(),
+            options,
+            expires,
+            offset,
+            length,
+        });
+        Some(interaction)
+    }
+
+    fn item(&self, key: &str) -> Option<ItemId> {
+        let key = cut(key, limits::AGENT_WORD_BYTES_MAX);
+        self.agent.items.iter().find(|item| item.key == key).map(|item| item.id)
+    }
+
+    fn see_item(&mut self, observed: &Observed, mint: &Mint) {
+        match observed {
+            Observed::ItemStarted { key, parent, kind, title, input } => {
+                if self.item(key).is_some() || self.agent.items.len() >= limits::ITEMS_OPEN_MAX {
+                    return;
+                }
+                let item = ItemId::from_bytes(self.mint(mint));
+                self.emit(ItemStarted {
+                    item,
+                    key: cut(key, limits::AGENT_WORD_BYTES_MAX).to_owned(),
+                    turn: self.agent.turn.as_ref().map(|turn| turn.id),
+                    parent: parent.as_ref().and_then(|key| self.item(key)),
+                    kind: *kind,
+                    title: cut(title, limits::ITEM_TITLE_BYTES_MAX).to_owned(),
+                    input: cut(input, limits::ITEM_INPUT_BYTES_MAX).to_owned(),
+                });
+            }
+            Observed::ItemChanged { key, title, input } => {
+                if let Some(item) = self.item(key) {
+                    let title = cut(title, limits::ITEM_TITLE_BYTES_MAX).to_owned();
+                    let input = cut(input, limits::ITEM_INPUT_BYTES_MAX).to_owned();
+                    self.emit(ItemChanged { item, title, input });
+                }
+            }
+            Observed::Delta { key, text } => self.delta(key, text),
+            Observed::Text { key, first, text } => {
+                if let Some(item) = self.item(key) {
+                    let text = cut(text, limits::ITEM_PIECE_BYTES_MAX).to_owned();
+                    self.emit(ItemText { item, first: *first, text });
+                }
+            }
+            Observed::ItemEnded { key, status } => {
+                if let Some(item) = self.item(key) {
+                    self.emit(ItemEnded { item, status: *status });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A preview is joined to the one before it: what comes together is shown together.
+    fn delta(&mut self, key: &str, text: &str) {
+        let key = cut(key, limits::AGENT_WORD_BYTES_MAX);
+        let Some(open) = self.agent.items.iter().find(|item| item.key == key).filter(|item| !item.is_told) else {
+            return;
+        };
+        let item = open.id;
+        let text = cut(text, limits::ITEM_PIECE_BYTES_MAX);
+        if let Some(EventBody::ItemDelta(last)) = self.last_event()
+            && last.item == item
+            && last.text.len() + text.len() <= limits::ITEM_PIECE_BYTES_MAX
+        {
+            last.text.push_str(text);
+            return;
+        }
+        self.emit(ItemDelta { item, text: text.to_owned() });
+    }
+}
+
+/// Options of one question: more than anyone reads, and few enough to fit into an event.
+const OPTIONS_MAX: usize = 16;

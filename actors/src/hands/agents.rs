@@ -1,0 +1,351 @@
+//! The daemon's end of a structured agent's run: what is written to it, in order and once, and what becomes of it.
+
+mod pump;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ropewalk_protocol::holder::Ends;
+use ropewalk_protocol::{
+    AgentId, ClientId, Code, Program, Rejection, RunAsked, RunId, RunOutcome, SessionId, Size, Stream, TerminalId,
+    limits,
+};
+use tokio::sync::{Notify, watch};
+
+use super::{Hands, Place};
+use crate::agent::structured::{AgentInput, Consumed};
+use crate::core::Input;
+use crate::providers::{self, Outgoing, Provider};
+
+const SIGINT: i32 = 2;
+/// How long a write waits that was not taken.
+const WRITE_PAUSE: Duration = Duration::from_millis(250);
+/// What the name of a program begins with that is this executable itself.
+const SELF: &str = "@self";
+
+/// The lines to all structured agents that run, and what is needed to start them.
+#[derive(Default)]
+pub(super) struct Agents {
+    lines: Mutex<HashMap<RunId, Arc<AgentLine>>>,
+    /// Agents' environments, as the newest client had them. They are never stored: they may hold secrets.
+    environments: Mutex<HashMap<AgentId, BTreeMap<String, String>>>,
+}
+
+/// One run's line.
+pub(super) struct AgentLine {
+    session: SessionId,
+    agent: AgentId,
+    run: RunId,
+    output: TerminalId,
+    errors: TerminalId,
+    provider: &'static dyn Provider,
+    writes: Mutex<Writes>,
+    wake: Notify,
+    /// The number of the last write that the process has taken.
+    written: AtomicU64,
+    /// How the process ended, and where its output was then.
+    gone: watch::Sender<Option<(RunOutcome, u64)>>,
+    /// Rises with each turn that is settled.
+    turns: watch::Sender<u64>,
+    over: watch::Sender<bool>,
+}
+
+struct Writes {
+    next: u64,
+    waiting: BTreeMap<u64, Outgoing>,
+}
+
+impl AgentLine {
+    fn lock(&self) -> MutexGuard<'_, Writes> {
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, number: u64, outgoing: Outgoing) {
+        let mut writes = self.lock();
+        if number >= writes.next {
+            writes.waiting.insert(number, outgoing);
+            drop(writes);
+            self.wake.notify_one();
+        }
+    }
+
+    /// The write whose turn it is, once there is one.
+    async fn next_write(&self) -> (u64, Outgoing) {
+        loop {
+            {
+                let mut writes = self.lock();
+                let next = writes.next;
+                if let Some(outgoing) = writes.waiting.remove(&next) {
+                    return (next, outgoing);
+                }
+            }
+            self.wake.notified().await;
+        }
+    }
+
+    fn stream(&self) -> Stream {
+        Stream::Agent(self.session, self.agent)
+    }
+
+    /// Whose input ids the writes have: each run has a holder's queue of its own.
+    fn client(&self) -> ClientId {
+        ClientId::from_bytes(*self.run.as_bytes())
+    }
+
+    async fn is_over(&self) {
+        self.over.subscribe().wait_for(|over| *over).await.ok();
+    }
+}
+
+/// Where a run is taken up: by a new process, or by a daemon after the one that started it.
+pub(crate) struct TakenUp {
+    pub(crate) session: SessionId,
+    pub(crate) agent: AgentId,
+    pub(crate) run: RunId,
+    pub(crate) output: TerminalId,
+    pub(crate) errors: TerminalId,
+    pub(crate) consumed: Consumed,
+    pub(crate) outbox: Vec<(u64, Outgoing)>,
+}
+
+impl Hands {
+    fn lines(&self) -> MutexGuard<'_, HashMap<RunId, Arc<AgentLine>>> {
+        self.0.agents.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line_of(&self, run: RunId) -> Option<Arc<AgentLine>> {
+        self.lines().get(&run).cloned()
+    }
+
+    fn environments(&self) -> MutexGuard<'_, HashMap<AgentId, BTreeMap<String, String>>> {
+        self.0.agents.environments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The environment that the agent's processes get from now on.
+    pub(crate) fn keep_agent_environment(&self, agent: AgentId, environment: BTreeMap<String, String>) {
+        self.environments().insert(agent, environment);
+    }
+
+    pub(crate) fn forget_agent(&self, agent: AgentId) {
+        self.environments().remove(&agent);
+    }
+
+    /// Takes up a run's output where it is taken in, and goes on writing what may not be written.
+    pub(crate) fn take_up(&self, provider: &'static dyn Provider, taken: TakenUp) {
+        let TakenUp { session, agent, run, output, errors, consumed, outbox } = taken;
+        let next = outbox.first().map_or(consumed.written + 1, |(number, _)| *number);
+        let line = Arc::new(AgentLine {
+            session,
+            agent,
+            run,
+            output,
+            errors,
+            provider,
+            writes: Mutex::new(Writes { next, waiting: outbox.into_iter().collect() }),
+            wake: Notify::new(),
+            written: AtomicU64::new(next.saturating_sub(1)),
+            gone: watch::Sender::new(None),
+            turns: watch::Sender::new(0),
+            over: watch::Sender::new(false),
+        });
+        self.lines().insert(run, line.clone());
+        let (writer, written_to) = (self.clone(), line.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = written_to.is_over() => {}
+                () = writer.write_all(&written_to) => {}
+            }
+        });
+        tokio::spawn(pump::run(self.clone(), line, consumed));
+    }
+
+    /// Starts a structured agent's process.
+    pub(super) fn spawn_agent(
+        &self,
+        session: SessionId,
+        agent: AgentId,
+        provider: &str,
+        directory: String,
+        asked: RunAsked,
+        first: (u64, Outgoing),
+    ) {
+        let RunAsked { run, output, errors, argv } = asked;
+        let Some(provider) = providers::named(provider) else {
+            let (reason, mint) = (format!("no provider is called {provider}"), self.directory().mint());
+            let input = Input::Agent(AgentInput::SpawnFailed { run, reason, mint });
+            return self.directory().report(Stream::Agent(session, agent), None, input);
+        };
+        let known = self.environments().get(&agent).cloned();
+        // The client that knew a better one is not there: the daemon was started anew since.
+        let mut environment = known.unwrap_or_else(own_environment);
+        for (name, value) in provider.environment() {
+            environment.insert((*name).to_owned(), (*value).to_owned());
+        }
+        let program = Program { argv: with_self(argv), directory, environment };
+        let place = Place::of_agent(session, agent, output, errors);
+        let (consumed, outbox) = (Consumed::default(), vec![first]);
+        self.0.lanes.open(output, session, 0, NO_SIZE, false);
+        self.0.lanes.open(errors, session, 0, NO_SIZE, false);
+        self.take_up(provider, TakenUp { session, agent, run, output, errors, consumed, outbox });
+        self.spawn(run, place, program, Ends::Pipes { errors });
+    }
+
+    /// A write was decided.
+    pub(super) fn write_to_agent(&self, run: RunId, number: u64, outgoing: Outgoing) {
+        if let Some(line) = self.line_of(run) {
+            line.push(number, outgoing);
+        }
+    }
+
+    async fn write_all(&self, line: &Arc<AgentLine>) {
+        loop {
+            let (number, outgoing) = line.next_write().await;
+            let bytes = self.encoded(line, &outgoing).await;
+            for (part, bytes) in (0..).zip(bytes.chunks(limits::AGENT_WRITE_BYTES_MAX)) {
+                self.write_part(line, (number << 16) | part, bytes).await;
+            }
+            line.written.store(number, Ordering::Relaxed);
+            line.lock().next = number + 1;
+        }
+    }
+
+    /// What it is in the agent's own words.
+    async fn encoded(&self, line: &AgentLine, outgoing: &Outgoing) -> Vec<u8> {
+        let request = match outgoing {
+            Outgoing::Answer { offset, length, .. } => {
+                pump::read_range(self, line.output, *offset, *length).await.unwrap_or_else(|rejection| {
+                    tracing::error!(%rejection, run = %line.run, "a question cannot be read again");
+                    None
+                })
+            }
+            _ => None,
+        };
+        line.provider.encode(outgoing, request.as_deref())
+    }
+
+    /// Writes until it is written: the holder writes each number once. It waits for as long as the program does not read.
+    async fn write_part(&self, line: &AgentLine, id: u64, bytes: &[u8]) {
+        loop {
+            let outcome = match self.input(line.output, line.client(), id, bytes.to_vec()) {
+                Ok(written) => written.await,
+                Err(rejection) => Err(rejection),
+            };
+            match outcome {
+                Ok(()) => return,
+                Err(rejection) => tracing::debug!(%rejection, run = %line.run, "a write waits"),
+            }
+            tokio::time::sleep(WRITE_PAUSE).await;
+        }
+    }
+
+    /// The turn was asked to end: after a grace the process is interrupted, and after another it is ended.
+    pub(crate) fn insist_on_cancel(&self, run: RunId) {
+        let Some(line) = self.line_of(run) else { return };
+        let hands = self.clone();
+        tokio::spawn(async move {
+            let mut turns = line.turns.subscribe();
+            let grace = Duration::from_millis(limits::CANCEL_GRACE_MILLIS);
+            for signal in [Some(SIGINT), None] {
+                tokio::select! {
+                    _ = turns.changed() => return,
+                    () = line.is_over() => return,
+                    () = tokio::time::sleep(grace) => {}
+                }
+                match signal {
+                    Some(signal) => drop(hands.link().signal(run, signal).await),
+                    None => hands.stop(run),
+                }
+            }
+        });
+    }
+
+    pub(super) fn turn_settled(&self, run: RunId) {
+        if let Some(line) = self.line_of(run) {
+            line.turns.send_modify(|turns| *turns += 1);
+        }
+    }
+
+    /// The end of the run is durable.
+    pub(super) fn end_line(&self, run: RunId) {
+        if let Some(line) = self.lines().remove(&run) {
+            line.over.send_replace(true);
+        }
+    }
+
+    /// Says this once it is so late.
+    pub(crate) fn say_later(&self, at: ropewalk_protocol::Timestamp, stream: Stream, input: AgentInput) {
+        let directory = self.directory().clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(at.since(directory.now())).await;
+            directory.report(stream, None, Input::Agent(input));
+        });
+    }
+
+    /// The process of a structured agent runs; false: the run is not one's.
+    pub(super) fn agent_started(&self, run: RunId, pid: u32, start_ticks: u64) -> bool {
+        let Some(line) = self.line_of(run) else { return false };
+        let mint = self.directory().mint();
+        let input = Input::Agent(AgentInput::Started { run, pid, start_ticks, mint });
+        self.directory().report(line.stream(), None, input);
+        true
+    }
+
+    /// The process of a structured agent is gone: that is told once all that it wrote is taken in. False: the run is not one's.
+    pub(super) fn agent_gone(&self, run: RunId, outcome: &RunOutcome, offset: u64) -> bool {
+        let Some(line) = self.line_of(run) else { return false };
+        line.gone.send_if_modified(|gone| gone.is_none() && gone.replace((outcome.clone(), offset)).is_none());
+        true
+    }
+
+    /// The process of a structured agent could not be started. False: the run is not one's.
+    pub(super) fn agent_not_spawned(&self, run: RunId, reason: &str) -> bool {
+        let Some(line) = self.line_of(run) else { return false };
+        let (reason, mint) = (reason.to_owned(), self.directory().mint());
+        let input = Input::Agent(AgentInput::SpawnFailed { run, reason, mint });
+        self.directory().report(line.stream(), None, input);
+        true
+    }
+}
+
+impl Place {
+    /// A run with pipes that just begins.
+    pub(crate) fn of_agent(session: SessionId, agent: AgentId, terminal: TerminalId, errors: TerminalId) -> Self {
+        let (run_settled, terminal_settled, reaped) = (false, false, false);
+        Self {
+            session,
+            agent,
+            terminal,
+            errors: Some(errors),
+            errors_settled: false,
+            run_settled,
+            terminal_settled,
+            reaped,
+        }
+    }
+}
+
+fn own_environment() -> BTreeMap<String, String> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// The command line with this executable in the place of the word for it.
+fn with_self(mut argv: Vec<String>) -> Vec<String> {
+    if argv.first().is_some_and(|program| program == SELF)
+        && let Ok(path) = std::env::current_exe()
+    {
+        argv[0] = path.to_string_lossy().into_owned();
+    }
+    argv
+}
+
+/// The size that a stream without a screen is said to have.
+pub(super) const NO_SIZE: Size = Size::DEFAULT;
+
+/// A daemon that stops, or an actor that cannot be reached, takes no more.
+fn is_final(rejection: &Rejection) -> bool {
+    rejection.code == Code::ShuttingDown || !rejection.retryable()
+}
