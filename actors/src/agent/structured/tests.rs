@@ -1,1 +1,370 @@
+//! Given events, when something comes, then these events.
 
+use ropewalk_protocol::{
+    AgentId, AgentJoined, Answer, AskEffect, AskKind, AskOption, Code, Delivery, EventBody, ItemKind, ItemStatus,
+    OnAsk, PromptId, PromptQueued, RunAsked, RunId, RunOutcome, SessionId, TerminalId, Timestamp, TurnOutcome,
+};
+
+use super::*;
+
+const RUN: RunId = RunId::from_bytes([3; 16]);
+
+fn mint(number: u8) -> Mint {
+    Mint::new([number; 16], Timestamp::from_unix_micros(5_000_000))
+}
+
+fn joined(prompt: Option<&str>, on_ask: OnAsk) -> AgentJoined {
+    let (output, errors) = (TerminalId::from_bytes([4; 16]), TerminalId::from_bytes([5; 16]));
+    AgentJoined {
+        agent: AgentId::from_bytes([2; 16]),
+        provider: "scripted".into(),
+        name: "scripted".into(),
+        parent: None,
+        command: vec!["agent".into()],
+        directory: "/".into(),
+        model: None,
+        mode: None,
+        on_ask,
+        run: RunAsked { run: RUN, output, errors, argv: vec!["agent".into()] },
+        prompt: prompt.map(|text| PromptQueued { prompt: first(), text: text.into(), delivery: Delivery::AfterTurn }),
+    }
+}
+
+fn first() -> PromptId {
+    PromptId::from_bytes([9; 16])
+}
+
+/// An agent and what was decided, by name.
+struct Given {
+    agent: Structured,
+    offset: u64,
+    last: Vec<EventBody>,
+}
+
+impl Given {
+    fn new(prompt: Option<&str>, on_ask: OnAsk) -> Self {
+        let mut given = Self { agent: Structured::joined(&joined(prompt, on_ask)), offset: 0, last: Vec::new() };
+        given.when(AgentInput::Started { run: RUN, pid: 1, start_ticks: 1, mint: mint(1) });
+        given
+    }
+
+    fn ready(prompt: Option<&str>) -> Self {
+        let mut given = Self::new(prompt, OnAsk::Wait);
+        given.seen(vec![ready()]);
+        given
+    }
+
+    fn try_when(&mut self, input: AgentInput) -> Result<Decision, Rejection> {
+        let decision = self.agent.decide(&Input::Agent(input))?;
+        for event in &decision.events {
+            self.agent.apply(event);
+        }
+        self.last.clone_from(&decision.events);
+        Ok(decision)
+    }
+
+    fn when(&mut self, input: AgentInput) -> Vec<&str> {
+        self.try_when(input).expect("it is not refused");
+        self.last.iter().map(|event| event.name().strip_prefix("agent.").unwrap_or_default()).collect()
+    }
+
+    fn seen(&mut self, seen: Vec<Observed>) -> Vec<&str> {
+        let run = self.agent.life.run;
+        self.offset += 100;
+        let to = Consumed { offset: self.offset, part: 0, written: 0 };
+        let seen = seen.into_iter().map(|observed| Seen { observed, offset: self.offset - 100, length: 99 }).collect();
+        self.when(AgentInput::Observed { run, seen, to, mint: mint((self.offset / 100) as u8 + 100) })
+    }
+
+    fn prompt(&mut self, text: &str, delivery: Delivery) -> PromptId {
+        let mint = mint(50 + text.len() as u8);
+        self.try_when(AgentInput::Prompt { text: text.into(), delivery, mint }).expect("it is queued");
+        let queued = self.last.iter().find_map(|event| match event {
+            EventBody::PromptQueued(queued) => Some(queued.prompt),
+            _ => None,
+        });
+        queued.expect("a prompt is queued")
+    }
+
+    fn queue(&self) -> Vec<&str> {
+        self.agent.queue.iter().map(|waiting| waiting.text.as_str()).collect()
+    }
+
+    fn gone(&mut self, outcome: RunOutcome) -> Vec<&str> {
+        let run = self.agent.life.run;
+        let last_words = "no such model".into();
+        self.when(AgentInput::Gone { run, outcome, offset: self.offset, last_words, mint: mint(200) })
+    }
+
+    fn outcomes(&self) -> Vec<TurnOutcome> {
+        let ended = self.last.iter().filter_map(|event| match event {
+            EventBody::TurnEnded(ended) => Some(ended.outcome.clone()),
+            _ => None,
+        });
+        ended.collect()
+    }
+}
+
+fn ready() -> Observed {
+    Observed::Ready { conversation: Some("c1".into()), version: None, model: None, mode: None }
+}
+
+fn item(key: &str) -> Observed {
+    let (parent, title, input) = (None, String::new(), String::new());
+    Observed::ItemStarted { key: key.into(), parent, kind: ItemKind::Text, title, input }
+}
+
+fn asked(key: &str) -> Observed {
+    let option = |id: &str, effect| AskOption { id: id.into(), name: id.into(), effect };
+    Observed::Asked {
+        key: key.into(),
+        item: None,
+        kind: AskKind::Permission,
+        title: "touch x".into(),
+        detail: String::new(),
+        options: vec![option("once", AskEffect::Allow), option("no", AskEffect::Deny)],
+    }
+}
+
+fn completed() -> Observed {
+    Observed::TurnEnded { outcome: TurnOutcome::Completed }
+}
+
+fn exited(code: i32) -> RunOutcome {
+    RunOutcome::Exited { code }
+}
+
+#[test]
+fn the_first_prompt_is_delivered_once_the_agent_is_ready_and_once_only() {
+    let mut given = Given::new(Some("hello"), OnAsk::Wait);
+    assert_eq!(given.agent.life.outbox.len(), 1, "the greeting");
+    assert_eq!(given.seen(vec![Observed::Greeted { step: 1 }]), ["greeted", "output_consumed"]);
+    assert_eq!(given.seen(vec![ready()]), ["ready", "output_consumed", "turn_started"]);
+    let outgoing = given.agent.life.outbox.back();
+    let prompt = Outgoing::Prompt { turn: first().to_string(), conversation: Some("c1".into()), text: "hello".into() };
+    assert_eq!(outgoing, Some(&(3, prompt)));
+    assert_eq!(given.seen(vec![ready()]), ["output_consumed"]);
+}
+
+#[test]
+fn what_was_taken_in_before_changes_nothing() {
+    let mut given = Given::ready(Some("hello"));
+    let to = Consumed { offset: 100, part: 0, written: 0 };
+    let seen = vec![Seen { observed: completed(), offset: 0, length: 99 }];
+    let again = AgentInput::Observed { run: RUN, seen, to, mint: mint(7) };
+    assert_eq!(given.when(again), [""; 0]);
+}
+
+#[test]
+fn writes_that_the_process_has_are_not_handed_over_again() {
+    let mut given = Given::ready(Some("hello"));
+    let to = Consumed { offset: 300, part: 0, written: 1 };
+    given.when(AgentInput::Observed { run: RUN, seen: vec![item("a").into()], to, mint: mint(7) });
+    let numbers: Vec<u64> = given.agent.life.outbox.iter().map(|(number, _)| *number).collect();
+    assert_eq!(numbers, [2]);
+}
+
+impl From<Observed> for Seen {
+    fn from(observed: Observed) -> Self {
+        Self { observed, offset: 200, length: 99 }
+    }
+}
+
+#[test]
+fn one_prompt_is_one_turn_and_the_next_waits() {
+    let mut given = Given::ready(Some("one"));
+    let two = given.prompt("two", Delivery::AfterTurn);
+    assert_eq!(given.queue(), ["two"]);
+    assert_eq!(given.seen(vec![completed()]), ["turn_ended", "output_consumed", "turn_started"]);
+    assert_eq!(given.agent.turn.as_ref().map(|turn| turn.id), Some(deciding::turn_of(two)));
+}
+
+#[test]
+fn what_is_urgent_stands_before_what_may_wait() {
+    let mut given = Given::ready(Some("one"));
+    given.prompt("later", Delivery::AfterTurn);
+    given.prompt("steered", Delivery::Steer);
+    given.prompt("now", Delivery::Interrupt);
+    assert_eq!(given.queue(), ["steered", "now", "later"], "an agent that has not shown that it works is not steered");
+    assert!(given.agent.is_cancelling());
+}
+
+#[test]
+fn a_steered_prompt_goes_into_the_turn_that_the_agent_works_on() {
+    let mut given = Given::ready(Some("one"));
+    given.seen(vec![Observed::Confirmed { name: Some("t1".into()) }]);
+    given.prompt("left", Delivery::Steer);
+    assert_eq!(given.queue(), [""; 0]);
+    let Some((_, Outgoing::Steer { turn, text, .. })) = given.agent.life.outbox.back() else { panic!("it is written") };
+    assert_eq!((turn.as_deref(), text.as_str()), (Some("t1"), "left"));
+}
+
+#[test]
+fn prompts_that_wait_are_edited_moved_and_withdrawn_and_others_are_not_found() {
+    let mut given = Given::ready(Some("one"));
+    let (a, bb) = (given.prompt("a", Delivery::AfterTurn), given.prompt("bb", Delivery::AfterTurn));
+    given.when(AgentInput::MovePrompt { prompt: bb, before: Some(a) });
+    given.when(AgentInput::EditPrompt { prompt: a, text: "A".into() });
+    assert_eq!(given.queue(), ["bb", "A"]);
+    given.when(AgentInput::WithdrawPrompt { prompt: bb });
+    assert_eq!(given.queue(), ["A"]);
+    let rejection = given.try_when(AgentInput::WithdrawPrompt { prompt: first() }).unwrap_err();
+    assert_eq!(rejection.code, Code::NotFound, "it was delivered");
+}
+
+#[test]
+fn a_turn_that_ends_takes_its_items_and_questions_with_it() {
+    let mut given = Given::ready(Some("one"));
+    given.seen(vec![item("a"), asked("q")]);
+    assert_eq!(given.seen(vec![completed()]), ["ask_closed", "item_ended", "turn_ended", "output_consumed"]);
+    let Some(EventBody::ItemEnded(ended)) = given.last.get(1) else { panic!("the item ends") };
+    assert_eq!(ended.status, ItemStatus::Orphaned);
+}
+
+#[test]
+fn the_first_answer_counts_and_the_second_is_told_so() {
+    let mut given = Given::ready(Some("one"));
+    given.seen(vec![asked("q")]);
+    let interaction = given.agent.asks[0].id;
+    let allow = AgentInput::Answer { interaction, answer: Answer::Allow { always: false } };
+    assert_eq!(given.when(allow.clone()), ["answered"]);
+    let Some((_, Outgoing::Answer { key, offset, length, .. })) = given.agent.life.outbox.back() else { panic!() };
+    assert_eq!((key.as_str(), *offset, *length), ("q", 100, 99));
+    assert_eq!(given.try_when(allow).unwrap_err().code, Code::AlreadyAnswered);
+}
+
+#[test]
+fn an_answer_that_is_none_is_refused() {
+    let mut given = Given::ready(Some("one"));
+    given.seen(vec![asked("q")]);
+    let interaction = given.agent.asks[0].id;
+    let wrong = [
+        Answer::Allow { always: true },
+        Answer::Choose { option: "other".into() },
+        Answer::Text { text: "yes".into() },
+    ];
+    for answer in wrong {
+        let rejection = given.try_when(AgentInput::Answer { interaction, answer }).unwrap_err();
+        assert_eq!(rejection.code, Code::InvalidParams);
+    }
+}
+
+#[test]
+fn an_answer_after_the_question_expired_runs_nothing() {
+    let mut given = Given::new(Some("one"), OnAsk::WaitMillis(1000));
+    given.seen(vec![ready()]);
+    given.seen(vec![asked("q")]);
+    let ask = &given.agent.asks[0];
+    let (interaction, expires) = (ask.id, ask.expires);
+    assert_eq!(expires, Some(Timestamp::from_unix_micros(6_000_000)));
+    assert_eq!(given.when(AgentInput::AskDue { interaction }), ["ask_closed"]);
+    let Some((_, Outgoing::Answer { answer: Answer::Deny { .. }, .. })) = given.agent.life.outbox.back() else {
+        panic!("the agent is told")
+    };
+    let answer = Answer::Allow { always: false };
+    let rejection = given.try_when(AgentInput::Answer { interaction, answer }).unwrap_err();
+    assert!(rejection.message.contains("expired"), "{rejection}");
+}
+
+#[test]
+fn without_anyone_there_a_question_is_denied_or_ends_the_turn() {
+    for (on_ask, events) in [
+        (OnAsk::Deny, &["asked", "answered", "output_consumed"]),
+        (OnAsk::Fail, &["asked", "cancel_asked", "output_consumed"]),
+    ] {
+        let mut given = Given::new(Some("one"), on_ask);
+        given.seen(vec![ready()]);
+        assert_eq!(given.seen(vec![asked("q")]), events);
+    }
+}
+
+#[test]
+fn a_cancelled_turn_is_cancelled_however_the_agent_calls_it_and_asked_for_once() {
+    let mut given = Given::ready(Some("one"));
+    assert_eq!(given.when(AgentInput::Cancel), ["cancel_asked"]);
+    assert_eq!(given.when(AgentInput::Cancel), [""; 0]);
+    given.seen(vec![Observed::TurnEnded { outcome: TurnOutcome::Failed { reason: "aborted".into() } }]);
+    assert_eq!(given.outcomes(), [TurnOutcome::Cancelled]);
+    assert_eq!(given.try_when(AgentInput::Cancel).unwrap_err().code, Code::InputRefused);
+}
+
+#[test]
+fn a_process_that_dies_interrupts_its_turn_and_the_prompt_is_not_sent_again() {
+    let mut given = Given::ready(Some("one"));
+    given.prompt("two", Delivery::AfterTurn);
+    given.seen(vec![Observed::Confirmed { name: None }, item("a"), asked("q")]);
+    let events = given.gone(exited(1));
+    assert_eq!(events, ["ask_closed", "item_ended", "turn_ended", "run_ended"]);
+    let [TurnOutcome::Interrupted { reason }] = &given.outcomes()[..] else { panic!("interrupted") };
+    assert_eq!(reason, "the agent exited with code 1: no such model; it had the prompt");
+    assert_eq!(given.queue(), ["two"]);
+    let three = AgentInput::Prompt { text: "three".into(), delivery: Delivery::AfterTurn, mint: mint(60) };
+    assert_eq!(given.when(three), ["prompt_queued", "run_asked"]);
+    let Some((1, Outgoing::Greet { greeting, .. })) = given.agent.life.outbox.front() else { panic!("greeted anew") };
+    assert_eq!(greeting.resume.as_deref(), Some("c1"));
+}
+
+#[test]
+fn an_agent_that_never_took_a_prompt_fails_it_with_its_last_words() {
+    let mut given = Given::new(Some("one"), OnAsk::Wait);
+    assert_eq!(given.gone(exited(1)), ["run_ended", "turn_started", "turn_ended"]);
+    let [TurnOutcome::Failed { reason }] = &given.outcomes()[..] else { panic!("failed") };
+    assert!(reason.contains("no such model"), "{reason}");
+}
+
+#[test]
+fn a_prompt_that_was_lost_with_the_machine_before_its_delivery_is_delivered_by_the_next_run() {
+    let mut given = Given::new(Some("one"), OnAsk::Wait);
+    let lost = RunOutcome::Interrupted { reason: "the holder died".into() };
+    assert_eq!(given.gone(lost), ["run_ended", "run_asked"]);
+    assert_eq!(given.queue(), ["one"]);
+}
+
+#[test]
+fn an_agent_that_refuses_fails_the_prompt_that_is_next() {
+    let mut given = Given::new(Some("one"), OnAsk::Wait);
+    let events = given.seen(vec![Observed::Refused { reason: "not logged in".into() }]);
+    assert_eq!(events, ["refused", "turn_started", "turn_ended", "output_consumed"]);
+    assert_eq!(given.gone(exited(1)), ["run_ended"]);
+}
+
+#[test]
+fn previews_of_one_batch_are_one_preview_and_none_follows_the_text() {
+    let mut given = Given::ready(Some("one"));
+    let delta = |text: &str| Observed::Delta { key: "a".into(), text: text.into() };
+    let text = |first, text: &str| Observed::Text { key: "a".into(), first, text: text.into() };
+    assert_eq!(
+        given.seen(vec![item("a"), delta("he"), delta("llo")]),
+        ["item_started", "item_delta", "output_consumed"]
+    );
+    assert_eq!(given.seen(vec![text(true, "hello"), delta("late")]), ["item_text", "output_consumed"]);
+}
+
+#[test]
+fn a_closed_agent_takes_no_prompt_and_is_closed_when_its_process_is_gone() {
+    let mut given = Given::ready(Some("one"));
+    assert_eq!(given.when(AgentInput::Close), ["close_asked"]);
+    assert_eq!(given.gone(RunOutcome::Signaled { signal: 15 }).last(), Some(&"closed"));
+    let two = AgentInput::Prompt { text: "two".into(), delivery: Delivery::AfterTurn, mint: mint(60) };
+    assert_eq!(given.try_when(two).unwrap_err().code, Code::AlreadyEnded);
+    assert_eq!(given.when(AgentInput::Close), [""; 0]);
+}
+
+#[test]
+fn a_turn_that_nobody_asked_for_is_a_turn_all_the_same() {
+    let mut given = Given::ready(None);
+    assert_eq!(given.seen(vec![Observed::Began { name: None }]), ["turn_started", "turn_confirmed", "output_consumed"]);
+    assert_eq!(given.seen(vec![completed()]), ["turn_ended", "output_consumed"]);
+}
+
+#[test]
+fn every_write_that_follows_from_an_event_is_carried_out() {
+    let given = Given::ready(Some("one"));
+    let started = given.last.iter().find(|event| matches!(event, EventBody::TurnStarted(_))).expect("a turn").clone();
+    let (session, agent) = (SessionId::from_bytes([1; 16]), AgentId::from_bytes([2; 16]));
+    let effects = given.agent.react(session, agent, &started);
+    assert!(
+        matches!(&effects[..], [Effect::Write { number: 2, outgoing: Outgoing::Prompt { .. }, .. }]),
+        "{effects:?}"
+    );
+}
