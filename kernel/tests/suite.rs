@@ -1,5 +1,6 @@
 //! The log, its receipts, its router and its followers: the same suite on a disk and in memory, then everything that breaks.
 
+mod adopted;
 mod append;
 mod archive;
 mod chain;
