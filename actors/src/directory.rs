@@ -3,6 +3,8 @@
 mod adoption;
 mod agents;
 mod commands;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;

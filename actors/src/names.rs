@@ -42,11 +42,16 @@ impl Names {
     /// Takes a name for a session, before its command is decided. It is kept until [`Names::release`].
     ///
     /// # Errors
-    /// `name_taken`, naming who has it.
+    /// `name_taken`, naming who has it; `busy` while a command on its way may give it to another session, or may not.
     pub(crate) fn reserve(&self, name: &str, session: SessionId) -> Result<(), Rejection> {
         let mut state = self.lock();
         if let Some(owner) = state.owners.get(name).filter(|owner| **owner != session) {
-            return Err(Rejection::new(Code::NameTaken, format!("the name {name} is taken by session {owner}")));
+            // Who only reserved it may be refused: that session may not even be there.
+            let has_it = state.sessions.get(owner).is_some_and(|held| held.named.as_deref() == Some(name));
+            return Err(match has_it {
+                true => Rejection::new(Code::NameTaken, format!("the name {name} is taken by session {owner}")),
+                false => Rejection::new(Code::Busy, format!("session {owner} may be about to get the name {name}")),
+            });
         }
         state.owners.insert(name.to_owned(), session);
         state.sessions.entry(session).or_default().reserved.push(name.to_owned());
@@ -144,6 +149,16 @@ mod tests {
         names.free_all(ONE);
         assert!(is_free(&names, "new"));
         assert!(names.lock().sessions.is_empty() && names.lock().owners.is_empty(), "nothing is kept of it");
+    }
+
+    #[test]
+    fn a_name_is_refused_for_good_only_where_the_log_says_that_a_session_has_it() {
+        let names = Names::new([("old".to_owned(), ONE)]);
+        names.reserve("new", ONE).unwrap();
+        let code = |name| names.reserve(name, TWO).unwrap_err().code;
+        assert_eq!((code("old"), code("new")), (Code::NameTaken, Code::Busy));
+        names.set("new", ONE, Seq(5));
+        assert_eq!(code("new"), Code::NameTaken);
     }
 
     #[test]

@@ -134,12 +134,12 @@ impl Directory {
         self.0.doubts.load(Ordering::Relaxed) > 0
     }
 
-    /// A name is taken: for good, unless it may be free again once it is known what became of a command before this one.
+    /// A name is not free: for good, unless it may be once it is known what becomes of a command before this one.
     async fn refuse_name(&self, command: Commanded, rejection: Rejection) -> Answer {
         if self.is_in_doubt() {
             return Err(names_in_doubt());
         }
-        self.refuse_for_good(command, rejection).await
+        self.refuse_unless_retryable(command, rejection).await
     }
 
     /// A refusal that may be another one on a repeat is not remembered.
