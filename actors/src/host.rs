@@ -4,7 +4,7 @@
 //! Only when they are durable does it answer and do what follows. If an append fails, what was taken in never came to be:
 //! the actor stops, and is woken from the log when it is next addressed.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{self, Poll, ready};
 
@@ -73,8 +73,8 @@ pub(crate) struct Host {
     journal: Journal,
     hands: Hands,
     directory: Directory,
-    /// What was appended and is not durable yet, by its number.
-    in_flight: BTreeMap<u64, InFlight>,
+    /// What was appended and is not durable yet, each with its number, in order.
+    in_flight: VecDeque<(u64, InFlight)>,
     /// The number of the next batch.
     next: u64,
     outcomes: mpsc::Sender<NumberedStored>,
@@ -95,7 +95,7 @@ impl Host {
         directory: Directory,
     ) -> Self {
         let (outcomes, stored) = mpsc::channel(limits::WRITER_QUEUE_BATCHES_MAX);
-        let (in_flight, next, stored) = (BTreeMap::new(), 0, Some(stored));
+        let (in_flight, next, stored) = (VecDeque::new(), 0, Some(stored));
         Self {
             stream,
             core,
@@ -155,13 +155,13 @@ impl Host {
             self.core.apply(self.stream, event);
         }
         let effects = events.iter().flat_map(|event| self.core.react(event)).collect();
-        self.in_flight.insert(self.next, InFlight { events: events.len(), effects, reply, outcome });
+        self.in_flight.push_back((self.next, InFlight { events: events.len(), effects, reply, outcome }));
         self.next += 1;
     }
 
     /// What became of something that is in flight.
     fn settle(&mut self, (number, stored): NumberedStored) {
-        let Some(InFlight { events, effects, reply, outcome }) = self.in_flight.remove(&number) else {
+        let Some(InFlight { events, effects, reply, outcome }) = self.landed(number) else {
             return;
         };
         match stored {
@@ -176,6 +176,17 @@ impl Host {
                 answer(reply, Err(*rejection), self.journal.head());
             }
         }
+    }
+
+    /// Takes out what was in flight under this number. There are far more actors that wait for nothing than others, so those
+    /// keep no room for it.
+    fn landed(&mut self, number: u64) -> Option<InFlight> {
+        let place = self.in_flight.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        let (_, landed) = self.in_flight.remove(place)?;
+        if self.in_flight.is_empty() {
+            self.in_flight = VecDeque::new();
+        }
+        Some(landed)
     }
 
     /// The state is kept as the log tells it, not as it is here: what is in flight may yet come to nothing.
