@@ -57,7 +57,8 @@ impl Chunk {
     /// Makes a chunk of new events and their records, behind the chunk with the hash `previous`; also returns the value to
     /// store.
     pub(super) fn build(first: Seq, previous: [u8; 32], events: &[NewEvent], records: &[Vec<u8>]) -> (Chunk, Vec<u8>) {
-        let mut body = Vec::with_capacity(events.len() * 256);
+        let bytes = records.iter().map(|record| RECORD_LENGTH_BYTES + record.len()).sum();
+        let mut body = Vec::with_capacity(bytes);
         let mut bounds = Vec::with_capacity(events.len());
         for record in records {
             let length = u32::try_from(record.len()).expect("an event is bounded");
