@@ -1,5 +1,6 @@
 //! Commands for structured agents: what is looked at before an actor decides.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ropewalk_kernel::{Answer, Reply, offload};
@@ -16,11 +17,11 @@ use crate::providers::{self, Greeting, Provider, Starting};
 
 impl Directory {
     /// Lets the agent's actor decide and reply. Commands that are for nobody else are left by now.
-    pub(super) fn pass_on_to_agent(&self, command: Command, by: Commanded, now: Timestamp, reply: Reply) {
+    pub(super) fn pass_on_to_agent(&self, command: Command, by: Commanded, now: Timestamp, mut reply: Reply) {
         let (session, agent, input) = match command {
             Command::AgentPrompt { session, agent, text, delivery, environment } => {
                 if !environment.is_empty() {
-                    self.0.hands.keep_agent_environment(agent, environment);
+                    reply = self.with_environment(agent, environment, reply);
                 }
                 (session, agent, AgentInput::Prompt { text, delivery, mint: self.mint() })
             }
@@ -46,6 +47,20 @@ impl Directory {
         };
         let message = Deliver { command: Some(by), reply: Some(reply), ..Deliver::fact(Input::Agent(input), now) };
         self.send(Stream::Agent(session, agent), message);
+    }
+
+    /// Keeps an environment, for as long as the command that brings it is not refused.
+    fn with_environment(&self, agent: AgentId, environment: BTreeMap<String, String>, reply: Reply) -> Reply {
+        let hands = self.0.hands.clone();
+        let before = hands.keep_agent_environment(agent, environment);
+        Box::new(move |answer: Answer| {
+            match before {
+                Some(before) if answer.is_err() => drop(hands.keep_agent_environment(agent, before)),
+                None if answer.is_err() => hands.forget_agent(agent),
+                _ => {}
+            }
+            reply(answer);
+        })
     }
 
     pub(super) async fn spawn_agent(

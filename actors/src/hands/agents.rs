@@ -123,9 +123,13 @@ impl Hands {
         self.0.agents.environments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The environment that the agent's processes get from now on.
-    pub(crate) fn keep_agent_environment(&self, agent: AgentId, environment: BTreeMap<String, String>) {
-        self.environments().insert(agent, environment);
+    /// The environment that the agent's processes get from now on; the answer is the one before.
+    pub(crate) fn keep_agent_environment(
+        &self,
+        agent: AgentId,
+        environment: BTreeMap<String, String>,
+    ) -> Option<BTreeMap<String, String>> {
+        self.environments().insert(agent, environment)
     }
 
     pub(crate) fn forget_agent(&self, agent: AgentId) {

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ropewalk_kernel::{offload, watch};
-use ropewalk_protocol::{Code, Rejection, RunOutcome, TerminalId, limits};
+use ropewalk_protocol::{Code, NoticeKind, Rejection, RunOutcome, TerminalId, limits};
 use tokio::time::Instant;
 
 use super::{AgentLine, is_final};
@@ -24,6 +24,8 @@ use crate::providers::{Observed, Parser, weight};
 const READ_BYTES: usize = 64 * 1024;
 /// How long a batch waits that was not taken.
 const TELL_PAUSE: Duration = Duration::from_millis(250);
+/// Lines that mean nothing to this build, and are told of one by one. The others are in the run's output.
+const OPAQUE_TOLD_MAX: usize = 100;
 /// How much of the error output is told of a process that is gone.
 const LAST_WORDS_BYTES: u64 = 600;
 
@@ -35,8 +37,8 @@ pub(super) async fn run(hands: Hands, line: Arc<AgentLine>, consumed: Consumed) 
     let moved = lane.moved();
     let parser = line.provider.parser();
     let (lines, waiting) = (Lines::from(0), VecDeque::new());
-    let mut pump =
-        Pump { hands, line, lane, moved, parser, lines, at: 0, told: consumed, waiting, next_preview: Instant::now() };
+    let (told, opaque, next_preview) = (consumed, 0, Instant::now());
+    let mut pump = Pump { hands, line, lane, moved, parser, lines, at: 0, told, waiting, opaque, next_preview };
     tokio::select! {
         () = over(pump.line.clone()) => {}
         () = pump.follow() => {}
@@ -59,6 +61,8 @@ struct Pump {
     /// What was told, or was before.
     told: Consumed,
     waiting: VecDeque<Waiting>,
+    /// Lines seen that mean nothing.
+    opaque: usize,
     /// When a batch of nothing but previews may be told again.
     next_preview: Instant,
 }
@@ -88,7 +92,11 @@ impl Pump {
                 continue;
             }
             match self.read().await {
-                Ok(Read::Something) => continue,
+                Ok(Read::Something) => {
+                    // Others have their turn, however much there is to read.
+                    tokio::task::yield_now().await;
+                    continue;
+                }
                 Ok(Read::End) => break,
                 Ok(Read::Nothing) => {}
                 Err(rejection) if is_final(&rejection) => {
@@ -221,7 +229,9 @@ impl Pump {
     }
 
     /// Keeps what was seen in a line, but for what was told before.
-    fn wait(&mut self, offset: u64, next: u64, seen: Vec<Observed>) {
+    fn wait(&mut self, offset: u64, next: u64, mut seen: Vec<Observed>) {
+        // What is left out depends on the output alone, so that it is the same for whoever reads it again.
+        seen.retain_mut(|observed| self.is_told(observed));
         let last = seen.len();
         for (part, observed) in (1..).zip(seen) {
             if (offset, part) <= (self.told.offset, self.told.part) {
@@ -230,6 +240,16 @@ impl Pump {
             let then = if part as usize == last { (next, 0) } else { (offset, part) };
             self.waiting.push_back(Waiting { seen: Seen { observed, offset, length: next - offset - 1 }, then });
         }
+    }
+
+    fn is_told(&mut self, observed: &mut Observed) -> bool {
+        let Observed::Noticed { kind: kind @ NoticeKind::Opaque, text, .. } = observed else { return true };
+        self.opaque += 1;
+        if self.opaque == OPAQUE_TOLD_MAX {
+            *kind = NoticeKind::Warning;
+            *text = "more that this build does not know is in the run's output, and is not told of".to_owned();
+        }
+        self.opaque <= OPAQUE_TOLD_MAX
     }
 
     /// Tells as much as one batch may hold. False: nobody listens any more.
