@@ -50,8 +50,8 @@ pub(crate) enum AgentInput {
     Observed { run: RunId, seen: Vec<Seen>, to: Consumed, mint: Mint },
     /// Its process is gone, and all that it wrote is taken in. `last_words`: the end of its error output.
     Gone { run: RunId, outcome: RunOutcome, offset: u64, last_words: String, mint: Mint },
-    /// Its process could not be started.
-    SpawnFailed { run: RunId, reason: String, mint: Mint },
+    /// Its process could not be started. `is_final`: nor will it be in a while.
+    SpawnFailed { run: RunId, reason: String, is_final: bool },
     /// Its process runs.
     Started { run: RunId, pid: u32, start_ticks: u64, mint: Mint },
     /// A question was to be answered by now.

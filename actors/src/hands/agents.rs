@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use ropewalk_protocol::holder::Ends;
 use ropewalk_protocol::{
-    AgentId, ClientId, Code, Program, Rejection, RunAsked, RunId, RunOutcome, SessionId, Size, Stream, TerminalId,
-    limits,
+    AgentId, ClientId, Code, Program, Rejection, RunAsked, RunFailed, RunId, RunOutcome, SessionId, Size, Stream,
+    TerminalId, limits,
 };
 use tokio::sync::{Notify, watch};
 
@@ -176,14 +176,20 @@ impl Hands {
         first: (u64, Outgoing),
     ) {
         let RunAsked { run, output, errors, argv } = asked;
-        let Some(provider) = providers::named(provider) else {
-            let (reason, mint) = (format!("no provider is called {provider}"), self.directory().mint());
-            let input = Input::Agent(AgentInput::SpawnFailed { run, reason, mint });
-            return self.directory().report(Stream::Agent(session, agent), None, input);
-        };
         let known = self.environments().get(&agent).cloned();
-        // The client that knew a better one is not there: the daemon was started anew since.
-        let mut environment = known.unwrap_or_else(own_environment);
+        let (provider, mut environment) = match (providers::named(provider), known) {
+            (Some(provider), Some(environment)) => (provider, environment),
+            (provider, _) => {
+                let reason = match provider {
+                    None => "this build does not know its provider",
+                    // Nothing is started with another environment than asked for.
+                    Some(_) => "the daemon was started anew since, and does not know its environment; prompt it again",
+                };
+                let (reason, is_final) = (reason.to_owned(), provider.is_none());
+                let input = Input::Agent(AgentInput::SpawnFailed { run, reason, is_final });
+                return self.directory().report(Stream::Agent(session, agent), None, input);
+            }
+        };
         for (name, value) in provider.environment() {
             environment.insert((*name).to_owned(), (*value).to_owned());
         }
@@ -306,8 +312,9 @@ impl Hands {
     /// The process of a structured agent could not be started. False: the run is not one's.
     pub(super) fn agent_not_spawned(&self, run: RunId, reason: &str) -> bool {
         let Some(line) = self.line_of(run) else { return false };
-        let (reason, mint) = (reason.to_owned(), self.directory().mint());
-        let input = Input::Agent(AgentInput::SpawnFailed { run, reason, mint });
+        let is_final = !reason.starts_with(RunFailed::SHORTAGE);
+        let reason = reason.to_owned();
+        let input = Input::Agent(AgentInput::SpawnFailed { run, reason, is_final });
         self.directory().report(line.stream(), None, input);
         true
     }
@@ -328,12 +335,6 @@ impl Place {
             reaped,
         }
     }
-}
-
-fn own_environment() -> BTreeMap<String, String> {
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
 }
 
 /// The command line with this executable in the place of the word for it.

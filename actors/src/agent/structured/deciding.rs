@@ -38,7 +38,7 @@ impl Deciding {
             AgentInput::Gone { run, outcome, offset, last_words, mint } => {
                 self.gone(*run, outcome, *offset, last_words, mint);
             }
-            AgentInput::SpawnFailed { run, reason, mint } => self.spawn_failed(*run, reason, mint),
+            AgentInput::SpawnFailed { run, reason, is_final } => self.spawn_failed(*run, reason, *is_final),
             AgentInput::Started { run, pid, start_ticks, mint } => {
                 if self.agent.life.run == *run && self.agent.life.phase == Phase::Asked {
                     self.emit(RunStarted { run: *run, pid: *pid, start_ticks: *start_ticks });

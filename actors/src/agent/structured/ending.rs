@@ -1,8 +1,8 @@
 //! Ends: of a turn, of a process, of the agent. Whatever is open gets an end of its own.
 
 use ropewalk_protocol::{
-    AgentCloseAsked, AgentClosed, AskClosed, AskEnd, InteractionId, ItemEnded, ItemId, ItemStatus, PromptId, RunEnded,
-    RunFailed, RunId, RunOutcome, TurnEnded, TurnOutcome, TurnStarted,
+    AgentCloseAsked, AgentClosed, AskClosed, AskEnd, InteractionId, ItemEnded, ItemId, ItemStatus, RunEnded, RunFailed,
+    RunId, RunOutcome, TurnEnded, TurnOutcome, TurnStarted,
 };
 
 use super::deciding::{Deciding, turn_of};
@@ -34,27 +34,25 @@ impl Deciding {
     }
 
     /// The process will not take the prompt that is next: it gets its end without having been given to anyone.
-    pub(super) fn fail_next(&mut self, reason: &str, _: &Mint) {
+    pub(super) fn fail_next(&mut self, reason: &str) {
         if self.agent.turn.is_some() {
             return;
         }
         let Some(prompt) = self.agent.queue.front().map(|waiting| waiting.prompt) else { return };
-        self.settle_undelivered(prompt, reason);
-    }
-
-    fn settle_undelivered(&mut self, prompt: PromptId, reason: &str) {
         let (turn, run) = (turn_of(prompt), self.agent.life.run);
         self.emit(TurnStarted { turn, prompt: Some(prompt), run, input: 0 });
         self.emit(TurnEnded { turn, outcome: TurnOutcome::Failed { reason: reason.to_owned() } });
     }
 
     /// The process could not be started.
-    pub(super) fn spawn_failed(&mut self, run: RunId, reason: &str, mint: &Mint) {
+    pub(super) fn spawn_failed(&mut self, run: RunId, reason: &str, is_final: bool) {
         if self.agent.life.run != run || !self.agent.life.is_open() {
             return;
         }
         self.emit(RunFailed { run, reason: reason.to_owned() });
-        self.fail_next(&format!("the agent could not be started: {reason}"), mint);
+        if is_final {
+            self.fail_next(&format!("the agent could not be started: {reason}"));
+        }
         self.close_if_asked();
     }
 
@@ -84,7 +82,7 @@ impl Deciding {
         self.close_all(ItemStatus::Orphaned, AskEnd::AgentGone);
         self.emit(RunEnded { run, outcome: outcome.clone(), offset });
         if !was_ready && !had_turn && !was_refused && !nobody_saw {
-            self.fail_next(&format!("the agent {outcome} before it took a prompt{said}"), mint);
+            self.fail_next(&format!("the agent {outcome} before it took a prompt{said}"));
         }
         self.close_if_asked();
         // The process never had the prompts that wait. One that was lost with its machine is started again for them; one

@@ -38,7 +38,7 @@ impl Deciding {
             Observed::Ready { conversation, version, model, mode } => {
                 self.ready([conversation, version, model, mode]);
             }
-            Observed::Refused { reason } => self.refused(reason, mint),
+            Observed::Refused { reason } => self.refused(reason),
             Observed::Confirmed { name } => self.confirmed(name.as_ref()),
             Observed::Began { name } => {
                 if self.agent.turn.is_none() {
@@ -89,12 +89,12 @@ impl Deciding {
         }
     }
 
-    fn refused(&mut self, reason: &str, mint: &Mint) {
+    fn refused(&mut self, reason: &str) {
         let reason = cut(reason, limits::ITEM_PIECE_BYTES_MAX).to_owned();
         let run = self.agent.life.run;
         self.emit(AgentRefused { run, reason: reason.clone() });
         self.end_turn(TurnOutcome::Failed { reason: reason.clone() }, AskEnd::Cancelled);
-        self.fail_next(&reason, mint);
+        self.fail_next(&reason);
     }
 
     fn confirmed(&mut self, name: Option<&String>) {
