@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 
+mod agents;
 mod attach;
 mod commands;
 mod crash;
@@ -13,6 +14,7 @@ mod harness;
 mod holder;
 mod hostile_bytes;
 mod log_tool;
+mod model;
 mod resume;
 mod security;
 mod size;
