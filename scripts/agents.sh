@@ -25,24 +25,35 @@ cache="$(cd "$cache" && pwd)"
 making="$(mktemp -d "$cache/making.XXXXXX")"
 trap 'rm -rf "$making"' EXIT
 
+# What the programs do when they are installed or asked for their version stays out of the user's own directories.
+aside() {
+    XDG_CONFIG_HOME="$making/home" XDG_DATA_HOME="$making/home" XDG_STATE_HOME="$making/home" \
+        XDG_CACHE_HOME="$making/home" "$@"
+}
+
 # Prints why not, if it does not work.
 install() {
     local name="$1" package="$2" version="$3" place="$4"
     command -v npm >/dev/null 2>&1 || { echo "npm is not installed (Node.js 20 or newer has it)"; return 1; }
     rm -rf "$making/"*
     mkdir -p "$making/tree" "$making/home"
-    if ! npm install --prefix "$making/tree" --no-audit --no-fund --loglevel error "$package@$version" \
+    # Without a network, npm would try for minutes.
+    if ! aside timeout 600 npm install --prefix "$making/tree" --no-audit --no-fund --loglevel error \
+        --fetch-retries 1 --fetch-retry-mintimeout 1000 --fetch-retry-maxtimeout 5000 "$package@$version" \
         </dev/null >"$making/said" 2>&1; then
         echo "npm could not install $package@$version: $(grep -m 1 'npm error' "$making/said" || tail -n 1 "$making/said")"
         return 1
     fi
     # It has to run here: gemini does not with an old Node.js, the others not without their binary for this machine.
-    if ! HOME="$making/home" timeout 60 "$making/tree/node_modules/.bin/$name" --version </dev/null 2>"$making/said" |
-        grep -qF "$version"; then
+    local printed
+    printed="$(aside env HOME="$making/home" timeout 60 "$making/tree/node_modules/.bin/$name" --version \
+        </dev/null 2>"$making/said")"
+    if [[ "$printed" != *"$version"* ]]; then
         echo "$package@$version does not run on this machine: $(tail -n 1 "$making/said")"
         return 1
     fi
-    mv "$making/tree" "$place"
+    # Another run may have been faster.
+    mv -T "$making/tree" "$place" 2>/dev/null || [ -d "$place" ]
 }
 
 missing=0

@@ -11,3 +11,5 @@
 
 mod alone;
 mod homes;
+
+pub(crate) use self::homes::Agent;

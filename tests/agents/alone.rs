@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use super::homes::Agent;
+use super::Agent;
 use crate::harness::block_on;
 use crate::model::{AFTER_TOOL, Model, Outcome};
 

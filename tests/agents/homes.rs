@@ -128,6 +128,8 @@ impl Agent {
             "privacy": {"usageStatisticsEnabled": false},
             "telemetry": {"enabled": false},
             "general": {"enableAutoUpdate": false},
+            // By default it asks a model which model to ask.
+            "model": {"name": agent.model},
             "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": false}},
         });
         agent.write("home/.gemini/settings.json", &settings.to_string());
