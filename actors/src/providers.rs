@@ -6,8 +6,10 @@
 //! are; ids of ours are given to them by the agent's core.
 
 pub(crate) mod lines;
+mod codex;
 #[cfg(test)]
 pub(crate) mod recorded;
+mod rpc;
 pub(crate) mod scripted;
 
 use std::fmt::Debug;
@@ -166,7 +168,7 @@ pub(crate) trait Parser: Send + Sync {
 }
 
 /// Every provider of structured agents.
-pub(crate) const ALL: &[&dyn Provider] = &[&scripted::Scripted];
+pub(crate) const ALL: &[&dyn Provider] = &[&codex::Codex, &scripted::Scripted];
 
 /// The provider of this name.
 pub(crate) fn named(name: &str) -> Option<&'static dyn Provider> {
