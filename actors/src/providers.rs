@@ -5,8 +5,9 @@
 //! stored, and a better parser can tell again what an older one missed. Names that an agent gives to things are kept as they
 //! are; ids of ours are given to them by the agent's core.
 
-pub(crate) mod lines;
+mod acp;
 mod codex;
+pub(crate) mod lines;
 #[cfg(test)]
 pub(crate) mod recorded;
 mod rpc;
@@ -25,6 +26,9 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Observed {
     /// A step of the greeting is done: the one with this number may follow, see [`Outgoing::Greet`].
     Greeted { step: u8 },
+    /// As [`Observed::Greeted`], and the agent has given the conversation its name, which the step needs: it is the greeting's
+    /// `resume` from here on. In one observation, so that no crash comes between the name and the step.
+    Opened { step: u8, conversation: String },
     /// The agent takes prompts, or told anew what it is. What it does not tell is `None`.
     Ready { conversation: Option<String>, version: Option<String>, model: Option<String>, mode: Option<String> },
     /// The agent will not work: not logged in, no such conversation, another version. Its turn, if one is open, has failed.
@@ -168,7 +172,7 @@ pub(crate) trait Parser: Send + Sync {
 }
 
 /// Every provider of structured agents.
-pub(crate) const ALL: &[&dyn Provider] = &[&codex::Codex, &scripted::Scripted];
+pub(crate) const ALL: &[&dyn Provider] = &[&acp::Acp, &codex::Codex, &scripted::Scripted];
 
 /// The provider of this name.
 pub(crate) fn named(name: &str) -> Option<&'static dyn Provider> {
