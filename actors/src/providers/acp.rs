@@ -9,6 +9,7 @@
 //! A cancelled turn's open questions must be answered too. `session/cancel` cannot name them: whoever writes
 //! [`Outgoing::Interrupt`] writes a denial for each of them beside it.
 
+mod difference;
 mod ids;
 mod items;
 mod session;

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use ropewalk_protocol::{ItemKind, ItemStatus, TurnOutcome, limits};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::super::{Observed, cut, input, tell_delta, tell_text, title};
+use super::difference::difference;
 use super::wire::text_of;
 
 /// Text of open tools that is held at once; they are told without the rest.
@@ -120,7 +121,10 @@ impl Items {
         if self.tools.get(id).is_none_or(|tool| tool.ended) {
             self.begin_tool(id, call, seen);
         }
-        self.change_tool(id, call, seen);
+        // A question may describe a tool in fewer words, or in others, than the tool itself.
+        let is_described = self.tools.get(id).is_some_and(|tool| !tool.input.is_empty());
+        let described = json!({"content": call["content"]});
+        self.change_tool(id, if is_described { &described } else { call }, seen);
         let tool = self.tools.get_mut(id)?;
         tool.asked = true;
         Some((tool.key.clone(), tool.title.clone(), tool.input.clone()))
@@ -223,6 +227,8 @@ impl Items {
         self.end_run(status, seen);
         for tool in self.tools.values_mut() {
             if *outcome == TurnOutcome::Completed && tool.asked && !tool.ended {
+                // What the question said is no output.
+                tool.text.truncate(if tool.is_difference { usize::MAX } else { 0 });
                 tool.end(ItemStatus::Declined, seen);
             }
         }
@@ -312,35 +318,4 @@ fn output_of(raw: &Value) -> String {
         None => raw["stderr"].as_str().unwrap_or_default().to_owned(),
     };
     cut(&text, limits::ITEM_TEXT_BYTES_MAX).to_owned()
-}
-
-/// What a file is changed to, as one hunk of a unified difference.
-fn difference(change: &Value) -> String {
-    let path = cut(change["path"].as_str().unwrap_or_default(), limits::PATH_BYTES_MAX);
-    let old_text = change["oldText"].as_str();
-    let old: Vec<&str> = old_text.unwrap_or_default().lines().collect();
-    let new: Vec<&str> = change["newText"].as_str().unwrap_or_default().lines().collect();
-    let head = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
-    let rest = old.len().min(new.len()) - head;
-    let tail = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(old, new)| old == new).count();
-    let (from, to) = (head.saturating_sub(3), tail.saturating_sub(3));
-    let (old_end, new_end) = (old.len() - to, new.len() - to);
-    let number = |length: usize| from + usize::from(length > 0);
-    let (old_length, new_length) = (old_end - from, new_end - from);
-    let before = if old_text.is_some() { path } else { "/dev/null" };
-    let mut text = format!("--- {before}\n+++ {path}\n");
-    if old_length + new_length > 0 {
-        let (old_at, new_at) = (number(old_length), number(new_length));
-        text.push_str(&format!("@@ -{old_at},{old_length} +{new_at},{new_length} @@\n"));
-    }
-    let changed = (head..old.len() - tail).map(|at| ("-", old[at]));
-    let changed = changed.chain((head..new.len() - tail).map(|at| ("+", new[at])));
-    let context = |range: std::ops::Range<usize>| range.map(|at| (" ", old[at]));
-    for (mark, line) in context(from..head).chain(changed).chain(context(old.len() - tail..old_end)) {
-        text.extend([mark, line, "\n"]);
-        if text.len() > limits::ITEM_TEXT_BYTES_MAX {
-            break;
-        }
-    }
-    text
 }

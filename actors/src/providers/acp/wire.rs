@@ -264,7 +264,10 @@ impl Wire {
         match codex["threadStatus"]["type"].as_str() {
             Some("active") => self.confirm(seen),
             // The turn ends as if all were well, and the error is told as text.
-            Some("systemError") => self.trouble = Some(String::new()),
+            Some("systemError") => {
+                self.items.end_run(ItemStatus::Completed, seen);
+                self.trouble = Some(String::new());
+            }
             _ => {}
         }
         let error = &codex["error"];
