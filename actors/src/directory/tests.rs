@@ -40,7 +40,7 @@ fn empty() -> Directory {
 
 async fn create(directory: &Directory, id: CommandId, name: &str) -> Answer {
     let (name, client) = (Some(name.to_owned()), "test".to_owned());
-    let command = Command::SessionCreate { name, workspace: None, program: None, size: None };
+    let command = Command::SessionCreate { name, workspace: None, program: None, size: None, agent: None };
     let (reply, answer) = channel();
     directory.deliver(Envelope { id, digest: [1; 16], command, client, now: NOW }, reply);
     answer.await.expect("a reply comes, whatever happens")

@@ -45,7 +45,7 @@ impl Provider for Acp {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities { steers: false, resumes: true, ready_at_once: false }
+        Abilities { steers: false, resumes: true, asks_hold_cancel: true, ready_at_once: false }
     }
 
     fn program(&self) -> Option<&'static str> {
@@ -94,7 +94,7 @@ impl Provider for Acp {
 }
 
 fn ask(id: Minted<'_>, method: &str, params: Value) -> Vec<u8> {
-    rpc::request(&id.to_string(), method, params, true)
+    rpc::request(json!(id.to_string()), method, params, true)
 }
 
 /// A step of the greeting, see [`wire::Step`].
@@ -152,7 +152,7 @@ fn settings(awaited: usize, session: &str, model: Option<&str>, mode: Option<&st
 fn reply(answer: &Answer, request: &[u8]) -> Vec<u8> {
     let Some(Message::Request { id, method, params }) = rpc::parse(request) else { return Vec::new() };
     if method != wire::PERMISSION {
-        return rpc::error(&id, UNKNOWN_METHOD, "this client does not offer that", true);
+        return rpc::error(id, UNKNOWN_METHOD, "this client does not offer that", true);
     }
     let options = params["options"].as_array().map_or(&[][..], Vec::as_slice);
     let of_kind = |kind: &str| options.iter().find(|option| option["kind"] == kind);
@@ -166,5 +166,5 @@ fn reply(answer: &Answer, request: &[u8]) -> Vec<u8> {
         Some(option) => json!({"outcome": "selected", "optionId": option}),
         None => json!({"outcome": "cancelled"}),
     };
-    rpc::response(&id, json!({"outcome": outcome}), true)
+    rpc::response(id, json!({"outcome": outcome}), true)
 }

@@ -43,7 +43,7 @@ impl Provider for Codex {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities { steers: true, resumes: true, ready_at_once: false }
+        Abilities { steers: true, resumes: true, asks_hold_cancel: false, ready_at_once: false }
     }
 
     fn program(&self) -> Option<&'static str> {

@@ -253,13 +253,16 @@ impl Structured {
                 }
             }
             EventBody::AskClosed(AskClosed { interaction, reason, input }) => {
+                // An answer without a reason is what agents take for a cancel.
                 let (how, why) = match reason {
-                    AskEnd::Expired => ("it expired: nobody answered in time", "nobody answered in time"),
-                    AskEnd::Cancelled => ("it was cancelled", "the turn was cancelled"),
-                    AskEnd::AgentGone => ("the agent that asked is gone", ""),
+                    AskEnd::Expired => {
+                        ("it expired: nobody answered in time", Some("nobody answered in time".to_owned()))
+                    }
+                    AskEnd::Cancelled => ("it was cancelled", None),
+                    AskEnd::AgentGone => ("the agent that asked is gone", None),
                 };
                 if let Some(OpenAsk { key, offset, length, .. }) = self.close_ask(*interaction, how) {
-                    let answer = Answer::Deny { reason: Some(why.to_owned()) };
+                    let answer = Answer::Deny { reason: why };
                     self.life.push(*input, Outgoing::Answer { key, answer, offset, length });
                 }
             }
