@@ -222,6 +222,16 @@ pub(crate) enum Command {
         #[arg(long, value_parser = parse_mask)]
         umask: Option<u32>,
     },
+    /// Speaks with `opencode serve` for the daemon, in lines on stdin and stdout.
+    #[command(hide = true)]
+    OpencodeBridge {
+        /// Become the server, and end with the process that has this id.
+        #[arg(long)]
+        serve_for: Option<u32>,
+        /// The program and its first arguments.
+        #[arg(last = true, required = true)]
+        program: Vec<std::ffi::OsString>,
+    },
     /// Runs a program in a session of its own.
     #[command(hide = true)]
     ExecInSession {

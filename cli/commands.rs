@@ -35,6 +35,10 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Failure> {
     // What needs no home.
     match &command {
         Command::ExecInSession { program } => return Err(holder::exec_in_session(program)),
+        Command::OpencodeBridge { serve_for: Some(parent), program } => {
+            return Err(crate::opencode_bridge::become_server(*parent, program));
+        }
+        Command::OpencodeBridge { serve_for: None, program } => return crate::opencode_bridge::run(program),
         Command::Schema { docs, limits } => return info::schema(*docs, *limits),
         Command::Completions { shell } => return info::completions(*shell),
         _ => {}
@@ -87,6 +91,7 @@ fn client_command(context: &Context, command: Command) -> Result<u8, Failure> {
             | Command::Info
             | Command::Holder { .. }
             | Command::ExecInSession { .. }
+            | Command::OpencodeBridge { .. }
             | Command::Schema { .. }
             | Command::Completions { .. } => Err(Failure::new(FAILURE, "this command needs no daemon")),
         }

@@ -9,6 +9,7 @@ mod connect;
 mod daemon;
 mod exit;
 mod launch;
+mod opencode_bridge;
 mod paths;
 mod print;
 mod process;

@@ -15,6 +15,7 @@ mod holder;
 mod hostile_bytes;
 mod log_tool;
 mod model;
+mod opencode_bridge;
 mod resume;
 mod security;
 mod size;

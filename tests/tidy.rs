@@ -19,6 +19,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["protocol/src/codec.rs"]),
     ("sled::", &["kernel/src/log/sled.rs"]),
     ("actix::", &["actors/src/host.rs", "actors/src/directory.rs", "cli/daemon/compose.rs", "cli/daemon/run.rs"]),
+    ("hyper::", &["cli/opencode_bridge/http.rs"]),
     ("git2::", &["actors/src/workspace/"]),
     ("portable_pty::", &["holder/"]),
     ("axum::", &["transport/src/server/", "transport/src/bare.rs"]),

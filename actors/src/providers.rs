@@ -8,6 +8,7 @@
 mod acp;
 mod codex;
 pub(crate) mod lines;
+mod opencode;
 #[cfg(test)]
 pub(crate) mod recorded;
 mod rpc;
@@ -83,6 +84,9 @@ pub(crate) enum Observed {
     },
     /// The open turn is settled.
     TurnEnded { outcome: TurnOutcome },
+    /// The agent's own record of an earlier run tells how this turn, by our id of it, ended: it may be the one that the run's end
+    /// left open. A prompt whose turn is not told before `Ready` is not the last one in the record.
+    Settled { turn: String, outcome: TurnOutcome },
 }
 
 /// Something to write to an agent. In JSON, as the scripted agent reads it: `{"prompt": {"turn": …}}`. All that is needed to encode it is in it, so that it can be written again after a crash.
@@ -91,8 +95,17 @@ pub(crate) enum Observed {
 pub(crate) enum Outgoing {
     /// A step of the greeting; 0 is written as soon as the process runs.
     Greet { step: u8, greeting: Greeting },
-    /// A prompt, as a turn of its own. `turn` is our id of it, which may serve to know the agent's answer by.
-    Prompt { turn: String, conversation: Option<String>, text: String },
+    /// A prompt, as a turn of its own. `turn` is our id of it, which may serve to know the agent's answer by. The model and the
+    /// mode that are wanted now are for agents that are told with every prompt.
+    Prompt {
+        turn: String,
+        conversation: Option<String>,
+        text: String,
+        #[serde(default)]
+        model: Option<String>,
+        #[serde(default)]
+        mode: Option<String>,
+    },
     /// A prompt into the running turn.
     Steer { prompt: String, conversation: Option<String>, turn: Option<String>, text: String },
     /// The running turn is to end.
@@ -172,7 +185,7 @@ pub(crate) trait Parser: Send + Sync {
 }
 
 /// Every provider of structured agents.
-pub(crate) const ALL: &[&dyn Provider] = &[&acp::Acp, &codex::Codex, &scripted::Scripted];
+pub(crate) const ALL: &[&dyn Provider] = &[&codex::Codex, &opencode::OpenCode, &acp::Acp, &scripted::Scripted];
 
 /// The provider of this name.
 pub(crate) fn named(name: &str) -> Option<&'static dyn Provider> {

@@ -199,7 +199,9 @@ impl Structured {
                 let waiting = started.prompt.and_then(|prompt| self.unqueue(prompt));
                 if let Some(waiting) = waiting {
                     let (turn, conversation) = (started.turn.to_string(), self.conversation.clone());
-                    self.life.push(started.input, Outgoing::Prompt { turn, conversation, text: waiting.text });
+                    let (text, model, mode) = (waiting.text, self.model.clone(), self.mode.clone());
+                    let outgoing = Outgoing::Prompt { turn, conversation, text, model, mode };
+                    self.life.push(started.input, outgoing);
                 }
                 let (id, input) = (started.turn, started.input);
                 self.turn = Some(Turn { id, input, confirmed: false, name: None, cancelling: false });

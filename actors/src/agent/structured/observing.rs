@@ -68,6 +68,11 @@ impl Deciding {
             }
             Observed::Noticed { kind, text, until } => self.notice(*kind, text, *until),
             Observed::TurnEnded { outcome } => self.end_turn(outcome.clone(), AskEnd::Cancelled),
+            Observed::Settled { turn, outcome } => {
+                if self.agent.turn.as_ref().is_some_and(|open| open.id.to_string() == *turn) {
+                    self.end_turn(outcome.clone(), AskEnd::AgentGone);
+                }
+            }
             _ => self.see_item(observed, mint),
         }
     }

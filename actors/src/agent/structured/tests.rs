@@ -141,7 +141,8 @@ fn the_first_prompt_is_delivered_once_the_agent_is_ready_and_once_only() {
     assert_eq!(given.seen(vec![Observed::Greeted { step: 1 }]), ["greeted", "output_consumed"]);
     assert_eq!(given.seen(vec![ready()]), ["ready", "output_consumed", "turn_started"]);
     let outgoing = given.agent.life.outbox.back();
-    let prompt = Outgoing::Prompt { turn: first().to_string(), conversation: Some("c1".into()), text: "hello".into() };
+    let (turn, conversation, text) = (first().to_string(), Some("c1".into()), "hello".into());
+    let prompt = Outgoing::Prompt { turn, conversation, text, model: None, mode: None };
     assert_eq!(outgoing, Some(&(3, prompt)));
     assert_eq!(given.seen(vec![ready()]), ["output_consumed"]);
 }
