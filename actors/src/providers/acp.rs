@@ -73,7 +73,7 @@ impl Provider for Acp {
     fn encode(&self, outgoing: &Outgoing, request: Option<&[u8]>) -> Vec<u8> {
         match outgoing {
             Outgoing::Greet { step, greeting } => greet(*step, greeting),
-            Outgoing::Prompt { turn, conversation: Some(session), text } => {
+            Outgoing::Prompt { turn, conversation: Some(session), text, .. } => {
                 let params = json!({"sessionId": session, "prompt": [{"type": "text", "text": text}]});
                 ask(Minted::Prompt { turn }, "session/prompt", params)
             }

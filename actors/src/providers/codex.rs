@@ -73,7 +73,7 @@ impl Provider for Codex {
                 lines
             }
             Outgoing::Greet { .. } => Vec::new(),
-            Outgoing::Prompt { turn, conversation, text } => {
+            Outgoing::Prompt { turn, conversation, text, .. } => {
                 let mut params = input(conversation.as_deref(), text);
                 // Kept by codex beside the prompt: its record says by this which turns of ours it has.
                 params["clientUserMessageId"] = json!(turn);

@@ -50,7 +50,7 @@ impl Provider for OpenCode {
         Box::<wire::Wire>::default()
     }
 
-    fn encode(&self, outgoing: &Outgoing, request: Option<&[u8]>) -> Vec<u8> {
+    fn encode(&self, outgoing: &Outgoing, asked: Option<&[u8]>) -> Vec<u8> {
         match outgoing {
             Outgoing::Greet { step: 0, greeting } => greet(greeting),
             Outgoing::Prompt { turn, conversation: Some(conversation), text, model, mode } => {
@@ -66,7 +66,7 @@ impl Provider for OpenCode {
                 let id = format!("interrupt:{}", turn.as_deref().unwrap_or_default());
                 line(&id, "POST", &format!("/session/{}/abort", escaped(conversation)), json!({}))
             }
-            Outgoing::Answer { key, answer, .. } => reply(key, answer, request),
+            Outgoing::Answer { key, answer, .. } => reply(key, answer, asked),
             // The greeting has one step, nothing is told between turns, and settings travel with each prompt.
             Outgoing::Greet { .. }
             | Outgoing::Prompt { .. }
