@@ -98,7 +98,7 @@ impl SessionCore {
         Ok(joined)
     }
 
-    fn spawn(&self, joined: &AgentJoined) -> Result<Decision, Rejection> {
+    fn take_in(&self, joined: &AgentJoined) -> Result<Decision, Rejection> {
         if self.phase != Phase::Open {
             return Err(Rejection::new(Code::AlreadyEnded, format!("session {} ends, or has ended", self.id)));
         }
@@ -164,7 +164,7 @@ impl Core for SessionCore {
             Input::End => self.end(),
             Input::Delete => self.delete(),
             Input::Settled => Ok(self.settled()),
-            Input::Spawn { joined } => self.spawn(joined),
+            Input::Spawn { joined } => self.take_in(joined),
             Input::Create { .. }
             | Input::Started { .. }
             | Input::SpawnFailed { .. }
