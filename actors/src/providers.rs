@@ -108,7 +108,7 @@ pub(crate) enum Outgoing {
     },
     /// A prompt into the running turn.
     Steer { prompt: String, conversation: Option<String>, turn: Option<String>, text: String },
-    /// The running turn is to end.
+    /// The running turn is to end. Questions that are open then are denied right after it: some agents wait for their answers.
     Interrupt { conversation: Option<String>, turn: Option<String> },
     /// An answer. The request lies in the run's output: [`Provider::encode`] gets the line.
     Answer { key: String, answer: Answer, offset: u64, length: u64 },

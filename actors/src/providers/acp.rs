@@ -7,7 +7,7 @@
 //! agent and its version, so both are written, and the parser minds only the failure of those that the agent offers.
 //!
 //! A cancelled turn's open questions must be answered too. `session/cancel` cannot name them: whoever writes
-//! [`Outgoing::Interrupt`] writes a denial for each of them beside it.
+//! [`Outgoing::Interrupt`] writes a denial for each of them after it.
 
 mod difference;
 mod ids;

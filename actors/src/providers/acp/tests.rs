@@ -75,7 +75,7 @@ fn replies(recorded: &str) -> Vec<String> {
             lines.push(message.to_string());
             lines.extend(fence.take_if(|_| is_opening && !is_late));
         } else if update == "available_commands_update" {
-            lines.extend(fence.take());
+            lines.extend(fence.take_if(|_| is_late));
             lines.push(line.to_owned());
         } else {
             lines.push(line.to_owned());
