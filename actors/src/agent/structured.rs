@@ -117,6 +117,8 @@ struct OpenItem {
     key: String,
     /// Its whole text is being told: no more previews.
     is_told: bool,
+    /// Somebody said that it may not be done.
+    is_declined: bool,
 }
 
 /// A question that is open.
@@ -124,6 +126,7 @@ struct OpenItem {
 pub(crate) struct OpenAsk {
     pub(crate) id: InteractionId,
     key: String,
+    item: Option<ItemId>,
     kind: AskKind,
     options: Vec<AskOption>,
     /// Where the request lies in the run's output.

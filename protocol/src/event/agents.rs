@@ -81,6 +81,8 @@ pub struct AgentGreeted {
     pub run: RunId,
     /// The step.
     pub step: u8,
+    /// What the agent itself calls the conversation, once that is known.
+    pub conversation: Option<String>,
     /// The number of the write that carries it.
     pub input: u64,
 }

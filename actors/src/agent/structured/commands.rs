@@ -90,6 +90,8 @@ impl Deciding {
     /// Asks the agent to end the turn; once for each.
     pub(super) fn cancel(&mut self, reason: &str) {
         let Some(turn) = self.agent.turn.as_ref().filter(|turn| !turn.cancelling).map(|turn| turn.id) else { return };
+        let input = self.next_input();
+        self.emit(CancelAsked { turn, reason: reason.to_owned(), input });
         // Some agents wait for the answers to what they asked before they end a turn.
         let waits = self.agent.provider().is_some_and(|provider| provider.abilities().asks_hold_cancel);
         let open: Vec<InteractionId> = self.agent.asks.iter().filter(|_| waits).map(|ask| ask.id).collect();
@@ -97,8 +99,6 @@ impl Deciding {
             let input = self.next_input();
             self.emit(AskClosed { interaction, reason: AskEnd::Cancelled, input });
         }
-        let input = self.next_input();
-        self.emit(CancelAsked { turn, reason: reason.to_owned(), input });
     }
 
     pub(super) fn answer(&mut self, interaction: InteractionId, answer: &Answer) -> Result<(), Rejection> {

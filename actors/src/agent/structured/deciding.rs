@@ -75,9 +75,9 @@ impl Deciding {
         if self.agent.life.is_open() { self.agent.life.next_input() } else { 0 }
     }
 
-    pub(super) fn greet(&mut self, step: u8) {
+    pub(super) fn greet(&mut self, step: u8, conversation: Option<String>) {
         let (run, input) = (self.agent.life.run, self.next_input());
-        self.emit(AgentGreeted { run, step, input });
+        self.emit(AgentGreeted { run, step, conversation, input });
     }
 
     /// Gives the next prompt to the agent if it can take one. `may_start`: starts its process for that if it has none.
@@ -127,7 +127,12 @@ impl Structured {
             EventBody::RunStarted(started) if started.run == self.life.run => self.life.phase = Phase::Running,
             EventBody::RunFailed(failed) if failed.run == self.life.run => self.over(),
             EventBody::RunEnded(ended) if ended.run == self.life.run => self.over(),
-            EventBody::AgentGreeted(greeted) => self.life.push(greeted.input, self.greet(greeted.step)),
+            EventBody::AgentGreeted(greeted) => {
+                if greeted.conversation.is_some() {
+                    self.conversation.clone_from(&greeted.conversation);
+                }
+                self.life.push(greeted.input, self.greet(greeted.step));
+            }
             EventBody::AgentReady(ready) => {
                 self.life.is_ready = true;
                 let known = [&mut self.conversation, &mut self.version, &mut self.model, &mut self.mode];
@@ -230,11 +235,17 @@ impl Structured {
     fn apply_to_items(&mut self, body: &EventBody) {
         match body {
             EventBody::ItemStarted(started) => {
-                self.items.push(OpenItem { id: started.item, key: started.key.clone(), is_told: false });
+                self.items.push(OpenItem {
+                    id: started.item,
+                    key: started.key.clone(),
+                    is_told: false,
+                    is_declined: false,
+                });
             }
             EventBody::Asked(asked) => self.asks.push(OpenAsk {
                 id: asked.interaction,
                 key: asked.key.clone(),
+                item: asked.item,
                 kind: asked.kind,
                 options: asked.options.clone(),
                 offset: asked.offset,
@@ -248,6 +259,10 @@ impl Structured {
             }
             EventBody::ItemEnded(ended) => self.items.retain(|item| item.id != ended.item),
             EventBody::Answered(answered) => {
+                let item = self.asks.iter().find(|ask| ask.id == answered.interaction).and_then(|ask| ask.item);
+                if matches!(answered.answer, Answer::Deny { .. }) {
+                    self.items.iter_mut().filter(|open| Some(open.id) == item).for_each(|open| open.is_declined = true);
+                }
                 if let Some(ask) = self.close_ask(answered.interaction, "it was answered before") {
                     let OpenAsk { key, offset, length, .. } = ask;
                     let answer = answered.answer.clone();

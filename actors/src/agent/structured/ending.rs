@@ -13,10 +13,8 @@ impl Deciding {
     pub(super) fn end_turn(&mut self, outcome: TurnOutcome, asks: AskEnd) {
         let Some(turn) = &self.agent.turn else { return };
         let (turn, cancelling) = (turn.id, turn.cancelling);
-        let outcome = match outcome {
-            TurnOutcome::Failed { .. } | TurnOutcome::Interrupted { .. } if cancelling => TurnOutcome::Cancelled,
-            other => other,
-        };
+        // Some agents call a turn complete, or failed, that was cancelled.
+        let outcome = if cancelling { TurnOutcome::Cancelled } else { outcome };
         let status = if outcome == TurnOutcome::Cancelled { ItemStatus::Cancelled } else { ItemStatus::Orphaned };
         self.close_all(status, asks);
         self.emit(TurnEnded { turn, outcome });

@@ -2,7 +2,7 @@
 
 use ropewalk_protocol::{
     AgentReady, AgentRefused, AskClosed, AskEnd, AskKind, Asked, EventBody, InteractionId, ItemChanged, ItemDelta,
-    ItemEnded, ItemId, ItemStarted, ItemText, NoticeKind, Noticed, OnAsk, OutputConsumed, RunId, Timestamp,
+    ItemEnded, ItemId, ItemStarted, ItemStatus, ItemText, NoticeKind, Noticed, OnAsk, OutputConsumed, RunId, Timestamp,
     TurnConfirmed, TurnId, TurnOutcome, TurnStarted, Used, limits,
 };
 
@@ -34,7 +34,10 @@ impl Deciding {
     fn see(&mut self, seen: &Seen, mint: &Mint) {
         let Seen { observed, offset, length } = seen;
         match observed {
-            Observed::Greeted { step } => self.greet(*step),
+            Observed::Greeted { step } => self.greet(*step, None),
+            Observed::Opened { step, conversation } => {
+                self.greet(*step, Some(cut(conversation, limits::AGENT_WORD_BYTES_MAX).to_owned()));
+            }
             Observed::Ready { conversation, version, model, mode } => {
                 self.ready([conversation, version, model, mode]);
             }
@@ -198,8 +201,13 @@ impl Deciding {
                 }
             }
             Observed::ItemEnded { key, status } => {
-                if let Some(item) = self.item(key) {
-                    self.emit(ItemEnded { item, status: *status });
+                let key = cut(key, limits::AGENT_WORD_BYTES_MAX);
+                if let Some(open) = self.agent.items.iter().find(|item| item.key == key) {
+                    // Agents call it a failure when somebody said no.
+                    let is_declined = *status == ItemStatus::Failed && open.is_declined;
+                    let status = if is_declined { ItemStatus::Declined } else { *status };
+                    let item = open.id;
+                    self.emit(ItemEnded { item, status });
                 }
             }
             _ => {}
