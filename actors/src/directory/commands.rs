@@ -117,7 +117,9 @@ impl Directory {
         }
         if answer.is_err() {
             run.map(|run| self.0.hands.forget_environment(run));
-            joining.map(|agent| self.0.hands.forget_agent(agent));
+            if let Some(agent) = joining {
+                self.0.hands.forget_agent(agent);
+            }
         }
         answer
     }

@@ -188,20 +188,16 @@ impl Core for SessionCore {
             (Stream::Session(_), EventBody::SessionEndRequested(_)) => self.phase = Phase::Ending,
             (Stream::Session(_), EventBody::SessionEnded(_)) => self.phase = Phase::Ended,
             (Stream::Session(_), EventBody::SessionDeleted(_)) => self.phase = Phase::Deleted,
-            (Stream::Agent(_, agent), EventBody::RunEnded(ended)) => {
-                if self.live.remove(&agent).is_some() {
-                    self.last_end = Some(format!("program {}", ended.outcome));
-                }
+            (Stream::Agent(_, agent), EventBody::RunEnded(ended)) if self.live.remove(&agent).is_some() => {
+                self.last_end = Some(format!("program {}", ended.outcome));
             }
             (Stream::Agent(_, agent), EventBody::AgentClosed(_)) => {
                 if let Some(name) = self.joined.remove(&agent) {
                     self.last_end = Some(format!("agent {name} closed"));
                 }
             }
-            (Stream::Agent(_, agent), EventBody::RunFailed(failed)) => {
-                if self.live.remove(&agent).is_some() {
-                    self.last_end = Some(format!("program could not be started: {}", failed.reason));
-                }
+            (Stream::Agent(_, agent), EventBody::RunFailed(failed)) if self.live.remove(&agent).is_some() => {
+                self.last_end = Some(format!("program could not be started: {}", failed.reason));
             }
             _ => {}
         }
