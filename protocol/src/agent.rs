@@ -1,5 +1,7 @@
 //! The vocabulary of structured agents: what every provider's dialect is turned into.
 
+mod queue;
+
 use std::collections::BTreeMap;
 use std::fmt;
 

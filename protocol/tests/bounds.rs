@@ -63,6 +63,9 @@ fn every_limit_has_a_reason_and_they_fit_into_each_other() {
             "PAGES",
             "READERS",
             "SUBSCRIBERS",
+            "PROMPTS",
+            "AGENTS",
+            "ASKS",
         ];
         assert!(units.iter().chain(&counts).any(|unit| name.contains(unit)), "{name} does not name its unit");
     }
@@ -252,7 +255,7 @@ fn a_command_is_refused_where_a_bound_is_passed_and_not_before() {
     }
     let workspace = |workspace: String| {
         let workspace = Some(workspace);
-        code_of(Command::SessionCreate { name: None, workspace, program: None, size: None }.check())
+        code_of(Command::SessionCreate { name: None, workspace, program: None, size: None, agent: None }.check())
     };
     assert_eq!(workspace(format!("/{}", "d".repeat(limits::PATH_BYTES_MAX - 1))), None);
     assert_eq!(workspace(format!("/{}", "d".repeat(limits::PATH_BYTES_MAX))), Some(Code::TooLarge));

@@ -1,5 +1,7 @@
 //! One value of everything, with every field set to something that shows when it is swapped with its neighbour.
 
+pub(crate) mod agents;
+
 use std::collections::BTreeMap;
 
 use ropewalk_protocol::holder::{Ends, Exit, FromHolder, HeldRun, Spawn, ToHolder};
@@ -41,7 +43,7 @@ pub(crate) fn program() -> Program {
 /// At least one body of every kind, each under a name of its own.
 pub(crate) fn bodies() -> Vec<(&'static str, EventBody)> {
     let text = |text: &str| text.to_owned();
-    vec![
+    let mut bodies = vec![
         ("", SessionCreated { name: Some(text("build")), workspace: Some(text("/home/ada/work")) }.into()),
         ("-bare", SessionCreated { name: None, workspace: None }.into()),
         (
@@ -77,7 +79,9 @@ pub(crate) fn bodies() -> Vec<(&'static str, EventBody)> {
         ("", DaemonStopped { reason: text("asked to") }.into()),
         ("", StorageDegraded { reason: text("no space left: os error 28"), since: AT }.into()),
         ("", StorageRestored { refused: 17 }.into()),
-    ]
+    ];
+    bodies.extend(agents::bodies());
+    bodies
 }
 
 /// The stream that events of this body have.
@@ -111,10 +115,14 @@ pub(crate) fn receipts() -> Vec<(&'static str, Receipt)> {
         seq: Some(Seq(300)),
         matches: vec!["build".to_owned(), "burn".to_owned()],
     };
+    let spawned = |prompt| Ok(CommandResult::AgentSpawned { agent: AGENT, prompt });
     [
         ("done", Ok(CommandResult::Done {})),
         ("session_created", created(Some(AGENT), Some(TERMINAL))),
         ("session_created-bare", created(None, None)),
+        ("agent_spawned", spawned(Some(agents::PROMPT))),
+        ("agent_spawned-bare", spawned(None)),
+        ("prompt_queued", Ok(CommandResult::PromptQueued { prompt: agents::PROMPT })),
         ("rejected", Err(full)),
         ("rejected-bare", Err(Rejection::new(Code::AlreadyEnded, "session build has ended"))),
     ]
@@ -243,7 +251,7 @@ pub(crate) fn bincode_frame() -> (Vec<(Seq, Vec<u8>)>, Vec<u8>) {
 }
 
 pub(crate) fn commands() -> Vec<(&'static str, Command)> {
-    vec![
+    let mut commands = vec![
         (
             "session.create",
             Command::SessionCreate {
@@ -251,19 +259,27 @@ pub(crate) fn commands() -> Vec<(&'static str, Command)> {
                 workspace: Some("/home/ada/work".to_owned()),
                 program: Some(program()),
                 size: Some(SIZE),
+                agent: None,
             },
         ),
-        ("session.create, bare", Command::SessionCreate { name: None, workspace: None, program: None, size: None }),
+        ("session.create, bare", bare_create(None)),
         ("session.rename", Command::SessionRename { session: SESSION, name: "build-2".to_owned() }),
         ("session.annotate", Command::SessionAnnotate { session: SESSION, text: "a \"remark\" – ☃".to_owned() }),
         ("session.end", Command::SessionEnd { session: SESSION }),
         ("session.delete", Command::SessionDelete { session: SESSION }),
         ("terminal.resize", Command::TerminalResize { session: SESSION, terminal: TERMINAL, size: SIZE }),
-    ]
+    ];
+    commands.extend(agents::commands());
+    commands
+}
+
+/// A command that creates a session of which only the program is said.
+pub(crate) fn bare_create(program: Option<Program>) -> Command {
+    Command::SessionCreate { name: None, workspace: None, program, size: None, agent: None }
 }
 
 pub(crate) fn queries() -> Vec<(&'static str, Query)> {
-    vec![
+    let mut queries = vec![
         ("sessions.list", Query::SessionsList { after: Some(SESSION), limit: Some(50) }),
         ("sessions.list, bare", Query::SessionsList { after: None, limit: None }),
         ("session.get", Query::SessionGet { reference: "build".to_owned() }),
@@ -275,7 +291,9 @@ pub(crate) fn queries() -> Vec<(&'static str, Query)> {
         ("log.verify", Query::LogVerify {}),
         ("log.record", Query::LogRecord { seq: Seq(9) }),
         ("log.export", Query::LogExport { file: "/home/ada/log.archive".to_owned() }),
-    ]
+    ];
+    queries.extend(agents::queries());
+    queries
 }
 
 pub(crate) fn requests() -> Vec<(&'static str, RequestMethod)> {
@@ -328,6 +346,7 @@ pub(crate) fn session_view() -> SessionView {
             start_ticks: Some(1_234_567_890_123),
             outcome: Some(RunOutcome::Exited { code: 1 }),
             failure: Some("it failed once".to_owned()),
+            structured: None,
         }],
         terminals: vec![TerminalView {
             terminal: TERMINAL,
@@ -336,6 +355,11 @@ pub(crate) fn session_view() -> SessionView {
             closed_at: Some(70_000),
         }],
     }
+}
+
+/// A session of structured agents.
+pub(crate) fn agents_session_view() -> SessionView {
+    SessionView { agents: vec![agents::view(), agents::bare_view()], terminals: Vec::new(), ..session_view() }
 }
 
 pub(crate) fn bare_session_view() -> SessionView {
@@ -404,9 +428,10 @@ pub(crate) fn query_results() -> Vec<(&'static str, QueryResult)> {
         terminal: Some(TERMINAL),
         reason: "no row holds these bytes".to_owned(),
     };
-    vec![
+    let mut results = vec![
         ("sessions", QueryResult::Sessions { sessions: vec![session_view(), bare_session_view()], more: true }),
         ("session", QueryResult::Session { session: session_view() }),
+        ("session, of agents", QueryResult::Session { session: agents_session_view() }),
         (
             "timeline",
             QueryResult::Timeline {
@@ -482,18 +507,22 @@ pub(crate) fn query_results() -> Vec<(&'static str, QueryResult)> {
             },
         ),
         ("log_record", QueryResult::LogRecord { record: Box::new(record_view()) }),
-    ]
+    ];
+    results.extend(agents::query_results());
+    results
 }
 
 pub(crate) fn command_results() -> Vec<(&'static str, CommandResult)> {
-    vec![
+    let mut results = vec![
         ("done", CommandResult::Done {}),
         (
             "session.created",
             CommandResult::SessionCreated { session: SESSION, agent: Some(AGENT), terminal: Some(TERMINAL) },
         ),
         ("session.created, bare", CommandResult::SessionCreated { session: SESSION, agent: None, terminal: None }),
-    ]
+    ];
+    results.extend(agents::command_results());
+    results
 }
 
 pub(crate) fn notifications() -> Vec<(&'static str, Notification)> {

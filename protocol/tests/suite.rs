@@ -1,5 +1,6 @@
 //! The words, held still: golden bytes, JSON samples, tolerance of the new, and defence against the hostile.
 
+mod agents;
 mod alloc;
 mod bounds;
 mod golden;
