@@ -10,6 +10,8 @@
 //! needs the agent in the middle of it.
 
 mod alone;
+pub(crate) mod driven;
 mod homes;
+mod turns;
 
 pub(crate) use self::homes::Agent;

@@ -18,7 +18,16 @@ const ARROWS: &[(&str, &[&str])] = &[
 const NAMED_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["protocol/src/codec.rs"]),
     ("sled::", &["kernel/src/log/sled.rs"]),
-    ("actix::", &["actors/src/host.rs", "actors/src/directory.rs", "actors/src/directory/tests.rs", "cli/daemon/compose.rs", "cli/daemon/run.rs"]),
+    (
+        "actix::",
+        &[
+            "actors/src/host.rs",
+            "actors/src/directory.rs",
+            "actors/src/directory/tests.rs",
+            "cli/daemon/compose.rs",
+            "cli/daemon/run.rs",
+        ],
+    ),
     ("hyper::", &["cli/opencode_bridge/http.rs"]),
     ("git2::", &["actors/src/workspace/"]),
     ("portable_pty::", &["holder/"]),
