@@ -6,6 +6,7 @@
 //! are; ids of ours are given to them by the agent's core.
 
 mod acp;
+mod claude;
 mod codex;
 pub(crate) mod lines;
 mod opencode;
@@ -185,7 +186,8 @@ pub(crate) trait Parser: Send + Sync {
 }
 
 /// Every provider of structured agents.
-pub(crate) const ALL: &[&dyn Provider] = &[&codex::Codex, &opencode::OpenCode, &acp::Acp, &scripted::Scripted];
+pub(crate) const ALL: &[&dyn Provider] =
+    &[&claude::Claude, &codex::Codex, &opencode::OpenCode, &acp::Acp, &scripted::Scripted];
 
 /// The provider of this name.
 pub(crate) fn named(name: &str) -> Option<&'static dyn Provider> {
