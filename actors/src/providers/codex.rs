@@ -8,6 +8,7 @@
 //! nothing is sent: the user's own configuration of codex holds, and `agent.ready` tells what it amounts to.
 
 mod asks;
+mod counts;
 mod items;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,9 @@ const MODES: [(&str, &str, &str); 4] = [
 /// Sandboxes, as a new thread takes them and as settings do.
 const SANDBOXES: [(&str, &str); 3] =
     [("read-only", "readOnly"), ("workspace-write", "workspaceWrite"), ("danger-full-access", "dangerFullAccess")];
+
+/// Turns of an earlier run that are looked at when a thread is resumed: codex may have begun some by itself after our last one.
+const TURNS_LOOKED_AT: u8 = 8;
 
 /// Codex's app-server.
 #[derive(Debug)]
@@ -122,6 +126,8 @@ fn thread(greeting: &Greeting) -> Vec<u8> {
     params.insert("threadId".into(), json!(resume));
     // What was said before is in our log already, and would be one line of any length.
     params.insert("excludeTurns".into(), json!(true));
+    // How the last turns ended, though: the run before may not have lived to tell.
+    params.insert("initialTurnsPage".into(), json!({"limit": TURNS_LOOKED_AT, "itemsView": "summary"}));
     ask("greet:1", "thread/resume", Value::Object(params))
 }
 

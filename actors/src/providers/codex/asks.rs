@@ -43,8 +43,7 @@ pub(super) fn asked(id: &Value, method: &str, params: &Value, item: Option<(Stri
             let what = questions.iter().map(|question| text(question, "question")).collect::<Vec<_>>().join(" / ");
             (if of_options { AskKind::Choice } else { AskKind::Question }, what, rest(params))
         }
-        // Nothing here knows what it is: somebody may deny it, or answer with the JSON of a result.
-        _ => (AskKind::Question, method.to_owned(), params.clone()),
+        _ => return Observed::Unsupported { key: key(id) },
     };
     let options = options(method, params, kind);
     Observed::Asked { key: key(id), item, kind, title: title(&what), detail: input(&detail), options }
@@ -191,12 +190,7 @@ pub(super) fn answer(key: &str, answer: &Answer, request: Option<&[u8]>) -> Vec<
         }
         "mcpServer/elicitation/request" => elicited(&params, chosen, answer),
         "item/tool/requestUserInput" => json!({"answers": told(questions(&params), answer)}),
-        _ => match answer {
-            Answer::Text { text } if serde_json::from_str::<Value>(text).is_ok() => {
-                serde_json::from_str(text).unwrap_or_default()
-            }
-            _ => return rpc::error(id, rpc::METHOD_NOT_FOUND, &format!("{method} is not known here"), false),
-        },
+        _ => return rpc::error(id, rpc::METHOD_NOT_FOUND, &format!("{method} is not known here"), false),
     };
     rpc::response(id, result, false)
 }

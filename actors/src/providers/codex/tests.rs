@@ -1,7 +1,3 @@
-mod answers;
-mod hostile;
-mod shapes;
-
 use std::collections::BTreeMap;
 
 use ropewalk_protocol::{ItemStatus, NoticeKind, TurnOutcome, Usage, UsageScope};
@@ -13,9 +9,13 @@ use crate::providers::recorded::text_of;
 
 macro_rules! exchange {
     ($name:literal) => {
-        include_str!(concat!("../../../tests/exchanges/codex/", $name, ".ndjson"))
+        include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/exchanges/codex/", $name, ".ndjson"))
     };
 }
+
+mod answers;
+mod hostile;
+mod shapes;
 
 const EXCHANGES: [&str; 13] = [
     exchange!("agents"),
@@ -81,6 +81,9 @@ fn told(seen: &[Observed]) -> Vec<String> {
                 format!("ready {} {} {}", or_none(version), or_none(model), or_none(mode))
             }
             Observed::Refused { reason } => format!("refused: {reason}"),
+            Observed::Opened { step, .. } => format!("opened {step}"),
+            Observed::Unsupported { key } => format!("unsupported {key}"),
+            Observed::Settled { turn, outcome } => format!("settled {turn} {outcome}"),
             Observed::Confirmed { .. } => "confirmed".into(),
             Observed::Began { .. } => "began".into(),
             Observed::ItemStarted { kind, title, parent, .. } => {
@@ -356,12 +359,22 @@ fn a_conversation_goes_on_in_another_process_once_the_first_has_ended() {
     );
     assert_eq!(told(&seen(exchange!("locked"))), ["greeted 1", &refused]);
     let seen = seen(exchange!("resumed"));
-    assert_eq!(told(&seen), ["greeted 1", "ready 0.169.0 gpt-5.5 full", "confirmed", "turn completed"]);
+    let expected = [
+        "greeted 1",
+        "settled t1 completed",
+        "settled t2 cancelled",
+        "settled t3 interrupted: codex's record has its beginning, and no end",
+        "ready 0.169.0 fake-model full",
+        METADATA,
+        "confirmed",
+        "turn completed",
+    ];
+    assert_eq!(told(&seen), expected);
     let scopes: Vec<_> = seen
         .iter()
         .filter_map(|one| if let Observed::Used(used) = one { Some((used.scope, used.input_tokens)) } else { None })
         .collect();
-    let expected = [(UsageScope::Total, 400), (UsageScope::Call, 100), (UsageScope::Total, 500)];
+    let expected = [(UsageScope::Total, 100), (UsageScope::Call, 100), (UsageScope::Total, 200)];
     assert_eq!(scopes, expected, "what was used before is no call of this turn");
     let unknown = br#"{"error":{"code":-32600,"message":"no rollout found for thread id 0"},"id":"greet:1"}"#;
     let reason = "no rollout found for thread id 0 (the conversation is unknown: start a new one)".into();
@@ -398,11 +411,11 @@ fn what_is_seen_does_not_depend_on_how_the_bytes_come() {
         let bytes = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
         for size in [1, 7, 1000] {
             let (mut cutter, mut parser, mut seen) = (Lines::from(0), Codex.parser(), Vec::new());
-            for piece in bytes.as_bytes().chunks(size) {
-                cutter.push(piece, |line| match line {
-                    Line::Whole { bytes, .. } => parser.line(bytes, &mut seen),
-                    Line::TooLong { .. } => panic!("no line is too long"),
-                });
+            for mut piece in bytes.as_bytes().chunks(size) {
+                while let Some(line) = cutter.next(&mut piece) {
+                    let Line::Whole { bytes, .. } = line else { panic!("no line is too long") };
+                    parser.line(bytes, &mut seen);
+                }
             }
             assert_eq!(seen, observed(&lines), "in pieces of {size}");
         }

@@ -1,10 +1,10 @@
-//! What went wrong, and what helps. Pure.
+//! How turns end, what went wrong, and what helps. Pure.
 
-use ropewalk_protocol::limits;
+use ropewalk_protocol::{TurnOutcome, limits};
 use serde_json::Value;
 
-use super::items::text;
-use crate::providers::cut;
+use super::items::{text, word};
+use crate::providers::{Observed, cut};
 
 /// As much of a text as a notice or a reason may have.
 pub(super) fn bounded(text: &str) -> String {
@@ -47,4 +47,30 @@ pub(super) fn refusal(message: &str) -> String {
     ];
     let help = helps.into_iter().find(|(said, _)| message.contains(said));
     bounded(&help.map_or_else(|| message.to_owned(), |(_, help)| format!("{message} ({help})")))
+}
+
+/// How a turn ended.
+pub(super) fn outcome(turn: &Value) -> TurnOutcome {
+    match text(turn, "status") {
+        "completed" => TurnOutcome::Completed,
+        "interrupted" => TurnOutcome::Cancelled,
+        "failed" => TurnOutcome::Failed { reason: reason(&turn["error"]) },
+        other => TurnOutcome::Interrupted { reason: bounded(&format!("codex says that it is {other:?}")) },
+    }
+}
+
+/// How the turns of ours ended that codex's record has, the oldest first. One that the process did not live to end is in the
+/// record as interrupted, and has no time at which it was completed.
+pub(super) fn settled(turns: &Value) -> impl Iterator<Item = Observed> {
+    turns.as_array().into_iter().flatten().rev().filter_map(|turn| {
+        let items = turn["items"].as_array()?;
+        let prompt = items.iter().find(|item| item["clientId"].is_string())?;
+        let outcome = match outcome(turn) {
+            TurnOutcome::Cancelled if turn["completedAt"].is_null() => {
+                TurnOutcome::Interrupted { reason: "codex's record has its beginning, and no end".into() }
+            }
+            outcome => outcome,
+        };
+        Some(Observed::Settled { turn: word(text(prompt, "clientId")), outcome })
+    })
 }

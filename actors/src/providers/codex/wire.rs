@@ -5,11 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ropewalk_protocol::{ItemKind, ItemStatus, NoticeKind, Timestamp, TurnOutcome, Usage, UsageScope, limits};
+use ropewalk_protocol::{ItemKind, ItemStatus, NoticeKind, TurnOutcome, limits};
 use serde_json::Value;
 
+use super::counts::Counts;
 use super::items::{self, Facts, text, word};
-use super::trouble::{bounded, is_limit, joined, reason, refusal};
+use super::trouble::{self, bounded, joined, outcome, refusal};
 use super::{asks, mode_called};
 use crate::providers::rpc::{self, Message};
 use crate::providers::{Observed, Parser, input, tell_delta, tell_opaque, tell_text};
@@ -19,7 +20,7 @@ const ENDED_MAX: usize = 64;
 /// Warnings that are remembered, to tell each once: codex repeats some at every turn.
 const WARNINGS_MAX: usize = 64;
 /// Threads of other agents that are told apart.
-const THREADS_MAX: usize = 256;
+pub(super) const THREADS_MAX: usize = 256;
 
 /// What an item is known by: codex's name of the turn and of the item. Its names of items alone are those that the model's
 /// server gave to calls, and some give the same ones again in every turn.
@@ -39,14 +40,10 @@ pub(super) struct Wire {
     asks: BTreeMap<String, Observed>,
     /// The keys of the calls that started other threads.
     callers: BTreeMap<String, String>,
-    /// Tokens that each thread has used, to know what is new.
-    used: BTreeMap<String, u64>,
+    counts: Counts,
     warned: BTreeSet<String>,
     /// The model and the mode that were told last.
     settings: (Option<String>, Option<String>),
-    /// When the limits that are reached are lifted.
-    lifted: Option<Timestamp>,
-    was_limited: bool,
 }
 
 /// An item that has begun.
@@ -104,6 +101,7 @@ impl Wire {
                     return true;
                 }
                 self.thread = Some(thread);
+                seen.extend(trouble::settled(&result["initialTurnsPage"]["data"]));
                 self.ready(result, "sandbox", seen);
             }
             ("prompt", _) => {
@@ -158,7 +156,10 @@ impl Wire {
             "item/reasoning/summaryPartAdded" => self.delta(params, "\n\n", seen),
             "item/fileChange/patchUpdated" => self.patch_updated(params, seen),
             "turn/plan/updated" => self.plan_updated(params, seen),
-            "thread/tokenUsage/updated" => self.token_usage(params, seen),
+            "thread/tokenUsage/updated" => {
+                let is_running = self.turn == Some(word(text(params, "turnId")));
+                self.counts.tokens(params, self.is_ours(params), is_running, seen);
+            }
             "thread/settings/updated" if self.thread.is_some() && self.is_ours(params) => {
                 self.ready(&params["threadSettings"], "sandboxPolicy", seen)
             }
@@ -167,8 +168,8 @@ impl Wire {
                 self.asks.remove(&key);
                 seen.push(Observed::AskClosed { key });
             }
-            "error" => self.failure(params, seen),
-            "account/rateLimits/updated" => self.rate_limits(&params["rateLimits"], seen),
+            "error" => self.counts.failure(params, seen),
+            "account/rateLimits/updated" => self.counts.limits(&params["rateLimits"], seen),
             "warning" | "guardianWarning" => self.warn(text(params, "message"), seen),
             "configWarning" => self.warn(&joined(text(params, "summary"), text(params, "details")), seen),
             "model/rerouted" => {
@@ -255,13 +256,7 @@ impl Wire {
                 return false;
             }
         }
-        let outcome = match status {
-            "completed" => TurnOutcome::Completed,
-            "interrupted" => TurnOutcome::Cancelled,
-            "failed" => TurnOutcome::Failed { reason: reason(&turn["error"]) },
-            other => TurnOutcome::Interrupted { reason: bounded(&format!("codex says that it is {other:?}")) },
-        };
-        self.end(name, outcome, seen);
+        self.end(name, outcome(turn), seen);
         true
     }
 
@@ -377,61 +372,6 @@ impl Wire {
         let facts = Facts { kind: ItemKind::Plan, title: String::new(), input: input(&params["plan"]) };
         let key = self.open(params, &name(params, "plan"), facts, seen);
         tell_text(&key, &items::steps(text(params, "explanation"), &params["plan"]), seen);
-    }
-
-    /// Codex counts by thread, over all its runs, and tells the counts of old turns again when a thread is resumed.
-    fn token_usage(&mut self, params: &Value, seen: &mut Vec<Observed>) {
-        let usage = &params["tokenUsage"];
-        let count = |of: &str, what: &str| usage[of][what].as_u64().unwrap_or_default();
-        let (thread, total) = (word(text(params, "threadId")), count("total", "totalTokens"));
-        let before = self.used.get(&thread).copied();
-        if before == Some(total) {
-            return;
-        }
-        if before.is_some() || self.used.len() < THREADS_MAX {
-            self.used.insert(thread, total);
-        }
-        let is_ours = self.is_ours(params);
-        let used = |scope, of: &str| Usage {
-            scope,
-            input_tokens: count(of, "inputTokens"),
-            cached_tokens: count(of, "cachedInputTokens"),
-            output_tokens: count(of, "outputTokens"),
-            cost_micro_usd: None,
-            context_tokens: is_ours.then(|| count("last", "totalTokens")),
-            context_tokens_max: usage["modelContextWindow"].as_u64().filter(|_| is_ours),
-        };
-        if !is_ours || self.turn == Some(word(text(params, "turnId"))) {
-            seen.push(Observed::Used(used(UsageScope::Call, "last")));
-        }
-        if is_ours {
-            seen.push(Observed::Used(used(UsageScope::Total, "total")));
-        }
-    }
-
-    /// The model's server failed. If codex gives up, the end of the turn says so too.
-    fn failure(&mut self, params: &Value, seen: &mut Vec<Observed>) {
-        let error = &params["error"];
-        let kind = match () {
-            () if is_limit(&error["codexErrorInfo"]) => NoticeKind::RateLimited,
-            () if params["willRetry"] == true => NoticeKind::Retry,
-            () => return,
-        };
-        let until = self.lifted.filter(|_| kind == NoticeKind::RateLimited);
-        seen.push(Observed::Noticed { kind, text: reason(error), until });
-    }
-
-    fn rate_limits(&mut self, limits: &Value, seen: &mut Vec<Observed>) {
-        let windows = ["primary", "secondary"].map(|window| &limits[window]);
-        let full = windows.iter().filter(|window| window["usedPercent"].as_f64().is_some_and(|used| used >= 100.0));
-        let resets = full.filter_map(|window| window["resetsAt"].as_u64()).max();
-        self.lifted = resets.map(|seconds| Timestamp::from_unix_micros(seconds.saturating_mul(1_000_000)));
-        let reached = limits["rateLimitReachedType"].as_str();
-        let was_limited = std::mem::replace(&mut self.was_limited, reached.is_some());
-        if let Some(reached) = reached.filter(|_| !was_limited) {
-            let text = bounded(&reached.replace('_', " "));
-            seen.push(Observed::Noticed { kind: NoticeKind::RateLimited, text, until: self.lifted });
-        }
     }
 
     /// Warns, of the same thing once.

@@ -70,15 +70,22 @@ fn the_command_line() {
 #[test]
 fn what_we_write_is_what_codex_took() {
     let (settings, resumed) = (exchange!("settings"), exchange!("resumed"));
-    let thread = recorded(resumed, "thread/resume")["params"]["threadId"].as_str().unwrap().to_owned();
-    let conversation = Some(thread.clone());
+    let thread = |exchange, method| recorded(exchange, method)["params"]["threadId"].as_str().unwrap().to_owned();
+    let conversation = Some(thread(settings, "turn/steer"));
     let greeted = said(&Outgoing::Greet { step: 0, greeting: Greeting::default() });
     assert_eq!(greeted[0]["params"]["capabilities"], recorded(settings, "initialize")["params"]["capabilities"]);
-    let resume = said(&Outgoing::Greet { step: 1, greeting: greeting(Some(&thread), Some("full")) });
+    let resume =
+        said(&Outgoing::Greet { step: 1, greeting: greeting(Some(&thread(resumed, "thread/resume")), Some("full")) });
     assert_eq!(resume, [recorded(resumed, "initialized"), recorded(resumed, "thread/resume")]);
     let start = said(&Outgoing::Greet { step: 1, greeting: greeting(None, Some("ask")) });
     assert_eq!(start[1], recorded(exchange!("goal"), "thread/start"));
-    let prompt = Outgoing::Prompt { turn: "t5".into(), conversation: conversation.clone(), text: "hi".into() };
+    let prompt = Outgoing::Prompt {
+        turn: "t5".into(),
+        conversation: Some(thread(resumed, "turn/start")),
+        text: "hi".into(),
+        model: None,
+        mode: None,
+    };
     assert_eq!(said(&prompt), [recorded(resumed, "turn/start")]);
     let (prompt, turn, text) = ("p9".into(), Some("nope".into()), "hi".into());
     assert_eq!(
@@ -147,13 +154,10 @@ fn a_command_is_decided_on_with_what_was_offered() {
 #[test]
 fn a_question_that_was_told_again_is_answered_by_its_key() {
     let answer = Outgoing::Answer { key: "3".into(), answer: allow(false), offset: 0, length: 0 };
-    let decision = json!({"id": 3, "result": {"decision": "accept"}});
-    assert_eq!(said_to(&answer, Some(r#"{"method":"turn/completed","params":{}}"#)), [decision.clone()]);
-    assert_eq!(
-        said_to(&answer, Some(r#"{"id":4,"method":"item/tool/requestUserInput","params":{}}"#)),
-        [decision.clone()]
-    );
-    assert_eq!(said_to(&answer, None), [decision]);
+    let decision = [json!({"id": 3, "result": {"decision": "accept"}})];
+    assert_eq!(said_to(&answer, Some(r#"{"method":"turn/completed","params":{}}"#)), decision);
+    assert_eq!(said_to(&answer, Some(r#"{"id":4,"method":"item/tool/requestUserInput","params":{}}"#)), decision);
+    assert_eq!(said_to(&answer, None), decision);
 }
 
 #[test]
@@ -211,14 +215,10 @@ fn a_tools_server_gets_a_yes_or_a_form() {
 }
 
 #[test]
-fn what_nobody_knows_how_to_do_is_a_question_and_refused_unless_somebody_knows_the_answer() {
-    let request = json!({"id": 5, "method": "currentTime/read", "params": {"threadId": "t"}});
-    let Some(Observed::Asked { kind, title, options, .. }) = observed(&[request.to_string()]).pop() else {
-        panic!("it asks")
-    };
-    assert_eq!((kind, title.as_str(), options), (AskKind::Question, "currentTime/read", vec![]));
-    for answer in [deny(), allow(false), text("soon")] {
-        assert_eq!(answered(&request, answer)["error"]["code"], -32601);
-    }
-    assert_eq!(answered(&request, text(r#"{"now": 1}"#)), json!({"id": 5, "result": {"now": 1}}));
+fn what_nobody_serves_is_refused_and_nobody_is_asked() {
+    let request = json!({"id": 5, "method": "currentTime/read", "params": {"threadId": "t"}}).to_string();
+    let key = "5".to_owned();
+    assert_eq!(observed(&[&request]), [Observed::Unsupported { key: key.clone() }]);
+    let answer = Outgoing::Answer { key, answer: deny(), offset: 0, length: 0 };
+    assert_eq!(said_to(&answer, Some(&request))[0]["error"]["code"], -32601);
 }
