@@ -41,8 +41,9 @@ fn show(context: &Context, event: &Event) -> Result<(), Failure> {
     if context.json {
         return print::json(event);
     }
-    let entry = timeline::entry(event);
+    let text = timeline::entry(event).map(|entry| print::plain(&entry.text)).unwrap_or_default();
     let name = event.body.name();
-    print::line(&format!("{:>6}  {}  {name:<24}{}", entry.seq.0, entry.at, print::plain(&entry.text)));
+    let line = format!("{:>6}  {}  {name:<24}{text}", event.seq.0, event.at);
+    print::line(line.trim_end());
     Ok(())
 }

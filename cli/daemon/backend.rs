@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ropewalk_actors::{Directory, Hands};
+use ropewalk_kernel::clock::Clock;
 use ropewalk_kernel::log::Journal;
 use ropewalk_kernel::{Answer, Router};
 use ropewalk_projections::Projections;
@@ -49,6 +50,7 @@ pub(super) struct Daemon {
     pub(super) screens: Screens,
     pub(super) token: Arc<blake3::Hash>,
     pub(super) stop: watch::Sender<Stop>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Daemon {
@@ -67,12 +69,17 @@ impl Daemon {
         }
     }
 
-    /// The sessions in which something runs.
+    /// The sessions in which something runs. One of structured agents lives on without any process, until it is ended.
     fn running(&self) -> Vec<SessionId> {
         let live = |state| matches!(state, SessionState::Starting | SessionState::Running | SessionState::Ending);
         self.read(|projections| {
+            let rests = |id| {
+                let mut agents = projections.agents().of(id).peekable();
+                agents.peek().is_some() && agents.all(|agent| agent.structured.is_some() && !agent.has_run())
+            };
             let sessions = projections.sessions().after(None);
-            sessions.filter(|(_, session)| live(session.status.state)).map(|(id, _)| id).collect()
+            let running = sessions.filter(|(id, session)| live(session.status.state) && !rests(*id));
+            running.map(|(id, _)| id).collect()
         })
     }
 }
@@ -124,7 +131,7 @@ impl Backend for Daemon {
     }
 
     fn subscribe(&self, params: &SubscribeParams, wire: Wire) -> Result<(Seq, Seq, Events), Rejection> {
-        subscribe(&self.journal, &self.projections, params, wire)
+        subscribe(&self.journal, &self.projections, params, wire, self.clock.now())
     }
 
     async fn attach(&self, params: AttachParams) -> Result<(Attached, Attachment), Rejection> {

@@ -95,6 +95,7 @@ pub(super) async fn compose(ground: Ground) -> Result<Composed, Failure> {
         screens,
         token: Arc::new(token),
         stop,
+        clock: clock.clone(),
     };
     Ok(Composed { daemon, machine, clock, keeping, writer, background })
 }

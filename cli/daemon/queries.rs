@@ -1,5 +1,6 @@
 //! Questions, answered from projections, screens and the log. None touches an actor.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use ropewalk_kernel::log::Filter;
 use ropewalk_kernel::offload;
 use ropewalk_projections::timeline;
 use ropewalk_protocol::{
-    Code, DaemonInfo, Event, Query, QueryAnswer, QueryResult, Rejection, Seq, SessionId, TerminalId, limits,
+    Code, DaemonInfo, Query, QueryAnswer, QueryResult, Rejection, Seq, SessionId, TerminalId, TimelineEntry, limits,
 };
 use ropewalk_transport::Backend;
 use tokio::time::timeout;
@@ -24,13 +25,14 @@ pub(super) async fn answer(daemon: &Daemon, query: Query) -> Result<QueryAnswer,
         Query::SessionsList { after, limit } => {
             let limit = bounded(limit, limits::PAGE_SESSIONS_MAX);
             Ok(daemon.read(|projections| {
-                let (sessions, more) = projections.page(after, limit);
+                let (sessions, more) = projections.page(after, limit, daemon.clock.now());
                 QueryAnswer { at: projections.seq(), result: QueryResult::Sessions { sessions, more } }
             }))
         }
         Query::SessionGet { reference } => daemon.read(|projections| {
             let id = projections.find(&reference)?;
-            let session = projections.session(id).ok_or_else(|| Rejection::not_found(format_args!("session {id}")))?;
+            let session = projections.session(id, daemon.clock.now());
+            let session = session.ok_or_else(|| Rejection::not_found(format_args!("session {id}")))?;
             Ok(QueryAnswer { at: projections.seq(), result: QueryResult::Session { session } })
         }),
         Query::SessionTimeline { session, before, limit } => {
@@ -42,6 +44,17 @@ pub(super) async fn answer(daemon: &Daemon, query: Query) -> Result<QueryAnswer,
             blocking(daemon, move |daemon| events_page(daemon, session, after, limit)).await
         }
         Query::TerminalScreen { terminal, scrollback } => screen(daemon, terminal, scrollback).await,
+        Query::InteractionsList { session, after } => Ok(daemon.read(|projections| {
+            let (interactions, more) = projections.interactions().page(session, after, limits::PAGE_BYTES_MAX);
+            QueryAnswer { at: projections.seq(), result: QueryResult::Interactions { interactions, more } }
+        })),
+        Query::PromptsList { session, agent } => daemon.read(|projections| {
+            let known = projections.agents().get(session, agent);
+            let known =
+                known.ok_or_else(|| Rejection::not_found(format_args!("agent {agent} in session {session}")))?;
+            let prompts = known.structured.as_ref().map(|agent| agent.prompts().to_vec()).unwrap_or_default();
+            Ok(QueryAnswer { at: projections.seq(), result: QueryResult::Prompts { prompts } })
+        }),
         Query::DaemonInfo {} => {
             let answers = daemon.hands.link().answers_within(HOLDER_ANSWER_TIMEOUT).await;
             let info = DaemonInfo { holder_answers: Some(answers), ..daemon.info() };
@@ -88,7 +101,7 @@ async fn blocking(
 
 fn history(daemon: &Daemon, session: SessionId, before: Option<Seq>, limit: usize) -> Result<QueryAnswer, Rejection> {
     let before = before.unwrap_or(Seq(u64::MAX));
-    let mut newest: std::collections::VecDeque<Event> = std::collections::VecDeque::new();
+    let mut newest: VecDeque<TimelineEntry> = VecDeque::new();
     let mut more = false;
     let (mut after, head) = (Seq::ZERO, daemon.journal.head());
     while after < head && after.next() < before {
@@ -96,7 +109,7 @@ fn history(daemon: &Daemon, session: SessionId, before: Option<Seq>, limit: usiz
         after = page.to;
         for event in page.events()? {
             if event.seq < before {
-                newest.push_back(event);
+                newest.extend(timeline::entry(&event));
             }
             if newest.len() > limit {
                 newest.pop_front();
@@ -104,7 +117,7 @@ fn history(daemon: &Daemon, session: SessionId, before: Option<Seq>, limit: usiz
             }
         }
     }
-    let entries = newest.iter().rev().map(timeline::entry).collect();
+    let entries = newest.into_iter().rev().collect();
     Ok(QueryAnswer { at: head, result: QueryResult::Timeline { entries, more } })
 }
 

@@ -302,6 +302,10 @@ impl Painter {
             let projections = self.projections.read().unwrap_or_else(PoisonError::into_inner);
             let facts = projections.terminals().get(terminal);
             let facts = facts.ok_or_else(|| Rejection::not_found(format_args!("terminal {terminal}")))?;
+            if facts.pipe {
+                let message = format!("{terminal} is what an agent writes: it has bytes and no screen");
+                return Err(Rejection::invalid(message).hint("Attach to it from an offset on, such as 0."));
+            }
             (facts.first_size, facts.resizes.clone())
         };
         let kept = self.checkpoints.screen(terminal).filter(|screen| screen.offset() <= to);

@@ -8,7 +8,7 @@ use ropewalk_kernel::{Follower, Step};
 use ropewalk_projections::Projections;
 use ropewalk_protocol::{
     BincodeFrame, Code, Rejection, Seq, SessionView, StateSnapshot, SubscribeAfter, SubscribeParams, SubscribeWord,
-    limits,
+    Timestamp, limits,
 };
 use ropewalk_transport::{EventSource, EventStep, Wire};
 
@@ -28,6 +28,7 @@ pub(super) fn subscribe(
     projections: &RwLock<Projections>,
     params: &SubscribeParams,
     wire: Wire,
+    now: Timestamp,
 ) -> Result<(Seq, Seq, Events), Rejection> {
     if let Some(log) = params.log.filter(|log| *log != journal.id()) {
         let message = format!("the cursor is of log {log}; this is log {}", journal.id());
@@ -39,7 +40,7 @@ pub(super) fn subscribe(
         SubscribeAfter::Seq(after) => after,
         SubscribeAfter::Word(SubscribeWord::Now) => journal.head(),
         SubscribeAfter::Word(SubscribeWord::Snapshot) => {
-            let (at, sessions) = state(projections, filter)?;
+            let (at, sessions) = state(projections, filter, now)?;
             ready.extend(snapshot(at, sessions));
             at
         }
@@ -49,13 +50,17 @@ pub(super) fn subscribe(
     Ok((after, journal.head(), Events { ready, follower, wire }))
 }
 
-fn state(projections: &RwLock<Projections>, filter: Filter) -> Result<(Seq, Vec<SessionView>), Rejection> {
+fn state(
+    projections: &RwLock<Projections>,
+    filter: Filter,
+    now: Timestamp,
+) -> Result<(Seq, Vec<SessionView>), Rejection> {
     let projections: &Projections = &projections.read().unwrap_or_else(PoisonError::into_inner);
     let sessions = match filter {
-        Filter::All => projections.page(None, usize::MAX).0,
+        Filter::All => projections.page(None, usize::MAX, now).0,
         Filter::Session(session) => {
             let missing = || Rejection::not_found(format_args!("session {session}"));
-            vec![projections.session(session).ok_or_else(missing)?]
+            vec![projections.session(session, now).ok_or_else(missing)?]
         }
     };
     Ok((projections.seq(), sessions))

@@ -1,19 +1,100 @@
-//! Agents: what each runs, which process that is, and how its newest run ended.
+//! Agents: what each runs, which process that is, how its newest run ended, and what a structured one is doing.
+
+mod prompts;
+mod structured;
 
 use std::collections::BTreeMap;
 
-use ropewalk_protocol::{AgentId, AgentView, Event, EventBody, SessionId, Stream};
+use ropewalk_protocol::{
+    AgentId, AgentView, Event, EventBody, RunId, RunOutcome, SessionId, Stream, TerminalId, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+pub use structured::Structured;
+
+/// An agent's facts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its id.
+    pub agent: AgentId,
+    /// Its provider.
+    pub provider: String,
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+    /// Its newest run.
+    pub run: RunId,
+    /// Its terminal; a structured agent's output.
+    pub terminal: TerminalId,
+    /// The process, while it is known to run.
+    pub pid: Option<u32>,
+    /// When the process started, in clock ticks after boot.
+    pub start_ticks: Option<u64>,
+    /// How the newest run ended, once it has.
+    pub outcome: Option<RunOutcome>,
+    /// Why the newest run could not be started.
+    pub failure: Option<String>,
+    /// What a structured agent is doing; `None` for a program in a terminal.
+    pub structured: Option<Box<Structured>>,
+}
+
+impl Agent {
+    /// The agent, as lists show it at this time.
+    pub fn view(&self, now: Timestamp) -> AgentView {
+        AgentView {
+            agent: self.agent,
+            provider: self.provider.clone(),
+            argv: self.argv.clone(),
+            run: self.run,
+            terminal: self.terminal,
+            pid: self.pid,
+            start_ticks: self.start_ticks,
+            outcome: self.outcome.clone(),
+            failure: self.failure.clone(),
+            structured: self.structured.as_ref().map(|structured| Box::new(structured.view(now))),
+        }
+    }
+
+    /// Whether its newest run was asked for and has not ended.
+    pub fn has_run(&self) -> bool {
+        self.outcome.is_none() && self.failure.is_none()
+    }
+
+    fn follow(&mut self, event: &Event) {
+        match &event.body {
+            EventBody::RunAsked(asked) => {
+                (self.run, self.terminal) = (asked.run, asked.output);
+                self.argv.clone_from(&asked.argv);
+                (self.pid, self.start_ticks) = (None, None);
+                (self.outcome, self.failure) = (None, None);
+            }
+            EventBody::RunStarted(started) => {
+                self.run = started.run;
+                (self.pid, self.start_ticks) = (Some(started.pid), Some(started.start_ticks));
+                (self.outcome, self.failure) = (None, None);
+            }
+            EventBody::RunFailed(failed) => self.failure = Some(failed.reason.clone()),
+            EventBody::RunEnded(ended) => {
+                (self.pid, self.start_ticks) = (None, None);
+                self.outcome = Some(ended.outcome.clone());
+            }
+            _ => {}
+        }
+        if let Some(structured) = &mut self.structured {
+            structured.follow(event);
+        }
+    }
+}
 
 /// The agents of all sessions that are not deleted.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Agents(BTreeMap<(SessionId, AgentId), AgentView>);
+pub struct Agents(BTreeMap<(SessionId, AgentId), Agent>);
 
 impl Agents {
     /// Takes an event in.
     pub fn apply(&mut self, event: &Event) {
         match (&event.stream, &event.body) {
             (Stream::Session(session), EventBody::AgentAdded(added)) => {
-                let agent = AgentView {
+                let agent = Agent {
                     agent: added.agent,
                     provider: added.provider.clone(),
                     argv: added.argv.clone(),
@@ -23,12 +104,28 @@ impl Agents {
                     start_ticks: None,
                     outcome: None,
                     failure: None,
+                    structured: None,
                 };
                 self.insert(*session, agent);
             }
-            (Stream::Agent(session, agent), body) => {
+            (Stream::Session(session), EventBody::AgentJoined(joined)) => {
+                let agent = Agent {
+                    agent: joined.agent,
+                    provider: joined.provider.clone(),
+                    argv: joined.run.argv.clone(),
+                    run: joined.run.run,
+                    terminal: joined.run.output,
+                    pid: None,
+                    start_ticks: None,
+                    outcome: None,
+                    failure: None,
+                    structured: Some(Box::new(Structured::joined(joined, event))),
+                };
+                self.insert(*session, agent);
+            }
+            (Stream::Agent(session, agent), _) => {
                 if let Some(agent) = self.0.get_mut(&(*session, *agent)) {
-                    follow(agent, body);
+                    agent.follow(event);
                 }
             }
             (Stream::Session(session), EventBody::SessionDeleted(_)) => self.0.retain(|(of, _), _| of != session),
@@ -36,34 +133,26 @@ impl Agents {
         }
     }
 
-    pub(crate) fn insert(&mut self, session: SessionId, agent: AgentView) {
+    pub(crate) fn insert(&mut self, session: SessionId, agent: Agent) {
         self.0.insert((session, agent.agent), agent);
     }
 
+    /// One agent.
+    pub fn get(&self, session: SessionId, agent: AgentId) -> Option<&Agent> {
+        self.0.get(&(session, agent))
+    }
+
     /// A session's agents, oldest first.
-    pub fn of(&self, session: SessionId) -> impl Iterator<Item = &AgentView> {
+    pub fn of(&self, session: SessionId) -> impl Iterator<Item = &Agent> {
         let (first, last) = (AgentId::from_bytes([0; 16]), AgentId::from_bytes([0xff; 16]));
         self.0.range((session, first)..=(session, last)).map(|(_, agent)| agent)
     }
 
     /// All agents.
-    pub fn iter(&self) -> impl Iterator<Item = (SessionId, &AgentView)> {
+    pub fn iter(&self) -> impl Iterator<Item = (SessionId, &Agent)> {
         self.0.iter().map(|((session, _), agent)| (*session, agent))
     }
 }
 
-fn follow(agent: &mut AgentView, body: &EventBody) {
-    match body {
-        EventBody::RunStarted(started) => {
-            agent.run = started.run;
-            (agent.pid, agent.start_ticks) = (Some(started.pid), Some(started.start_ticks));
-            (agent.outcome, agent.failure) = (None, None);
-        }
-        EventBody::RunFailed(failed) => agent.failure = Some(failed.reason.clone()),
-        EventBody::RunEnded(ended) => {
-            (agent.pid, agent.start_ticks) = (None, None);
-            agent.outcome = Some(ended.outcome.clone());
-        }
-        _ => {}
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -3,20 +3,21 @@
 //! A checkpoint is disposable: deleting it costs time, never data. `u32 LE length | record` for each record, a hash last.
 
 use ropewalk_protocol::codec::{self, CodecError};
-use ropewalk_protocol::{AgentView, Seq, SessionId, TerminalId};
+use ropewalk_protocol::{InteractionView, Seq, SessionId, TerminalId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Projections, Session, Terminal};
+use crate::{Agent, Projections, Session, Terminal};
 
 /// Changes whenever a record's shape does: an older checkpoint is then ignored and the log folded again.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 #[derive(Serialize, Deserialize)]
 enum Record {
     Header { version: u16, seq: Seq },
     Session(SessionId, Session),
-    Agent(SessionId, AgentView),
+    Agent(SessionId, Agent),
     Terminal(TerminalId, Terminal),
+    Interaction(InteractionView),
 }
 
 /// What is called for each record.
@@ -44,6 +45,7 @@ impl Projections {
         self.session_records(&mut |record| push(&mut bytes, record));
         self.agent_records(&mut |record| push(&mut bytes, record));
         self.terminal_records(&mut |record| push(&mut bytes, record));
+        self.interaction_records(&mut |record| push(&mut bytes, record));
         let hash = blake3::hash(&bytes);
         bytes.extend_from_slice(hash.as_bytes());
         bytes
@@ -77,6 +79,7 @@ impl Projections {
             Record::Session(id, session) => self.sessions.insert(id, session),
             Record::Agent(session, agent) => self.agents.insert(session, agent),
             Record::Terminal(id, terminal) => self.terminals.insert(id, terminal),
+            Record::Interaction(open) => self.interactions.insert(open),
         }
         Ok(())
     }
@@ -96,6 +99,7 @@ impl Projections {
             ("sessions", digest(&|each| self.session_records(each))),
             ("agents", digest(&|each| self.agent_records(each))),
             ("terminals", digest(&|each| self.terminal_records(each))),
+            ("interactions", digest(&|each| self.interaction_records(each))),
         ]
     }
 
@@ -110,6 +114,10 @@ impl Projections {
     fn terminal_records(&self, each: Each<'_>) {
         self.terminals.iter().for_each(|(id, terminal)| each(&Record::Terminal(id, terminal.clone())));
     }
+
+    fn interaction_records(&self, each: Each<'_>) {
+        self.interactions.iter().for_each(|open| each(&Record::Interaction(open.clone())));
+    }
 }
 
 fn push(bytes: &mut Vec<u8>, record: &Record) {
@@ -117,3 +125,6 @@ fn push(bytes: &mut Vec<u8>, record: &Record) {
     bytes.extend_from_slice(&u32::try_from(encoded.len()).expect("a record is far below 4 GiB").to_le_bytes());
     bytes.extend_from_slice(&encoded);
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! All projections, folded together up to one place in the log.
 
-use ropewalk_protocol::{Code, Event, Rejection, Seq, SessionId, SessionView};
+use ropewalk_protocol::{Code, Event, Rejection, Seq, SessionId, SessionView, Timestamp};
 
-use crate::{Agents, Sessions, Terminals};
+use crate::{Agents, Interactions, Sessions, Terminals};
 
 /// How many matches an ambiguous reference lists.
 const MATCHES_MAX: usize = 10;
@@ -14,6 +14,7 @@ pub struct Projections {
     pub(crate) sessions: Sessions,
     pub(crate) agents: Agents,
     pub(crate) terminals: Terminals,
+    pub(crate) interactions: Interactions,
 }
 
 impl Projections {
@@ -26,6 +27,7 @@ impl Projections {
         self.sessions.apply(event);
         self.agents.apply(event);
         self.terminals.apply(event);
+        self.interactions.apply(event, &self.agents);
     }
 
     /// Everything up to here is folded in.
@@ -48,8 +50,13 @@ impl Projections {
         &self.terminals
     }
 
-    /// One session, as lists show it.
-    pub fn session(&self, id: SessionId) -> Option<SessionView> {
+    /// The open questions.
+    pub fn interactions(&self) -> &Interactions {
+        &self.interactions
+    }
+
+    /// One session, as lists show it at this time: silence is told by the clock only.
+    pub fn session(&self, id: SessionId, now: Timestamp) -> Option<SessionView> {
         let session = self.sessions.get(id)?;
         Some(SessionView {
             session: id,
@@ -59,15 +66,15 @@ impl Projections {
             status: session.status.clone(),
             end_reason: session.end_reason.clone(),
             last_seq: session.last_seq,
-            agents: self.agents.of(id).cloned().collect(),
+            agents: self.agents.of(id).map(|agent| agent.view(now)).collect(),
             terminals: self.terminals.of(id).collect(),
         })
     }
 
-    /// A page of sessions after this one, oldest first, and whether more follow.
-    pub fn page(&self, after: Option<SessionId>, limit: usize) -> (Vec<SessionView>, bool) {
+    /// A page of sessions after this one as they are at this time, oldest first, and whether more follow.
+    pub fn page(&self, after: Option<SessionId>, limit: usize, now: Timestamp) -> (Vec<SessionView>, bool) {
         let mut ids = self.sessions.after(after).map(|(id, _)| id);
-        let page = ids.by_ref().take(limit).filter_map(|id| self.session(id)).collect();
+        let page = ids.by_ref().take(limit).filter_map(|id| self.session(id, now)).collect();
         (page, ids.next().is_some())
     }
 

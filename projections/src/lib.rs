@@ -6,13 +6,19 @@
 mod agents;
 mod checkpoint;
 mod fold;
+mod interactions;
 pub mod screen;
 mod sessions;
+#[cfg(test)]
+mod story;
 mod terminals;
 pub mod timeline;
+mod usage;
 
-pub use agents::Agents;
+pub use agents::{Agent, Agents, Structured};
 pub use checkpoint::CheckpointError;
 pub use fold::Projections;
+pub use interactions::Interactions;
 pub use sessions::{Session, Sessions};
 pub use terminals::{Terminal, Terminals};
+pub use usage::UsageCount;

@@ -20,8 +20,10 @@ pub struct Session {
     pub end_reason: Option<String>,
     /// Its newest event.
     pub last_seq: Seq,
-    /// Agents whose newest run has not ended.
+    /// Programs whose run has not ended, and structured agents that are not closed.
     live: Vec<AgentId>,
+    /// Those of them that are structured: they outlive their runs.
+    structured: Vec<AgentId>,
 }
 
 /// All sessions that are not deleted, and their names.
@@ -48,6 +50,7 @@ impl Sessions {
                     end_reason: None,
                     last_seq: event.seq,
                     live: Vec::new(),
+                    structured: Vec::new(),
                 };
                 self.insert(id, session);
             }
@@ -112,10 +115,28 @@ impl Session {
                 self.live.push(added.agent);
                 self.turn(SessionState::Starting, event);
             }
+            EventBody::AgentJoined(joined) => {
+                self.live.push(joined.agent);
+                self.structured.push(joined.agent);
+                if self.status.state == SessionState::Empty {
+                    self.turn(SessionState::Starting, event);
+                }
+            }
             EventBody::RunStarted(_) if self.status.state == SessionState::Starting => {
                 self.turn(SessionState::Running, event);
             }
-            EventBody::RunEnded(_) | EventBody::RunFailed(_) => self.live.retain(|live| Some(*live) != agent),
+            EventBody::RunEnded(_) | EventBody::RunFailed(_) => {
+                // A structured agent goes on: the next prompt starts its program again.
+                let structured = agent.is_some_and(|agent| self.structured.contains(&agent));
+                self.live.retain(|live| structured || Some(*live) != agent);
+                if structured && self.status.state == SessionState::Starting {
+                    self.turn(SessionState::Running, event);
+                }
+            }
+            EventBody::AgentClosed(_) => {
+                self.live.retain(|live| Some(*live) != agent);
+                self.structured.retain(|structured| Some(*structured) != agent);
+            }
             EventBody::SessionEndRequested(_) if !self.live.is_empty() => self.turn(SessionState::Ending, event),
             EventBody::SessionEnded(ended) => {
                 self.end_reason = Some(ended.reason.clone());

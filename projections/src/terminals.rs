@@ -1,8 +1,9 @@
-//! Terminals: their sizes and where those changed, so that a screen can be drawn again from byte 0.
+//! Terminals: their sizes and where those changed, so that a screen can be drawn again from byte 0; and the byte streams of
+//! structured agents, which have no screen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ropewalk_protocol::{Event, EventBody, SessionId, Size, Stream, TerminalId, TerminalView};
+use ropewalk_protocol::{Event, EventBody, RunAsked, SessionId, Size, Stream, TerminalId, TerminalView};
 use serde::{Deserialize, Serialize};
 
 /// A terminal's facts.
@@ -16,9 +17,15 @@ pub struct Terminal {
     pub resizes: Vec<(u64, Size)>,
     /// How many bytes it had when it closed.
     pub closed_at: Option<u64>,
+    /// It is what a structured agent writes: bytes without a screen.
+    pub pipe: bool,
 }
 
 impl Terminal {
+    fn open(session: SessionId, first_size: Size, pipe: bool) -> Self {
+        Terminal { session, first_size, resizes: Vec::new(), closed_at: None, pipe }
+    }
+
     /// Its size now.
     pub fn size(&self) -> Size {
         self.resizes.last().map_or(self.first_size, |(_, size)| *size)
@@ -29,7 +36,7 @@ impl Terminal {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Terminals {
     terminals: BTreeMap<TerminalId, Terminal>,
-    of: BTreeMap<SessionId, Vec<TerminalId>>,
+    of: BTreeMap<SessionId, BTreeSet<TerminalId>>,
 }
 
 impl Terminals {
@@ -37,10 +44,10 @@ impl Terminals {
     pub fn apply(&mut self, event: &Event) {
         match (&event.stream, &event.body) {
             (Stream::Session(session), EventBody::AgentAdded(added)) => {
-                let (session, first_size) = (*session, added.size);
-                let terminal = Terminal { session, first_size, resizes: Vec::new(), closed_at: None };
-                self.insert(added.terminal, terminal);
+                self.insert(added.terminal, Terminal::open(*session, added.size, false));
             }
+            (Stream::Session(session), EventBody::AgentJoined(joined)) => self.add_pipes(*session, &joined.run),
+            (Stream::Agent(session, _), EventBody::RunAsked(asked)) => self.add_pipes(*session, asked),
             (Stream::Terminal(_, id), EventBody::TerminalResized(resized)) => {
                 if let Some(terminal) = self.terminals.get_mut(id) {
                     terminal.resizes.push((resized.offset, resized.size));
@@ -60,8 +67,14 @@ impl Terminals {
         }
     }
 
+    fn add_pipes(&mut self, session: SessionId, asked: &RunAsked) {
+        for stream in [asked.output, asked.errors] {
+            self.insert(stream, Terminal::open(session, Size::DEFAULT, true));
+        }
+    }
+
     pub(crate) fn insert(&mut self, id: TerminalId, terminal: Terminal) {
-        self.of.entry(terminal.session).or_default().push(id);
+        self.of.entry(terminal.session).or_default().insert(id);
         self.terminals.insert(id, terminal);
     }
 
@@ -70,10 +83,11 @@ impl Terminals {
         self.terminals.get(&id)
     }
 
-    /// A session's terminals, as lists show them, oldest first.
+    /// A session's terminals, as lists show them, oldest first. What structured agents write is not among them.
     pub fn of(&self, session: SessionId) -> impl Iterator<Item = TerminalView> {
         let ids = self.of.get(&session).into_iter().flatten();
-        ids.filter_map(|id| Some((*id, self.terminals.get(id)?))).map(|(terminal, facts)| TerminalView {
+        let facts = ids.filter_map(|id| Some((*id, self.terminals.get(id)?)));
+        facts.filter(|(_, facts)| !facts.pipe).map(|(terminal, facts)| TerminalView {
             terminal,
             first_size: facts.first_size,
             size: facts.size(),
@@ -81,7 +95,7 @@ impl Terminals {
         })
     }
 
-    /// All terminals.
+    /// All terminals, and what structured agents write.
     pub fn iter(&self) -> impl Iterator<Item = (TerminalId, &Terminal)> {
         self.terminals.iter().map(|(id, terminal)| (*id, terminal))
     }

@@ -1,14 +1,17 @@
 //! The timeline: a session's history in sentences. It keeps no state: an entry is a function of its event.
 
+mod agents;
+
 use ropewalk_protocol::{Event, EventBody, TimelineEntry};
 
-/// The line an event stands for.
-pub fn entry(event: &Event) -> TimelineEntry {
-    TimelineEntry { seq: event.seq, at: event.at, text: sentence(&event.body) }
+/// The line an event stands for; `None` for what is no news by itself, such as the pieces of what an agent says.
+pub fn entry(event: &Event) -> Option<TimelineEntry> {
+    let text = sentence(&event.body)?;
+    Some(TimelineEntry { seq: event.seq, at: event.at, text })
 }
 
-fn sentence(body: &EventBody) -> String {
-    match body {
+fn sentence(body: &EventBody) -> Option<String> {
+    let sentence = match body {
         EventBody::SessionCreated(created) => match &created.name {
             Some(name) => format!("session {name} created"),
             None => "session created".to_owned(),
@@ -33,5 +36,10 @@ fn sentence(body: &EventBody) -> String {
         EventBody::StorageDegraded(degraded) => format!("appends fail: {}", degraded.reason),
         EventBody::StorageRestored(restored) => format!("appends succeed again; {} were refused", restored.refused),
         EventBody::Unknown(unknown) => unknown.name.clone(),
-    }
+        of_an_agent => return agents::sentence(of_an_agent),
+    };
+    Some(sentence)
 }
+
+#[cfg(test)]
+mod tests;

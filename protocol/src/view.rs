@@ -20,11 +20,11 @@ pub enum SessionState {
     Empty,
     /// A program was asked for and has not started yet.
     Starting,
-    /// A program runs.
+    /// A program runs, or a structured agent is there to be prompted: what each is doing, its own status tells.
     Running,
     /// It was asked to end and a program still runs.
     Ending,
-    /// Every program has ended.
+    /// Every program has ended, and every agent is closed.
     Ended,
 }
 

@@ -3,7 +3,8 @@
 use ropewalk_projections::Projections;
 use ropewalk_projections::screen::Screen;
 use ropewalk_protocol::{
-    Code, Command, CommandResult, Event, EventBody, Query, QueryResult, Seq, SessionId, Size, StateSnapshot, TerminalId,
+    Code, Command, CommandResult, Event, EventBody, Query, QueryResult, Seq, SessionId, Size, StateSnapshot,
+    TerminalId, Timestamp,
 };
 
 use super::client::lock;
@@ -135,9 +136,11 @@ fn states(reference: &Reference, events: &[Event]) {
 }
 
 fn expected_state(projections: &Projections, session: Option<SessionId>) -> StateSnapshot {
+    // No structured agent is simulated, so that no clock tells of silence.
+    let now = Timestamp::default();
     let sessions = match session {
-        Some(session) => projections.session(session).into_iter().collect(),
-        None => projections.page(None, usize::MAX).0,
+        Some(session) => projections.session(session, now).into_iter().collect(),
+        None => projections.page(None, usize::MAX, now).0,
     };
     StateSnapshot { sessions }
 }
