@@ -13,6 +13,7 @@ mod sessions;
 mod story;
 mod terminals;
 pub mod timeline;
+pub mod transcript;
 mod usage;
 
 pub use agents::{Agent, Agents, Structured};
