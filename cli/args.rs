@@ -1,10 +1,17 @@
 //! The command line.
 
+mod agents;
+mod values;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use ropewalk_protocol::Size;
+
+pub(crate) use self::agents::{AgentArgs, AgentCommand, FollowArgs, QueueCommand, RUN_EXITS, RunAgentArgs};
+pub(crate) use self::values::Condition;
+use self::values::{parse_duration, parse_mask, parse_size};
 
 /// Runs AI coding agents and terminal programs as durable sessions.
 ///
@@ -24,11 +31,15 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (protocol 1)");
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a program in a new session, and attach to it.
+    /// Run a program in a new session, and attach to it; or an agent, and follow its turn.
     ///
     /// Without CMD it runs your shell. When the program ends while you are attached, ropewalk exits with its code.
+    /// With --provider it starts a structured agent with PROMPT, and prints what the agent says on stdout and what it does on
+    /// stderr, until the turn has ended. Ctrl-C cancels the turn; a second one leaves, and the session goes on.
     #[command(
-        after_help = "Examples:\n  ropewalk run\n  ropewalk run --name build --detach -- make -j8\n  ropewalk run -- claude"
+        after_help = format!("{}\n\n{RUN_EXITS}", agents::RUN_HELP),
+        mut_arg("timeout", |arg| arg.requires("provider")),
+        mut_arg("idle_timeout", |arg| arg.requires("provider"))
     )]
     Run {
         /// The session's name.
@@ -37,14 +48,16 @@ pub(crate) enum Command {
         /// The directory to run in; this one if not given.
         #[arg(long, value_name = "DIR")]
         workspace: Option<PathBuf>,
-        /// Do not attach: print the session's id and return once the program has started.
+        /// Do not attach or follow: print the session's id and return once the program, or the agent, was started.
         #[arg(long, short)]
         detach: bool,
         /// The terminal's size, such as 120x40; this terminal's, or 80x24.
-        #[arg(long, value_parser = parse_size)]
+        #[arg(long, value_parser = parse_size, conflicts_with = "provider")]
         size: Option<Size>,
+        #[command(flatten)]
+        agent: RunAgentArgs,
         /// The program and its arguments.
-        #[arg(last = true, value_name = "CMD")]
+        #[arg(last = true, value_name = "CMD", conflicts_with = "provider")]
         program: Vec<String>,
     },
     /// List sessions.
@@ -161,10 +174,10 @@ pub(crate) enum Command {
         #[arg(value_parser = parse_size)]
         size: Size,
     },
-    /// End a session: its programs are asked to stop, then made to.
+    /// End a session, or one agent of it: programs are asked to stop, then made to.
     End {
-        /// Name, id or unique prefix of an id.
-        #[arg(value_name = "REF")]
+        /// Name, id or unique prefix of an id; with `/` and an agent's name or id, only that agent ends.
+        #[arg(value_name = "REF[/AGENT]")]
         reference: String,
     },
     /// Take an ended session out of every list. Its history stays in the log.
@@ -173,6 +186,8 @@ pub(crate) enum Command {
         #[arg(value_name = "REF")]
         reference: String,
     },
+    #[command(flatten)]
+    Agents(AgentCommand),
     /// Start, stop or look at the daemon.
     Daemon {
         #[command(subcommand)]
@@ -213,6 +228,11 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 10.0, value_name = "N")]
         minutes: f64,
     },
+    /// Say which agents are installed, which version, logged in or not, what is missing and how to get it; and how ropewalk is.
+    ///
+    /// Looks at files and environment variables by name only: no secret is read or printed. Exits with 0 when at least one agent
+    /// can be used and ropewalk's own directories can be written, else with 1.
+    Doctor,
     /// A tour on a throwaway home, in half a minute: cut, kill, resume, verify.
     Demo,
     /// The process that holds the terminals.
@@ -231,6 +251,12 @@ pub(crate) enum Command {
         /// The program and its first arguments.
         #[arg(last = true, required = true)]
         program: Vec<std::ffi::OsString>,
+    },
+    /// The program of provider `scripted`: follows a script.
+    #[command(hide = true, long_about = agents::SCRIPT_HELP)]
+    ScriptedAgent {
+        /// The script.
+        file: PathBuf,
     },
     /// Runs a program in a session of its own.
     #[command(hide = true)]
@@ -318,48 +344,6 @@ pub(crate) enum Bench {
     All,
 }
 
-/// What `wait` waits for.
-#[derive(Debug, Clone)]
-pub(crate) enum Condition {
-    Idle,
-    Ended,
-    Text(regex::Regex),
-}
-
-impl std::str::FromStr for Condition {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "idle" => Ok(Condition::Idle),
-            "ended" => Ok(Condition::Ended),
-            _ => match text.strip_prefix("text:") {
-                Some(pattern) => regex::Regex::new(pattern).map(Condition::Text).map_err(|error| error.to_string()),
-                None => Err("expected idle, ended or text:REGEX".to_owned()),
-            },
-        }
-    }
-}
-
-fn parse_mask(text: &str) -> Result<u32, String> {
-    u32::from_str_radix(text, 8).map_err(|error| error.to_string())
-}
-
-/// A number alone is seconds, as everywhere else on a command line.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
-    }
-    humantime::parse_duration(text).map_err(|error| format!("{error}; seconds, or a time such as 30s, 5m, 1h"))
-}
-
-fn parse_size(text: &str) -> Result<Size, String> {
-    let (cols, rows) = text.split_once(['x', 'X']).ok_or("expected COLSxROWS, such as 120x40")?;
-    let number = |text: &str| text.parse::<u16>().map_err(|error| format!("{text:?}: {error}"));
-    let size = Size { cols: number(cols)?, rows: number(rows)? };
-    size.check().map(|()| size).map_err(|rejection| rejection.message)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -371,21 +355,40 @@ mod tests {
         Args::command().debug_assert();
     }
 
+    fn parsed(line: &[&str]) -> Result<Command, String> {
+        let line = ["ropewalk"].iter().chain(line);
+        Args::try_parse_from(line).map(|args| args.command).map_err(|error| error.to_string())
+    }
+
     #[test]
-    fn a_number_alone_is_seconds() {
-        assert_eq!(parse_duration("1"), Ok(Duration::from_secs(1)));
-        assert_eq!(parse_duration("0.5"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
-        for wrong in ["", "soon", "-1", "inf", "NaN", "1e30"] {
-            assert!(parse_duration(wrong).is_err(), "{wrong}");
+    fn a_run_is_of_a_program_or_of_an_agent() {
+        let Ok(Command::Run { agent, .. }) = parsed(&["run", "--provider", "claude", "fix", "it", "--model", "m"])
+        else {
+            panic!("an agent with a prompt");
+        };
+        assert_eq!((agent.prompt.join(" "), agent.spec.model.as_deref()), ("fix it".to_owned(), Some("m")));
+        let Ok(Command::Run { agent, program, .. }) = parsed(&["run", "--", "claude", "--model", "m"]) else {
+            panic!("a program");
+        };
+        assert_eq!((agent.provider, program.len()), (None, 3));
+        for wrong in [
+            &["run", "fix", "it"][..],
+            &["run", "--model", "m"],
+            &["run", "--provider", "claude"],
+            &["run", "--provider", "claude", "fix it", "--", "true"],
+            &["run", "--provider", "claude", "--on-ask", "maybe", "fix it"],
+            &["run", "--timeout", "5s", "--", "true"],
+        ] {
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
         }
     }
 
     #[test]
-    fn sizes_are_read_and_bounded() {
-        assert_eq!(parse_size("120x40"), Ok(Size { cols: 120, rows: 40 }));
-        for wrong in ["120", "x", "0x10", "10x0", "70000x10", "2000x10", "axb"] {
-            assert!(parse_size(wrong).is_err(), "{wrong}");
-        }
+    fn an_answer_may_look_like_a_flag() {
+        let answer = parsed(&["answer", "0192", "deny", "-n", "is", "wrong"]);
+        let Ok(Command::Agents(AgentCommand::Answer { words, .. })) = answer else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(words, ["deny", "-n", "is", "wrong"]);
     }
 }

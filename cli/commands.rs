@@ -3,14 +3,17 @@
 mod attach;
 mod daemon;
 mod demo;
+mod doctor;
 mod events;
 mod holder;
 mod info;
 mod log;
 mod output;
 mod run;
+mod scripted_agent;
 mod send;
 mod sessions;
+mod structured;
 mod wait;
 
 use ropewalk_protocol::{
@@ -34,6 +37,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Failure> {
     let Args { json, command } = args;
     // What needs no home.
     match &command {
+        Command::ScriptedAgent { file } => return scripted_agent::run(file),
         Command::ExecInSession { program } => return Err(holder::exec_in_session(program)),
         Command::OpencodeBridge { serve_for: Some(parent), program } => {
             return Err(crate::opencode_bridge::become_server(*parent, program));
@@ -60,9 +64,13 @@ fn client_command(context: &Context, command: Command) -> Result<u8, Failure> {
     logs(if matches!(command, Command::Log { .. }) { "off" } else { "error" });
     block_on(async {
         match command {
-            Command::Run { name, workspace, detach, size, program } => {
-                run::run(context, run::Run { name, workspace, detach, size, program }).await
-            }
+            Command::Run { name, workspace, detach, size, agent, program } => match agent.provider.clone() {
+                Some(provider) => {
+                    let start = structured::Start { provider, name, workspace, detach, agent };
+                    structured::start(context, start).await
+                }
+                None => run::run(context, run::Run { name, workspace, detach, size, program }).await,
+            },
             Command::Ls => sessions::ls(context).await,
             Command::Show { reference } => sessions::show(context, &reference).await,
             Command::Attach { reference, view, scrollback } => {
@@ -82,14 +90,18 @@ fn client_command(context: &Context, command: Command) -> Result<u8, Failure> {
             Command::Annotate { reference, text } => sessions::annotate(context, &reference, text).await,
             Command::Rename { reference, name } => sessions::rename(context, &reference, name).await,
             Command::Resize { reference, size } => sessions::resize(context, &reference, size).await,
+            Command::End { reference } if reference.contains('/') => structured::end(context, &reference).await,
             Command::End { reference } => sessions::end(context, &reference).await,
             Command::Delete { reference } => sessions::delete(context, &reference).await,
+            Command::Agents(command) => structured::command(context, command).await,
+            Command::Doctor => doctor::doctor(context).await,
             Command::Log { command } => log::log(context, &command).await,
             Command::Daemon { .. }
             | Command::Demo
             | Command::Bench { .. }
             | Command::Info
             | Command::Holder { .. }
+            | Command::ScriptedAgent { .. }
             | Command::ExecInSession { .. }
             | Command::OpencodeBridge { .. }
             | Command::Schema { .. }

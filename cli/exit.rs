@@ -16,8 +16,14 @@ pub(crate) const OK: u8 = 0;
 pub(crate) const FAILURE: u8 = 1;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 2;
+/// The turn was cancelled.
+pub(crate) const CANCELLED: u8 = 3;
 /// The log is damaged.
 pub(crate) const DAMAGED: u8 = 4;
+/// Nobody knows how far the turn went.
+pub(crate) const INTERRUPTED: u8 = 5;
+/// The agent asked, and the turn was cancelled for it.
+pub(crate) const ASKED: u8 = 6;
 /// There is no daemon and none can be started, or it went away.
 pub(crate) const UNREACHABLE: u8 = 69;
 /// It may work later.

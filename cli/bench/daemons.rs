@@ -81,8 +81,13 @@ pub(super) async fn launch(client: &Client, argv: &[&str]) -> Result<(SessionId,
         .collect();
     let argv = argv.iter().map(|&word| word.to_owned()).collect();
     let program = Program { argv, directory: "/".to_owned(), environment };
-    let command =
-        Command::SessionCreate { name: None, workspace: None, program: Some(program), size: Some(Size::DEFAULT) };
+    let command = Command::SessionCreate {
+        name: None,
+        workspace: None,
+        program: Some(program),
+        size: Some(Size::DEFAULT),
+        agent: None,
+    };
     match change(client, command).await?.result {
         CommandResult::SessionCreated { session, terminal: Some(terminal), .. } => Ok((session, terminal)),
         _ => Err(unexpected()),

@@ -84,7 +84,7 @@ impl Wire {
         let answer: CommandAnswer = self.ask(command(empty_session())).await?;
         match answer.result {
             CommandResult::SessionCreated { session, .. } => Ok(session),
-            CommandResult::Done {} => Err(unexpected()),
+            _ => Err(unexpected()),
         }
     }
 
@@ -233,7 +233,7 @@ impl Remarks {
 }
 
 fn empty_session() -> Command {
-    Command::SessionCreate { name: None, workspace: None, program: None, size: None }
+    Command::SessionCreate { name: None, workspace: None, program: None, size: None, agent: None }
 }
 
 fn command(command: Command) -> RequestMethod {

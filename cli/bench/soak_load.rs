@@ -82,7 +82,7 @@ async fn insist(client: &Client, id: CommandId, command: Command) -> Result<(Seq
 /// Writes remarks into a session.
 pub(super) async fn write(soak: Soak, seed: u64) -> Result<(), Failure> {
     let client = client(&soak, WRITER).await?;
-    let create = Command::SessionCreate { name: None, workspace: None, program: None, size: None };
+    let create = Command::SessionCreate { name: None, workspace: None, program: None, size: None, agent: None };
     let CommandResult::SessionCreated { session, .. } = insist(&client, mint(), create).await?.1 else {
         return Err(unexpected());
     };
@@ -103,7 +103,7 @@ pub(super) async fn write(soak: Soak, seed: u64) -> Result<(), Failure> {
 /// Ends the followers' work: nothing of the writers comes after this.
 pub(super) async fn end(soak: &Soak) -> Result<(), Failure> {
     let client = client(soak, LAST).await?;
-    let create = Command::SessionCreate { name: None, workspace: None, program: None, size: None };
+    let create = Command::SessionCreate { name: None, workspace: None, program: None, size: None, agent: None };
     insist(&client, mint(), create).await.map(drop)
 }
 

@@ -137,6 +137,7 @@ async fn start(client: &Client, home: &Path) -> Result<(SessionId, TerminalId), 
         workspace: None,
         program: Some(program),
         size: Some(Size::DEFAULT),
+        agent: None,
     };
     match change(client, command).await?.result {
         CommandResult::SessionCreated { session, terminal: Some(terminal), .. } => Ok((session, terminal)),

@@ -24,15 +24,7 @@ pub(super) struct Run {
 }
 
 pub(super) async fn run(context: &Context, run: Run) -> Result<u8, Failure> {
-    let workspace = match run.workspace {
-        Some(directory) => std::path::absolute(&directory)?,
-        None => std::env::current_dir()?,
-    };
-    let text = |path: &PathBuf| {
-        let text = path.to_str().map(str::to_owned);
-        text.ok_or_else(|| Failure::new(FAILURE, format!("{} is not UTF-8", path.display())))
-    };
-    let directory = text(&workspace)?;
+    let directory = directory(run.workspace)?;
     let argv = if run.program.is_empty() {
         vec![std::env::var("SHELL").ok().filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".to_owned())]
     } else {
@@ -41,7 +33,8 @@ pub(super) async fn run(context: &Context, run: Run) -> Result<u8, Failure> {
     let program = Program { argv, directory: directory.clone(), environment: environment() };
     let size = run.size.or_else(attach::window_size);
     let client = context.client().await?;
-    let command = Change::SessionCreate { name: run.name, workspace: Some(directory), program: Some(program), size };
+    let (workspace, program) = (Some(directory), Some(program));
+    let command = Change::SessionCreate { name: run.name, workspace, program, size, agent: None };
     let answer = change(&client, command).await?;
     let CommandResult::SessionCreated { session, terminal, .. } = answer.result else {
         return Err(unexpected());
@@ -60,8 +53,18 @@ pub(super) async fn run(context: &Context, run: Run) -> Result<u8, Failure> {
     attach::follow(&client, session, terminal, look).await
 }
 
+/// The absolute path of a directory to work in; of this one, if none is named.
+pub(super) fn directory(workspace: Option<PathBuf>) -> Result<String, Failure> {
+    let workspace = match workspace {
+        Some(directory) => std::path::absolute(&directory)?,
+        None => std::env::current_dir()?,
+    };
+    let text = workspace.to_str().map(str::to_owned);
+    text.ok_or_else(|| Failure::new(FAILURE, format!("{} is not UTF-8", workspace.display())))
+}
+
 /// Waits until the program runs, or is known not to. The failure is its own.
-async fn until_started(client: &Client, session: SessionId, created: Seq) -> Result<(), Failure> {
+pub(super) async fn until_started(client: &Client, session: SessionId, created: Seq) -> Result<(), Failure> {
     let params = SubscribeParams { session: Some(session), after: SubscribeAfter::Seq(created), log: None };
     let (_, mut items) = client.subscribe(params).await?;
     while let Some(item) = items.recv().await {
@@ -94,7 +97,7 @@ fn was_run(outcome: &RunOutcome) -> Result<(), Failure> {
 }
 
 /// This process's environment, for the program: the daemon's own is another one. Names that are not UTF-8 are left out.
-fn environment() -> BTreeMap<String, String> {
+pub(super) fn environment() -> BTreeMap<String, String> {
     let variables =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let ours = |name: &str| matches!(name, "ROPEWALK_SESSION" | "ROPEWALK_RUN");

@@ -1,0 +1,46 @@
+//! Structured agents: prompts, turns, questions, and what they cost.
+
+mod agents;
+mod answer;
+mod asking;
+mod asks;
+mod clocks;
+mod control;
+mod cost;
+mod prompt;
+mod queue;
+mod reference;
+mod settled;
+mod spec;
+mod start;
+mod story;
+mod text;
+mod usage;
+mod watch;
+
+use super::{Context, change, unexpected};
+use crate::args::AgentCommand;
+use crate::exit::Failure;
+
+pub(super) use self::control::end;
+pub(super) use self::start::{Start, start};
+
+/// Runs a subcommand.
+pub(super) async fn command(context: &Context, command: AgentCommand) -> Result<u8, Failure> {
+    match command {
+        AgentCommand::Prompt { reference, text, steer, interrupt, follow, limits } => {
+            let delivery = prompt::delivery(steer, interrupt);
+            prompt::prompt(context, prompt::Given { reference, text, delivery, follow, limits }).await
+        }
+        AgentCommand::Queue { reference, command } => queue::queue(context, &reference, command).await,
+        AgentCommand::Agents { reference } => agents::agents(context, &reference).await,
+        AgentCommand::Spawn { reference, provider, spec, prompt } => {
+            start::spawn(context, &reference, provider, spec, prompt).await
+        }
+        AgentCommand::Asks { reference } => asks::asks(context, reference.as_deref()).await,
+        AgentCommand::Answer { id, words } => asks::answer(context, &id, &words).await,
+        AgentCommand::Cancel { reference } => control::cancel(context, &reference).await,
+        AgentCommand::Usage { reference } => usage::usage(context, reference.as_deref()).await,
+        AgentCommand::Set { reference, model, mode } => control::set(context, &reference, model, mode).await,
+    }
+}

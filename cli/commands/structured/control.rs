@@ -1,0 +1,105 @@
+//! `ropewalk cancel`, `ropewalk set`, and the end of one agent.
+
+use std::time::Duration;
+
+use ropewalk_protocol::{
+    AgentId, AgentState, Code, Command as Change, EventBody, Rejection, SessionId, Stream, SubscribeAfter,
+    SubscribeParams, limits,
+};
+use ropewalk_transport::client::{Client, SubscriptionItem};
+use tokio::time::timeout;
+
+use super::super::Context;
+use super::reference::{Found, find_agent};
+use super::{change, unexpected};
+use crate::exit::{Failure, OK};
+use crate::print;
+
+pub(super) async fn cancel(context: &Context, reference: &str) -> Result<u8, Failure> {
+    apply(context, reference, "is asked to end its turn", |session, agent| Change::AgentCancel { session, agent }).await
+}
+
+pub(super) async fn set(
+    context: &Context,
+    reference: &str,
+    model: Option<String>,
+    mode: Option<String>,
+) -> Result<u8, Failure> {
+    apply(context, reference, "is set", |session, agent| Change::AgentSet { session, agent, model, mode }).await
+}
+
+async fn apply(
+    context: &Context,
+    reference: &str,
+    done: &str,
+    command: impl FnOnce(SessionId, AgentId) -> Change,
+) -> Result<u8, Failure> {
+    let client = context.client().await?;
+    let found = find_agent(&client, reference).await?;
+    let answer = change(&client, command(found.session.session, found.agent.agent)).await?;
+    if context.json {
+        print::json(&answer)?;
+    } else {
+        print::talk(&format!("{} {done}", name(&found)));
+    }
+    Ok(OK)
+}
+
+fn name(found: &Found) -> String {
+    let name = found.agent.structured.as_ref().map(|view| view.name.clone());
+    print::plain(&name.unwrap_or_else(|| found.agent.agent.to_string()))
+}
+
+/// Ends one agent of a session, and waits until it has ended.
+pub(in super::super) async fn end(context: &Context, reference: &str) -> Result<u8, Failure> {
+    let client = context.client().await?;
+    let found = find_agent(&client, reference).await?;
+    let (session, agent) = (found.session.session, found.agent.agent);
+    let answer = change(&client, Change::AgentEnd { session, agent }).await?;
+    let limit = Duration::from_millis(limits::END_WAIT_MILLIS_MAX);
+    match timeout(limit, until_closed(&client, session, agent)).await {
+        Ok(closed) => closed?,
+        Err(_) => {
+            let asked = format!("{} was asked to end and has not ended yet; the request stands", name(&found));
+            let hint = format!("`ropewalk agents {}` says how it is.", found.session.session);
+            return Err(Rejection::new(Code::Busy, asked).hint(hint).into());
+        }
+    }
+    if context.json {
+        print::json(&answer)?;
+    } else {
+        print::talk(&format!("{} ended", name(&found)));
+    }
+    Ok(OK)
+}
+
+async fn until_closed(client: &Client, session: SessionId, agent: AgentId) -> Result<(), Failure> {
+    let params = SubscribeParams { session: Some(session), after: SubscribeAfter::SNAPSHOT, log: None };
+    let (_, mut items) = client.subscribe(params).await?;
+    while let Some(item) = items.recv().await {
+        match item {
+            SubscriptionItem::Snapshot { state, .. } => {
+                let agents = state.sessions.iter().flat_map(|session| &session.agents);
+                let view = agents.filter(|view| view.agent == agent).find_map(|view| view.structured.as_deref());
+                if view.is_some_and(|view| view.status.state == AgentState::Closed) {
+                    return Ok(());
+                }
+            }
+            SubscriptionItem::Events(events) => {
+                let is_end = |body: &EventBody| {
+                    matches!(
+                        body,
+                        EventBody::AgentClosed(_) | EventBody::SessionEnded(_) | EventBody::SessionDeleted(_)
+                    )
+                };
+                let ours = [Stream::Agent(session, agent), Stream::Session(session)];
+                if events.iter().any(|event| ours.contains(&event.stream) && is_end(&event.body)) {
+                    return Ok(());
+                }
+            }
+            SubscriptionItem::Failed(rejection) => return Err(rejection.into()),
+            SubscriptionItem::Live(_) | SubscriptionItem::Gap { .. } => {}
+        }
+    }
+    Err(unexpected())
+}

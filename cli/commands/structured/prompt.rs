@@ -1,0 +1,79 @@
+//! `ropewalk prompt`.
+
+use std::time::Instant;
+
+use ropewalk_protocol::{Command as Change, CommandResult, Delivery};
+
+use super::super::Context;
+use super::clocks::Clocks;
+use super::cost::Counts;
+use super::reference::{Found, find_agent};
+use super::settled::{Ended, Known, Outcome};
+use super::start::{finish, within};
+use super::story::Story;
+use super::watch::{self, How};
+use super::{change, spec, unexpected};
+use crate::args::FollowArgs;
+use crate::exit::{Failure, OK};
+use crate::print;
+
+/// A prompt to give.
+pub(super) struct Given {
+    pub(super) reference: String,
+    pub(super) text: Vec<String>,
+    pub(super) delivery: Delivery,
+    pub(super) follow: bool,
+    pub(super) limits: FollowArgs,
+}
+
+pub(super) const fn delivery(steer: bool, interrupt: bool) -> Delivery {
+    match (steer, interrupt) {
+        (true, _) => Delivery::Steer,
+        (_, true) => Delivery::Interrupt,
+        _ => Delivery::AfterTurn,
+    }
+}
+
+pub(super) async fn prompt(context: &Context, given: Given) -> Result<u8, Failure> {
+    let began = Instant::now();
+    let mut known = Known::default();
+    let follow = given.follow;
+    match give(context, given, began, &mut known).await {
+        Ok(None) => Ok(OK),
+        Err(failure) if !follow => Err(failure),
+        Ok(Some(ended)) => finish(context, &known, Ok(ended)),
+        Err(failure) => finish(context, &known, Err(failure)),
+    }
+}
+
+async fn give(context: &Context, given: Given, began: Instant, known: &mut Known) -> Result<Option<Ended>, Failure> {
+    let text = spec::words(&given.text)?;
+    let client = context.client().await?;
+    let Found { session, agent } = find_agent(&client, &given.reference).await?;
+    // What follows this place is all that can be of the new turn.
+    let (session, agent, before) = (session.session, agent.agent, session.last_seq);
+    (known.session, known.agent) = (Some(session), Some(agent));
+    let environment = spec::environment_of_agents();
+    let command = Change::AgentPrompt { session, agent, text, delivery: given.delivery, environment };
+    let Some(answer) = within(given.limits.timeout, began, change(&client, command)).await else {
+        return Ok(Some(Ended::new(Outcome::Timeout, "the daemon has not answered; the prompt may have been queued")));
+    };
+    let answer = answer?;
+    let CommandResult::PromptQueued { prompt } = answer.result else {
+        return Err(unexpected());
+    };
+    if !given.follow {
+        if context.json {
+            print::json(&answer)?;
+        } else {
+            print::line(&prompt.to_string());
+        }
+        return Ok(None);
+    }
+    let mut story = Story::new(session, agent, prompt, Counts::default());
+    let clocks = Clocks::new(given.limits.timeout, given.limits.idle_timeout, began, Instant::now());
+    let how = How { json: context.json, interactive: spec::is_interactive(context.json), clocks };
+    let ended = watch::follow(&client, &mut story, before, how).await;
+    *known = story.known();
+    ended.map(Some)
+}
