@@ -249,8 +249,8 @@ impl Signals {
 
     async fn next(&mut self) -> u8 {
         std::future::poll_fn(|context| {
-            let came = self.0.iter_mut().find(|(_, signal)| signal.poll_recv(context).is_ready());
-            came.map_or(std::task::Poll::Pending, |(number, _)| std::task::Poll::Ready(*number))
+            let came = |(number, signal): &mut (u8, Signal)| signal.poll_recv(context).is_ready().then_some(*number);
+            self.0.iter_mut().find_map(came).map_or(std::task::Poll::Pending, std::task::Poll::Ready)
         })
         .await
     }

@@ -135,9 +135,8 @@ impl Lines {
             writer.stdout.write_all(b"\n").await?;
         }
         writer.stdout.write_all(&line).await?;
-        writer.stdout.flush().await?;
         writer.is_within = false;
-        Ok(())
+        writer.stdout.flush().await
     }
 }
 
