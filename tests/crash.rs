@@ -141,7 +141,13 @@ fn a_refusal_is_repeated_word_for_word_even_when_it_would_not_be_refused_any_mor
         let client = home.client().await;
         let taken = create(&client, Some("taken")).await;
         let id = mint();
-        let command = Change::SessionCreate { name: Some("taken".into()), workspace: None, program: None, size: None };
+        let command = Change::SessionCreate {
+            name: Some("taken".into()),
+            workspace: None,
+            program: None,
+            size: None,
+            agent: None,
+        };
         let first = client.command(id, command.clone()).await.unwrap_err();
         assert_eq!(first.code.name(), "name_taken");
         client.command(mint(), Change::SessionEnd { session: taken }).await.unwrap();

@@ -204,6 +204,7 @@ pub(crate) async fn run(client: &Client, name: &str, argv: &[&str]) -> (SessionI
         workspace: None,
         program: Some(program(argv)),
         size: Some(Size::DEFAULT),
+        agent: None,
     };
     match client.command(mint(), command).await.unwrap().result {
         CommandResult::SessionCreated { session, terminal, .. } => (session, terminal.unwrap()),
@@ -213,7 +214,13 @@ pub(crate) async fn run(client: &Client, name: &str, argv: &[&str]) -> (SessionI
 
 /// A session without a program.
 pub(crate) async fn create(client: &Client, name: Option<&str>) -> SessionId {
-    let command = Change::SessionCreate { name: name.map(str::to_owned), workspace: None, program: None, size: None };
+    let command = Change::SessionCreate {
+        name: name.map(str::to_owned),
+        workspace: None,
+        program: None,
+        size: None,
+        agent: None,
+    };
     match client.command(mint(), command).await.unwrap().result {
         CommandResult::SessionCreated { session, .. } => session,
         other => panic!("{other:?}"),

@@ -155,7 +155,7 @@ fn connect(home: &Home, gate: &watch::Sender<bool>) -> impl Future<Output = Clie
 async fn write(client: impl Future<Output = Client>, number: usize, ledger: Ledger, traced: Option<PathBuf>) {
     let client = client.await;
     let name = Some(format!("writer-{number}"));
-    let create = Change::SessionCreate { name, workspace: None, program: None, size: None };
+    let create = Change::SessionCreate { name, workspace: None, program: None, size: None, agent: None };
     let CommandResult::SessionCreated { session, .. } = client.command(mint(), create).await.unwrap().result else {
         panic!("a session was created");
     };
@@ -187,6 +187,7 @@ pub(crate) async fn fill_a_volume(client: &Client, name: &str, copy: &Path) -> (
         workspace: None,
         program: Some(program(&["sh", "-c", &script])),
         size: None,
+        agent: None,
     };
     match client.command(mint(), command).await.unwrap().result {
         CommandResult::SessionCreated { session, terminal, .. } => (session, terminal.unwrap()),

@@ -83,6 +83,8 @@ fn once(place: usize, asked: &Asked, model: &Model) {
         }
         (Command::SessionDelete { .. }, _) => &[&["session.deleted"]],
         (Command::TerminalResize { .. }, _) => &[&[], &["terminal.resized"]],
+        // The simulation asks for no structured agents.
+        (other, _) => return violation(format!("command {place} is {}", other.name())),
     };
     if !allowed.contains(&&names[..]) {
         violation(format!("command {place} ({}) was answered {answer:?} and made {effects:?}", asked.id));

@@ -118,5 +118,7 @@ fn result_name(result: &CommandResult) -> &'static str {
     match result {
         CommandResult::Done {} => "done",
         CommandResult::SessionCreated { .. } => "session.created",
+        CommandResult::AgentSpawned { .. } => "agent.spawned",
+        CommandResult::PromptQueued { .. } => "prompt.queued",
     }
 }

@@ -392,5 +392,5 @@ fn create(name: u8, program: u8) -> Command {
         argv.map(|argv| Program { argv, directory: "/".to_owned(), environment: std::collections::BTreeMap::new() });
     let name = name.is_multiple_of(3).then(|| format!("n{}", name / 3 % 6));
     let workspace = name.as_ref().map(|_| "/".to_owned());
-    Command::SessionCreate { name, workspace, program, size }
+    Command::SessionCreate { name, workspace, program, size, agent: None }
 }

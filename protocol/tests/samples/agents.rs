@@ -142,7 +142,7 @@ fn lives() -> Vec<(&'static str, EventBody)> {
         ("", run_asked().into()),
         ("", ready.into()),
         ("-bare", unsaid.into()),
-        ("", AgentGreeted { run: RUN, step: 2, input: 300 }.into()),
+        ("", AgentGreeted { run: RUN, step: 2, conversation: Some(text("conversation")), input: 300 }.into()),
         ("", AgentRefused { run: RUN, reason: text("not logged in") }.into()),
         ("", AgentCloseAsked {}.into()),
         ("", AgentClosed { reason: text("asked to end") }.into()),

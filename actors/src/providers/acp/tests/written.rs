@@ -65,8 +65,13 @@ fn the_greeting_opens_or_loads_and_then_sets_what_is_wanted() {
 #[test]
 fn prompts_interrupts_and_settings_name_the_session() {
     let conversation = Some("s".to_owned());
-    let prompt =
-        Outgoing::Prompt { turn: "t".to_owned(), conversation: conversation.clone(), text: "a\n\"b\"".to_owned() };
+    let prompt = Outgoing::Prompt {
+        turn: "t".to_owned(),
+        conversation: conversation.clone(),
+        text: "a\n\"b\"".to_owned(),
+        model: None,
+        mode: None,
+    };
     let prompt = written(&prompt, None);
     assert_eq!(named(&prompt), ["session/prompt prompt:t"]);
     let text = json!([{"type": "text", "text": "a\n\"b\""}]);

@@ -28,11 +28,13 @@ fn lines_are_read_the_same_however_their_bytes_come() {
         let bytes = processes(recorded, "<").concat().join("\n") + "\n";
         let read = |length: usize| {
             let (mut parser, mut seen, mut lines) = (Claude.parser(), Vec::new(), Lines::from(0));
-            for piece in bytes.as_bytes().chunks(length) {
-                lines.push(piece, |line| match line {
-                    Line::Whole { bytes, .. } => parser.line(bytes, &mut seen),
-                    Line::TooLong { bytes, .. } => parser.too_long(bytes, &mut seen),
-                });
+            for mut piece in bytes.as_bytes().chunks(length) {
+                while let Some(line) = lines.next(&mut piece) {
+                    match line {
+                        Line::Whole { bytes, .. } => parser.line(bytes, &mut seen),
+                        other => panic!("{other:?}"),
+                    }
+                }
             }
             seen
         };
