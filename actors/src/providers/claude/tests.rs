@@ -118,8 +118,7 @@ fn key(observed: &Observed) -> Option<&str> {
 }
 
 fn usages(seen: &[Observed]) -> Vec<&Usage> {
-    let usage = |observed| if let &Observed::Used(ref usage) = observed { Some(usage) } else { None };
-    seen.iter().filter_map(usage).collect()
+    seen.iter().filter_map(|observed| if let Observed::Used(usage) = observed { Some(usage) } else { None }).collect()
 }
 
 fn notices(seen: &[Observed], wanted: NoticeKind) -> Vec<&str> {
