@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails, and says where")]
 
 mod agents;
+mod agents_cli;
 mod attach;
 mod commands;
 mod crash;

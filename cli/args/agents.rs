@@ -198,6 +198,17 @@ pub(crate) enum AgentCommand {
         #[arg(value_name = "REF[/AGENT]")]
         reference: String,
     },
+    /// Print what was asked and done, turn by turn.
+    ///
+    /// What tools put out is in --markdown and --json, and thinking too.
+    Transcript {
+        /// The session, or REF/AGENT; all of its agents, where it has several.
+        #[arg(value_name = "REF[/AGENT]")]
+        reference: String,
+        /// As Markdown.
+        #[arg(long)]
+        markdown: bool,
+    },
     /// Say what agents cost: tokens, and money where the agent tells.
     Usage {
         /// Only this session's.

@@ -15,6 +15,7 @@ mod spec;
 mod start;
 mod story;
 mod text;
+mod transcript;
 mod usage;
 mod watch;
 
@@ -40,6 +41,7 @@ pub(super) async fn command(context: &Context, command: AgentCommand) -> Result<
         AgentCommand::Asks { reference } => asks::asks(context, reference.as_deref()).await,
         AgentCommand::Answer { id, words } => asks::answer(context, &id, &words).await,
         AgentCommand::Cancel { reference } => control::cancel(context, &reference).await,
+        AgentCommand::Transcript { reference, markdown } => transcript::transcript(context, &reference, markdown).await,
         AgentCommand::Usage { reference } => usage::usage(context, reference.as_deref()).await,
         AgentCommand::Set { reference, model, mode } => control::set(context, &reference, model, mode).await,
     }

@@ -88,18 +88,19 @@ impl Asking {
     }
 }
 
-fn head(asked: &Asked) -> String {
-    format!("? {}\n{}", text::line(&asked.title), text::detail(&asked.detail))
+/// What is asked for, in full.
+pub(super) fn head(asked: &Asked) -> String {
+    format!("? {}\n{}", text::line(&asked.title), text::detail(&asked.detail)).trim_end().to_owned()
 }
 
 fn question(asked: &Asked) -> String {
     let mut shown = head(asked);
     if asked.kind != AskKind::Permission {
         for (number, option) in (1..).zip(&asked.options) {
-            shown.push_str(&format!("    {number}. {}\n", text::line(&option.name)));
+            shown.push_str(&format!("\n    {number}. {}", text::line(&option.name)));
         }
     }
-    shown + &format!("  [{}]", answer::keys(asked.kind))
+    shown + &format!("\n  [{}]", answer::keys(asked.kind))
 }
 
 /// How to answer from somewhere else.
@@ -109,7 +110,7 @@ fn elsewhere(asked: &Asked) -> String {
         AskKind::Choice => "choose OPTION",
         AskKind::Question => "TEXT",
     };
-    format!("{}  [answer with: ropewalk answer {} {how}]", head(asked), asked.interaction)
+    format!("{}\n  [answer with: ropewalk answer {} {how}]", head(asked), asked.interaction)
 }
 
 /// Lines of stdin, read on a thread of its own: a terminal cannot be read without blocking.

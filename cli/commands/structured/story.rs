@@ -29,6 +29,16 @@ pub(super) enum Said {
     Back,
 }
 
+impl Said {
+    /// The question that is closed by it.
+    pub(super) const fn closed(&self) -> Option<InteractionId> {
+        match self {
+            Said::Closed(interaction, _) => Some(*interaction),
+            _ => None,
+        }
+    }
+}
+
 /// A turn, from its prompt on.
 #[derive(Debug)]
 pub(super) struct Story {

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 
 use super::super::{change, unexpected};
-use super::asking::Asking;
+use super::asking::{self, Asking};
 use super::clocks::{Clocks, Passed};
 use super::settled::{Ended, Outcome};
 use super::story::{Said, Story};
@@ -55,13 +55,9 @@ impl Watch<'_> {
                 // What has happened goes before a clock that has passed meanwhile.
                 biased;
                 item = items.recv() => match item.ok_or_else(unexpected)? {
-                    SubscriptionItem::Events(events) => {
-                        for event in &events {
-                            if let Some(ended) = self.take(event)? {
-                                return Ok(ended);
-                            }
-                        }
-                    }
+                    SubscriptionItem::Events(events) => if let Some(ended) = self.take(&events)? {
+                        return Ok(ended);
+                    },
                     SubscriptionItem::Gap { from, to, .. } => {
                         self.printer.talk(&format!("events {from} to {to} cannot be read"));
                     }
@@ -79,22 +75,30 @@ impl Watch<'_> {
         }
     }
 
-    /// Takes an event in; how the turn ended, if it has.
-    fn take(&mut self, event: &Event) -> Result<Option<Ended>, Failure> {
-        if !self.story.is_about(event) {
-            return Ok(None);
-        }
+    /// Takes events in; how the turn ended, if it has.
+    fn take(&mut self, events: &[Event]) -> Result<Option<Ended>, Failure> {
         let now = Instant::now();
-        self.clocks.heard(now);
         let mut said = Vec::new();
-        self.story.apply(event, &mut said);
-        if self.printer.json {
-            print::json(event)?;
+        for event in events {
+            if !self.story.is_about(event) {
+                continue;
+            }
+            self.clocks.heard(now);
+            self.story.apply(event, &mut said);
+            if self.printer.json {
+                print::json(event)?;
+            }
+            if self.story.ended().is_some() {
+                break;
+            }
         }
+        // A question that came with its answer is not asked.
+        let closed: Vec<InteractionId> = said.iter().filter_map(Said::closed).collect();
         for one in said {
             match one {
                 Said::Text(text) => self.printer.text(&text),
                 Said::Line(line) => self.printer.talk(&line),
+                Said::Asked(asked) if closed.contains(&asked.interaction) => self.printer.talk(&asking::head(&asked)),
                 Said::Asked(asked) => {
                     let shown = self.asking.add(*asked, now);
                     self.printer.talk(&shown);
