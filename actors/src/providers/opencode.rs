@@ -55,12 +55,12 @@ impl Provider for OpenCode {
             Outgoing::Greet { step: 0, greeting } => greet(greeting),
             Outgoing::Prompt { turn, conversation: Some(conversation), text, model, mode } => {
                 let path = format!("/session/{}/prompt_async", escaped(conversation));
-                let mut request = request(&format!("prompt:{turn}"), "POST", &path);
-                request["body"] = prompt(text, model.as_deref(), mode.as_deref());
+                let mut line = request_to(&format!("prompt:{turn}"), "POST", &path);
+                line["body"] = prompt(text, model.as_deref(), mode.as_deref());
                 if let Some(name) = name_of(turn) {
-                    request["name"] = name.into();
+                    line["name"] = name.into();
                 }
-                written(&request)
+                written(&line)
             }
             Outgoing::Interrupt { conversation: Some(conversation), turn } => {
                 let id = format!("interrupt:{}", turn.as_deref().unwrap_or_default());
@@ -77,7 +77,7 @@ impl Provider for OpenCode {
     }
 }
 
-fn request(id: &str, method: &str, path: &str) -> Value {
+fn request_to(id: &str, method: &str, path: &str) -> Value {
     json!({ "id": id, "method": method, "path": path })
 }
 
@@ -88,7 +88,7 @@ fn written(request: &Value) -> Vec<u8> {
 }
 
 fn line(id: &str, method: &str, path: &str, body: Value) -> Vec<u8> {
-    let mut request = request(id, method, path);
+    let mut request = request_to(id, method, path);
     if !body.is_null() {
         request["body"] = body;
     }

@@ -2,14 +2,18 @@
 
 use ropewalk_protocol::{AskEffect, AskKind, ItemKind, ItemStatus, NoticeKind, TurnOutcome, UsageScope};
 
-use super::super::recorded::text_of;
-use super::super::{Observed, Starting};
+mod hostile;
+mod written;
+
+use super::super::recorded::{lines, text_of};
+use super::super::{Observed, Parser};
 use super::*;
 
 const PERMISSIONS: &str = include_str!("../../../tests/exchanges/opencode/perm.ndjson");
 const CANCELLED: &str = include_str!("../../../tests/exchanges/opencode/cancel.ndjson");
 const ERRORS: &str = include_str!("../../../tests/exchanges/opencode/err.ndjson");
-const KILLED: &str = include_str!("../../../tests/exchanges/opencode/gap.ndjson");
+/// This one was recorded at the bridge: a choice, a sub-agent, an agent and a model that are not there.
+const BRIDGED: &str = include_str!("../../../tests/exchanges/opencode/bridge.ndjson");
 const RESUMED: &str = include_str!("../../../tests/exchanges/opencode/resume.ndjson");
 
 /// What the bridge would have written: the exchanges were recorded at the server itself. Each life of the server is a run; of
@@ -80,7 +84,10 @@ fn turns(seen: &[Observed]) -> Vec<(Vec<Observed>, TurnOutcome)> {
                 assert!(open.replace(Vec::new()).is_none(), "a turn within a turn: {seen:#?}");
             }
             Observed::TurnEnded { outcome } => {
-                turns.push((open.take().expect("a turn that ends has begun"), outcome.clone()));
+                // A prompt that never became a message fails without having begun.
+                let is_early = matches!(outcome, TurnOutcome::Failed { .. });
+                assert!(is_early || open.is_some(), "a turn ended twice: {seen:#?}");
+                turns.push((open.take().unwrap_or_default(), outcome.clone()));
             }
             other => {
                 if let Some(open) = &mut open {
@@ -192,7 +199,7 @@ fn a_turn_that_is_cancelled_ends_once_and_after_its_last_words() {
     let seen = observed(CANCELLED, 1, 1);
     let turns = turns(&seen);
     let outcomes: Vec<_> = turns.iter().map(|(_, outcome)| outcome.clone()).collect();
-    assert_eq!(outcomes, [TurnOutcome::Cancelled, TurnOutcome::Cancelled, TurnOutcome::Cancelled]);
+    assert_eq!(outcomes, [TurnOutcome::Cancelled, TurnOutcome::Cancelled]);
     let said = "tick 0 tick 1 tick 2 tick 3 tick 4 tick 5 tick 6 tick 7 tick 8 ";
     assert_eq!(items(&turns[0].0), [item(ItemKind::Text, "", said, ItemStatus::Completed)]);
     // The question stays open: the core closes it with the turn.
@@ -248,13 +255,73 @@ fn a_text_whose_stream_broke_is_given_up_and_the_next_one_is_another_item() {
 }
 
 #[test]
-fn a_life_of_the_server_that_is_cut_leaves_its_turn_open() {
-    let seen = observed(KILLED, 1, 1);
-    let ended = seen.iter().filter(|seen| matches!(seen, Observed::TurnEnded { .. })).count();
-    let begun = seen.iter().filter(|seen| matches!(seen, Observed::Confirmed { .. })).count();
-    assert_eq!((ended, begun), (1, 2));
-    // An answer to a question of an aborted turn does nothing, and a second one is refused.
+fn a_choice_that_the_model_offers_is_asked_and_answered() {
+    let seen = parsed(&lines(BRIDGED));
     assert!(opaque(&seen).is_empty(), "{:#?}", opaque(&seen));
+    let turns = turns(&seen);
+    let asked = turns[0].0.iter().find(|seen| matches!(seen, Observed::Asked { .. }));
+    let Some(Observed::Asked { key, item: about, kind, title, options, .. }) = asked else { panic!("{turns:#?}") };
+    assert_eq!((key.as_str(), *kind, title.as_str()), ("que_2006b50a600172kHrmZPmJSy8n", AskKind::Choice, "Which?"));
+    assert_eq!(about.as_deref(), Some("prt_2006b5090001FXOrmBGQKNlDnm"));
+    assert_eq!(options.iter().map(|option| option.id.as_str()).collect::<Vec<_>>(), ["A", "B"]);
+    assert!(turns[0].0.contains(&Observed::AskClosed { key: key.clone() }));
+    let answered =
+        "User has answered your questions: \"Which?\"=\"B\". You can now continue with the user's answers in mind.";
+    assert_eq!(items(&turns[0].0)[1], item(ItemKind::Tool, "question", answered, ItemStatus::Completed));
+}
+
+#[test]
+fn what_a_sub_agent_does_is_part_of_the_tool_call_that_began_it() {
+    let seen = parsed(&lines(BRIDGED));
+    let turns = turns(&seen);
+    let (turn, outcome) = &turns[1];
+    assert_eq!(*outcome, TurnOutcome::Completed);
+    let started: Vec<_> = turn
+        .iter()
+        .filter_map(|seen| match seen {
+            Observed::ItemStarted { key, parent, kind, .. } => Some((key.as_str(), parent.as_deref(), *kind)),
+            _ => None,
+        })
+        .collect();
+    let (task, bash) = ("prt_2006b5495001cs6i6RjSr2FJ7T", "prt_2006b55ab00173aJKUs6umiiKL");
+    assert_eq!(started[1], (task, None, ItemKind::Tool));
+    assert_eq!(started[2].1, Some(task));
+    assert_eq!(started[3], (bash, Some(task), ItemKind::Tool));
+    assert!(
+        turn.iter().any(|seen| matches!(seen, Observed::Asked { item: Some(item), .. } if item == bash)),
+        "{turn:#?}"
+    );
+    // Its calls of the model cost as well, and say nothing of the context.
+    let context = |seen: &Observed| if let Observed::Used(usage) = seen { Some(usage.context_tokens) } else { None };
+    let context: Vec<_> = turn.iter().filter_map(context).collect();
+    assert_eq!(context, [None, None, Some(150), Some(150)]);
+}
+
+#[test]
+fn what_opencode_cannot_begin_fails_its_turn_and_no_other() {
+    let seen = parsed(&lines(BRIDGED));
+    let ends =
+        seen.iter().filter_map(|seen| if let Observed::TurnEnded { outcome } = seen { Some(outcome) } else { None });
+    let reasons: Vec<String> = ends.map(ToString::to_string).collect();
+    let agent = "failed: Agent not found: \"nope\". Available agents: build, explore, general, plan";
+    assert_eq!(reasons, ["completed", "completed", agent, "failed: Model not found: fake/nope."]);
+    assert!(!seen.iter().any(|seen| matches!(seen, Observed::Noticed { .. })), "an error is told once");
+}
+
+#[test]
+fn a_plan_is_an_item_of_its_own() {
+    let event = |properties: Value, kind: &str| {
+        json!({ "event": { "id": "evt_1", "type": kind, "properties": properties } }).to_string()
+    };
+    let seen = parsed(&[
+        r#"{"id":"greet:0","status":200,"body":{"id":"ses_a"}}"#.to_owned(),
+        event(json!({ "sessionID": "ses_a", "info": { "id": "msg_1", "role": "user" } }), "message.updated"),
+        event(
+            json!({ "sessionID": "ses_a", "todos": [{ "content": "x", "status": "pending" }, { "content": "y", "status": "completed" }] }),
+            "todo.updated",
+        ),
+    ]);
+    assert_eq!(items(&seen), [item(ItemKind::Plan, "", "[ ] x\n[x] y", ItemStatus::Completed)]);
 }
 
 /// The record of a conversation whose last turn was cut, with a turn of ours as its last one.
@@ -324,7 +391,7 @@ fn a_prompt_that_becomes_no_message_fails_its_turn_once() {
             .to_string()
     };
     let not_found = "Agent not found: \"nope\".";
-    let seen = parsed(&[ready, sent, &error(not_found), &error(&format!("Error: {not_found}\n at x"))]);
+    let seen = parsed(&[ready, sent, &error(not_found), &error(&format!("Error: {not_found}\n    at x"))]);
     assert_eq!(seen[1..], [Observed::TurnEnded { outcome: TurnOutcome::Failed { reason: not_found.to_owned() } }]);
     // What the server refuses is not begun; what has no answer may be.
     let refused = r#"{"id":"prompt:t1","status":400,"body":{"name":"BadRequest"}}"#;
@@ -388,103 +455,6 @@ fn after_a_gap_the_snapshots_tell_what_was_missed() {
 }
 
 #[test]
-fn no_line_whatever_is_in_it_makes_the_parser_fail() {
-    let lines: Vec<String> =
-        [PERMISSIONS, CANCELLED, ERRORS].iter().flat_map(|recorded| bridged(recorded, 1, 1)).collect();
-    for (number, line) in lines.iter().enumerate() {
-        let (mut parser, mut seen) = (OpenCode.parser(), Vec::new());
-        let before = lines[..number].iter().rev().take(40).rev();
-        before.for_each(|line| parser.line(line.as_bytes(), &mut seen));
-        for cut in (0..line.len()).step_by(41) {
-            parser.line(&line.as_bytes()[..cut], &mut seen);
-        }
-        parser.line(line.as_bytes(), &mut seen);
-    }
-    for hostile in
-        ["", "null", "[]", "7", "{}", "{\"event\":7}", "{\"event\":{\"type\":\"message.updated\"}}", "\u{0}", "\"é"]
-    {
-        assert!(matches!(parsed(&[hostile])[..], [Observed::Noticed { kind: NoticeKind::Opaque, .. }]), "{hostile:?}");
-    }
-    let mut seen = Vec::new();
-    OpenCode.parser().line(b"\xff\xfe{", &mut seen);
-    assert_eq!(opaque(&seen).len(), 1);
-}
-
-#[test]
-fn known_fields_of_other_types_make_nothing_fail() {
-    fn twist(value: &Value, turn: usize, twisted: &mut Vec<Value>, whole: &dyn Fn(Value) -> Value) {
-        let others = [Value::Null, json!(-1), json!("x".repeat(3000)), json!([[]]), json!({ "id": 7 }), json!(1e300)];
-        twisted.push(whole(others[turn % others.len()].clone()));
-        if let Value::Object(fields) = value {
-            for (number, (name, field)) in fields.iter().enumerate() {
-                let around = |inner: Value| {
-                    let mut fields = fields.clone();
-                    fields.insert(name.clone(), inner);
-                    whole(Value::Object(fields))
-                };
-                twist(field, turn + number + 1, twisted, &around);
-            }
-        }
-    }
-    let lines = bridged(PERMISSIONS, 1, 1);
-    let (mut parser, mut seen) = (OpenCode.parser(), Vec::new());
-    for (turn, line) in lines.iter().enumerate() {
-        let mut twisted = Vec::new();
-        twist(&serde_json::from_str(line).unwrap(), turn, &mut twisted, &|value| value);
-        for line in twisted {
-            parser.line(line.to_string().as_bytes(), &mut seen);
-        }
-        parser.line(line.as_bytes(), &mut seen);
-        for observed in seen.drain(..) {
-            if let Observed::Text { text, .. } | Observed::Delta { text, .. } | Observed::Noticed { text, .. } =
-                observed
-            {
-                assert!(text.len() <= ropewalk_protocol::limits::ITEM_PIECE_BYTES_MAX);
-            }
-        }
-    }
-}
-
-fn written(outgoing: &Outgoing, request: Option<&str>) -> Vec<Value> {
-    let bytes = OpenCode.encode(outgoing, request.map(str::as_bytes));
-    let text = String::from_utf8(bytes).unwrap();
-    assert!(text.is_empty() || text.ends_with('\n'));
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-#[test]
-fn a_prompt_is_a_message_with_its_turns_name() {
-    let prompt = |turn: &str, model: Option<&str>| Outgoing::Prompt {
-        turn: turn.to_owned(),
-        conversation: Some("ses_a".to_owned()),
-        text: "hello".to_owned(),
-        model: model.map(str::to_owned),
-        mode: Some("plan".to_owned()),
-    };
-    let name = "01a1fa3c36917abc8def0123456789ab";
-    assert_eq!(
-        written(&prompt(TURN, Some("fake/a/b")), None),
-        [json!({
-            "id": format!("prompt:{TURN}"),
-            "name": name,
-            "method": "POST",
-            "path": "/session/ses_a/prompt_async",
-            "body": {
-                "model": { "providerID": "fake", "modelID": "a/b" },
-                "agent": "plan",
-                "parts": [{ "type": "text", "text": "hello" }],
-            },
-        })]
-    );
-    let plain = written(&prompt("t1", None), None).remove(0);
-    assert_eq!((plain.get("name"), plain["body"].get("model")), (None, None));
-    assert_eq!(turn_of(&format!("msg_1fa3c3691000{name}")).as_deref(), Some(TURN));
-    for other in ["msg_1fa3c3691001y6pr9Rx2mToxNq", "msg_", "msg_1fa3c3691000y1a1fa3c36917abc8def0123456789ab", "é"] {
-        assert_eq!(turn_of(other), None, "{other}");
-    }
-}
-
-#[test]
 fn a_prompt_is_confirmed_by_its_own_message_only() {
     let user = |id: &str| {
         let info = json!({ "id": id, "role": "user", "agent": "build" });
@@ -498,64 +468,4 @@ fn a_prompt_is_confirmed_by_its_own_message_only() {
     assert_eq!(seen.last(), Some(&Observed::Confirmed { name: Some(own) }));
     let seen = parsed(&[ready, sent, user("msg_1fa3c3691001y6pr9Rx2mToxNq")]);
     assert!(matches!(seen.last(), Some(Observed::Began { .. })), "{seen:?}");
-}
-
-#[test]
-fn greetings_answers_and_interrupts_are_requests() {
-    let greet = |resume: Option<&str>| {
-        let resume = resume.map(str::to_owned);
-        written(&Outgoing::Greet { step: 0, greeting: Greeting { resume, ..Greeting::default() } }, None)
-    };
-    assert_eq!(greet(None), [json!({ "id": "greet:0", "method": "POST", "path": "/session", "body": {} })]);
-    assert_eq!(
-        greet(Some("../x y")),
-        [
-            json!({ "id": "resume:0", "method": "GET", "path": "/session/%2E%2E%2Fx%20y" }),
-            json!({ "id": "resume:1", "method": "GET", "path": "/session/%2E%2E%2Fx%20y/message?limit=50" }),
-        ]
-    );
-    let interrupt = Outgoing::Interrupt { conversation: Some("ses_a".to_owned()), turn: Some("t".to_owned()) };
-    let line = json!({ "id": "interrupt:t", "method": "POST", "path": "/session/ses_a/abort", "body": {} });
-    assert_eq!(written(&interrupt, None), [line]);
-
-    let answer = |key: &str, answer: Answer, request: &str| {
-        let outgoing = Outgoing::Answer { key: key.to_owned(), answer, offset: 0, length: 0 };
-        let line = written(&outgoing, Some(request)).remove(0);
-        (line["path"].as_str().unwrap().to_owned(), line["body"].clone())
-    };
-    let permission = r#"{"event":{"type":"permission.asked","properties":{"id":"per_1"}}}"#;
-    let path = "/permission/per_1/reply".to_owned();
-    let reason = Some("no".to_owned());
-    for (given, body) in [
-        (Answer::Allow { always: false }, json!({ "reply": "once" })),
-        (Answer::Allow { always: true }, json!({ "reply": "always" })),
-        (Answer::Deny { reason: None }, json!({ "reply": "reject" })),
-        (Answer::Deny { reason }, json!({ "reply": "reject", "message": "no" })),
-        (Answer::Choose { option: "always".to_owned() }, json!({ "reply": "always" })),
-        (Answer::Choose { option: "?".to_owned() }, json!({ "reply": "reject" })),
-    ] {
-        assert_eq!(answer("per_1", given, permission), (path.clone(), body));
-    }
-    let question = r#"{"event":{"properties":{"id":"que_1","questions":[{},{}]}}}"#;
-    let text = Answer::Text { text: "a\nb".to_owned() };
-    assert_eq!(
-        answer("que_1", text, question),
-        ("/question/que_1/reply".to_owned(), json!({ "answers": [["a"], ["b"]] }))
-    );
-    let snapshot = r#"{"snapshot":"question","body":[{"id":"que_0"},{"id":"que_1","questions":[{}]}]}"#;
-    let choice = Answer::Choose { option: "a\nb".to_owned() };
-    assert_eq!(answer("que_1", choice, snapshot).1, json!({ "answers": [["a\nb"]] }));
-    let no = Answer::Deny { reason: None };
-    assert_eq!(answer("que_1", no, "garbage"), ("/question/que_1/reject".to_owned(), json!({})));
-}
-
-#[test]
-fn the_bridge_stands_before_the_command() {
-    let greeting = Greeting::default();
-    let argv = |command: &[String]| OpenCode.argv(&Starting { command, greeting: &greeting, fresh: String::new() });
-    assert_eq!(argv(&[]), ["@self", "opencode-bridge", "--", "opencode"]);
-    assert_eq!(
-        argv(&["/x/opencode".to_owned(), "-v".to_owned()]),
-        ["@self", "opencode-bridge", "--", "/x/opencode", "-v"]
-    );
 }

@@ -8,6 +8,7 @@ mod asks;
 mod fields;
 mod history;
 mod items;
+mod replies;
 
 use std::collections::BTreeMap;
 
@@ -68,8 +69,8 @@ pub(super) struct Wire {
     /// The newest message of a user, and of the assistant: ids rise.
     last_user: String,
     last_message: String,
-    /// Why the last turn failed: opencode says it again, with a backtrace.
-    failure: String,
+    /// The last turn failed by an error that opencode says again, with a backtrace, a moment later.
+    is_repeat_due: bool,
     items: Items,
     asks: Asks,
 }
@@ -135,74 +136,6 @@ impl Parser for Wire {
 }
 
 impl Wire {
-    /// Something is wrong with the server: while it is not ready, there will be no work.
-    fn refuse_or_warn(&self, reason: String, seen: &mut Vec<Observed>) {
-        match self.session {
-            None => seen.push(Observed::Refused { reason }),
-            Some(_) => warn(reason, seen),
-        }
-    }
-
-    /// The bridge is about to send this request: what comes of it follows.
-    fn sent(&mut self, request: &str) {
-        if let Some(turn) = request.strip_prefix("prompt:") {
-            self.asked = Some(turn.to_owned());
-        } else if request.starts_with("interrupt:")
-            && let Some(turn) = &mut self.turn
-        {
-            turn.is_aborted = true;
-        }
-    }
-
-    /// The answer to a request of ours.
-    fn answered(&mut self, request: &str, answer: &Value, line: &[u8], seen: &mut Vec<Observed>) {
-        let body = &answer["body"];
-        let status = answer["status"].as_u64();
-        let problem = match (text(answer, "failed"), status) {
-            (Some(failed), _) => Some(title(failed)),
-            (None, Some(200..=299)) => None,
-            (None, _) => Some(title(&format!("opencode answered {}: {}", answer["status"], reason(body)))),
-        };
-        let (what, name) = request.split_once(':').unwrap_or((request, ""));
-        match (what, name, problem) {
-            ("greet", _, None) | ("resume", "0", None) => {
-                let Some(id) = text(body, "id") else {
-                    return seen.push(Observed::Refused { reason: "opencode told no session".to_owned() });
-                };
-                self.session = Some(title(id));
-                if what == "greet" {
-                    self.ready(seen);
-                }
-            }
-            ("greet", _, Some(reason)) | ("resume", "0", Some(reason)) => seen.push(Observed::Refused { reason }),
-            ("resume", _, problem) if self.session.is_some() => {
-                match problem {
-                    None => self.history(body, seen),
-                    Some(problem) => warn(format!("the conversation's record cannot be read: {problem}"), seen),
-                }
-                self.ready(seen);
-            }
-            ("prompt", turn, Some(reason)) if self.asked.as_deref() == Some(turn) => {
-                self.asked = None;
-                let outcome = match status {
-                    Some(_) => TurnOutcome::Failed { reason },
-                    // It may have arrived.
-                    None => TurnOutcome::Interrupted { reason },
-                };
-                seen.push(Observed::TurnEnded { outcome });
-            }
-            ("answer", key, Some(_)) if status == Some(404) => self.asks.close(key, seen),
-            ("resume", ..) | ("prompt" | "interrupt" | "answer", _, None) => {}
-            ("prompt" | "interrupt" | "answer", _, Some(problem)) => warn(problem, seen),
-            _ => tell_opaque(line, seen),
-        }
-    }
-
-    fn ready(&mut self, seen: &mut Vec<Observed>) {
-        let (conversation, version) = (self.session.clone(), self.version.clone());
-        seen.push(Observed::Ready { conversation, version, model: self.model.clone(), mode: self.mode.clone() });
-    }
-
     /// An event of the server; `None`: nothing is known of such events.
     fn event(&mut self, event: &Value, seen: &mut Vec<Observed>) -> Option<()> {
         let kind = text(event, "type")?;
@@ -284,6 +217,7 @@ impl Wire {
             // opencode's own, within the turn: after it made the conversation shorter.
             return;
         }
+        self.is_repeat_due = false;
         self.identity(info, seen);
         let name = Some(title(id));
         if is_asked {
@@ -386,13 +320,14 @@ impl Wire {
             }
             return self.end_if_over(seen);
         }
-        let is_known = !self.failure.is_empty() && reason.contains(&self.failure);
-        if is_abort || is_known {
+        let is_backtrace = text(&error["data"], "message").is_some_and(|message| message.contains("\n    at "));
+        let is_repeat = is_backtrace && std::mem::take(&mut self.is_repeat_due);
+        if is_abort || is_repeat {
             return;
         }
         if self.asked.take().is_some() {
             // The prompt never became a message.
-            self.failure.clone_from(&reason);
+            self.is_repeat_due = true;
             seen.push(Observed::TurnEnded { outcome: TurnOutcome::Failed { reason } });
         } else {
             warn(reason, seen);
@@ -417,9 +352,7 @@ impl Wire {
             (None, None) if turn.is_aborted => TurnOutcome::Cancelled,
             (None, None) => failed("opencode did not answer the prompt"),
         };
-        if let TurnOutcome::Failed { reason } = &outcome {
-            self.failure.clone_from(reason);
-        }
+        self.is_repeat_due = turn.error.is_some();
         self.turn = None;
         self.items.clear();
         self.asks.clear();
