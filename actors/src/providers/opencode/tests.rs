@@ -5,8 +5,8 @@ use ropewalk_protocol::{AskEffect, AskKind, ItemKind, ItemStatus, NoticeKind, Tu
 mod hostile;
 mod written;
 
+use super::super::Observed;
 use super::super::recorded::{lines, text_of};
-use super::super::{Observed, Parser};
 use super::*;
 
 const PERMISSIONS: &str = include_str!("../../../tests/exchanges/opencode/perm.ndjson");
@@ -267,7 +267,10 @@ fn a_choice_that_the_model_offers_is_asked_and_answered() {
     assert!(turns[0].0.contains(&Observed::AskClosed { key: key.clone() }));
     let answered =
         "User has answered your questions: \"Which?\"=\"B\". You can now continue with the user's answers in mind.";
-    assert_eq!(items(&turns[0].0)[1], item(ItemKind::Tool, "question", answered, ItemStatus::Completed));
+    assert_eq!(
+        items(&turns[0].0)[1],
+        item(ItemKind::Tool, "question: Asked 1 question", answered, ItemStatus::Completed)
+    );
 }
 
 #[test]
@@ -328,9 +331,9 @@ fn a_plan_is_an_item_of_its_own() {
 fn record_of(turn: &str) -> Vec<String> {
     let record = RESUMED.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let lines = record.filter_map(|record| record["line"].as_str().map(str::to_owned));
-    let messages =
+    let mut messages =
         lines.filter_map(|line| line.strip_prefix("HTTP 200 [{\"info\"").map(|rest| format!("[{{\"info\"{rest}")));
-    let messages = messages.last().expect("the messages were read");
+    let messages = messages.next_back().expect("the messages were read");
     let ours = format!("msg_1fa3c3691000{}", name_of(turn).unwrap());
     let messages = messages.replace("msg_1fa3c3691001y6pr9Rx2mToxNq", &ours);
     let session = "ses_e05c3ce78ffeZTT0MXuGCluvOW";
