@@ -122,6 +122,9 @@ impl Structured {
             EventBody::RunFailed(_) | EventBody::RunEnded(_) | EventBody::AgentRefused(_) => {
                 self.process = Process::Gone;
             }
+            EventBody::AgentGreeted(greeted) if greeted.conversation.is_some() => {
+                self.conversation.clone_from(&greeted.conversation);
+            }
             EventBody::AgentReady(ready) => {
                 self.process = Process::Ready;
                 let known = [&mut self.conversation, &mut self.version, &mut self.model, &mut self.mode];

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use ropewalk_protocol::{
-    AgentClosed, AgentRefused, AgentState, Answer, Answered, AskClosed, AskEnd, Delivery, ItemDelta, ItemKind,
-    OutputConsumed, PromptEdited, PromptId, PromptMoved, PromptSteered, PromptWithdrawn, RunEnded, RunFailed,
+    AgentClosed, AgentGreeted, AgentRefused, AgentState, Answer, Answered, AskClosed, AskEnd, Delivery, ItemDelta,
+    ItemKind, OutputConsumed, PromptEdited, PromptId, PromptMoved, PromptSteered, PromptWithdrawn, RunEnded, RunFailed,
     RunOutcome, RunStarted, Seq, SessionState, SettingsChanged, TerminalClosed, TurnConfirmed, TurnOutcome, Usage,
     UsageScope, Used, limits,
 };
@@ -154,6 +154,15 @@ fn a_prompt_that_waits_is_shown_by_its_beginning_and_by_the_event_that_has_all_o
     let [shown] = agent.structured.as_ref().unwrap().prompts() else { panic!("one prompt") };
     assert_eq!((shown.preview.as_str(), shown.bytes), (&text[..400], 600));
     assert_eq!((shown.seq, shown.at), (edited, crate::story::at(Seq(2))), "it waits since it was queued");
+}
+
+#[test]
+fn a_conversation_may_be_known_before_prompts_are_taken() {
+    let mut story = Story::of_an_agent(None);
+    story.agent(AgentGreeted { run: run(1), step: 1, conversation: Some("c-0".to_owned()), input: 2 });
+    story.agent(AgentGreeted { run: run(1), step: 2, conversation: None, input: 3 });
+    assert_eq!(story.structured().conversation.as_deref(), Some("c-0"));
+    assert_eq!(story.state(), AgentState::Starting);
 }
 
 #[test]
