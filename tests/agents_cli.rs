@@ -127,7 +127,7 @@ fn a_turn_is_printed_once_with_what_is_said_on_stdout_and_what_is_done_on_stderr
 fn a_prompt_may_come_on_stdin_and_be_followed_in_a_session_that_is_there() {
     let agents = Agents::new(TALKS);
     let mut run = agents.run(&["--name", "s", "-"]);
-    let mut child = run.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"two\nlines\n").unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "you said two\nlines\n");

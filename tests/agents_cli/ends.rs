@@ -76,7 +76,10 @@ fn a_conversation_goes_on_in_another_process() {
     let (code, _, last) = lines(&mut agents.home.command(&["prompt", "r", "--follow", "--json", "die"]));
     assert_eq!((code, last["outcome"].as_str()), (5, Some("interrupted")));
     assert_eq!(agents.state("r"), "stopped");
-    assert_eq!(agents.home.ok(&["prompt", "r", "--follow", "three"]), "turn 3\n");
+    // A program that is started again has the environment of whoever prompts.
+    let mut prompt = agents.home.command(&["prompt", "r", "--follow", "three"]);
+    let output = prompt.env("SCRIPTED_LOG", agents.home.path().join("taken")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "turn 3\n");
     assert_eq!(agents.taken(), ["one", "die", "three"], "what was interrupted is not sent again");
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ropewalk_protocol::{Command as Change, CommandResult, Delivery};
+use ropewalk_protocol::{Command as Change, CommandResult, Delivery, Seq};
 
 use super::super::Context;
 use super::clocks::Clocks;
@@ -50,8 +50,13 @@ async fn give(context: &Context, given: Given, began: Instant, known: &mut Known
     let text = spec::words(&given.text)?;
     let client = context.client().await?;
     let Found { session, agent } = find_agent(&client, &given.reference).await?;
-    // What follows this place is all that can be of the new turn.
-    let (session, agent, before) = (session.session, agent.agent, session.last_seq);
+    let turn_before = agent.structured.as_ref().and_then(|view| view.last_turn.as_ref()).map(|turn| turn.evidence);
+    // What follows this place is all that can be of the new turn; a running one that the prompt goes into began earlier.
+    let before = match given.delivery {
+        Delivery::Steer => turn_before.unwrap_or(Seq::ZERO),
+        Delivery::AfterTurn | Delivery::Interrupt => session.last_seq,
+    };
+    let (session, agent, shown_after) = (session.session, agent.agent, session.last_seq);
     (known.session, known.agent) = (Some(session), Some(agent));
     let environment = spec::environment_of_agents();
     let command = Change::AgentPrompt { session, agent, text, delivery: given.delivery, environment };
@@ -72,7 +77,7 @@ async fn give(context: &Context, given: Given, began: Instant, known: &mut Known
     }
     let mut story = Story::new(session, agent, prompt, Counts::default());
     let clocks = Clocks::new(given.limits.timeout, given.limits.idle_timeout, began, Instant::now());
-    let how = How { json: context.json, interactive: spec::is_interactive(context.json), clocks };
+    let how = How { json: context.json, shown_after, interactive: spec::is_interactive(context.json), clocks };
     let ended = watch::follow(&client, &mut story, before, how).await;
     *known = story.known();
     ended.map(Some)

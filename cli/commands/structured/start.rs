@@ -93,7 +93,8 @@ async fn begin(context: &Context, start: Start, began: Instant, known: &mut Know
     let prompt = first_prompt(&client, session, agent).await?;
     let mut story = Story::new(session, agent, prompt, Counts::of_new());
     let clocks = Clocks::new(follow.timeout, follow.idle_timeout, began, Instant::now());
-    let how = How { json: context.json, interactive: spec::is_interactive(context.json), clocks };
+    let interactive = spec::is_interactive(context.json);
+    let how = How { json: context.json, shown_after: Seq::ZERO, interactive, clocks };
     let ended = watch::follow(&client, &mut story, Seq::ZERO, how).await;
     *known = story.known();
     ended.map(Some)

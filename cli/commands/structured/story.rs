@@ -58,6 +58,7 @@ pub(super) struct Story {
 
 #[derive(Debug)]
 struct Item {
+    turn: Option<TurnId>,
     kind: ItemKind,
     /// It is of a sub-agent.
     nested: bool,
@@ -137,7 +138,7 @@ impl Story {
             EventBody::PromptWithdrawn(withdrawn) if withdrawn.prompt == self.prompt => {
                 self.ended = Some(Ended::new(Outcome::Cancelled, "the prompt was taken back"));
             }
-            EventBody::PromptSteered(steered) if steered.prompt == self.prompt => self.turn = Some(steered.turn),
+            EventBody::PromptSteered(steered) if steered.prompt == self.prompt => self.join(steered.turn),
             EventBody::TurnStarted(started) if started.prompt == Some(self.prompt) => {
                 self.turn = Some(started.turn);
                 said.push(Said::Back);
@@ -166,6 +167,13 @@ impl Story {
                 self.apply_item(body, said);
             }
         }
+    }
+
+    /// The prompt went into a turn that runs already: what is open of it goes on.
+    fn join(&mut self, turn: TurnId) {
+        self.turn = Some(turn);
+        let is_said = |item: &Item| item.kind == ItemKind::Text && !item.nested && item.turn == Some(turn);
+        self.answer = self.items.iter().filter(|(_, item)| is_said(item)).map(|(id, _)| *id).collect();
     }
 
     fn is_open(&self, turn: Option<TurnId>) -> bool {
@@ -214,11 +222,14 @@ impl Story {
 
     fn apply_item(&mut self, body: &EventBody, said: &mut Vec<Said>) {
         match body {
-            EventBody::ItemStarted(started) if self.is_open(started.turn) => self.start(started, said),
+            EventBody::ItemStarted(started) => self.start(started, said),
             EventBody::ItemChanged(changed) => {
+                let ours = self.turn;
                 if let Some(item) = self.items.get_mut(&changed.item) {
                     (item.title, item.input) = (changed.title.clone(), changed.input.clone());
-                    item.tell_call(false, said);
+                    if item.is_of(ours) {
+                        item.tell_call(false, said);
+                    }
                 }
             }
             EventBody::ItemDelta(delta) => self.say(delta.item, |text| text.preview(&delta.text), said),
@@ -231,6 +242,7 @@ impl Story {
     fn start(&mut self, started: &ItemStarted, said: &mut Vec<Said>) {
         let nested = started.parent.is_some();
         let mut item = Item {
+            turn: started.turn,
             kind: started.kind,
             nested,
             title: started.title.clone(),
@@ -238,6 +250,11 @@ impl Story {
             told: false,
             text: Text::default(),
         };
+        if !item.is_of(self.turn) {
+            // Another turn's, which the prompt may still go into.
+            self.items.insert(started.item, item);
+            return;
+        }
         match started.kind {
             ItemKind::Text if !nested => self.answer.push(started.item),
             ItemKind::Tool | ItemKind::FileChange if !nested => {
@@ -257,11 +274,9 @@ impl Story {
     fn say(&mut self, item: ItemId, more: impl FnOnce(&mut Text) -> Option<String>, said: &mut Vec<Said>) {
         // The output of a tool is not printed, and what a sub-agent says is its own.
         let wanted = |item: &&mut Item| matches!(item.kind, ItemKind::Text | ItemKind::Plan) && !item.nested;
-        let Some(item) = self.items.get_mut(&item).filter(wanted) else {
-            return;
-        };
+        let Some(item) = self.items.get_mut(&item).filter(wanted) else { return };
         let more = more(&mut item.text);
-        if item.kind == ItemKind::Text {
+        if item.kind == ItemKind::Text && item.is_of(self.turn) {
             said.extend(more.filter(|more| !more.is_empty()).map(Said::Text));
         }
     }
@@ -270,6 +285,7 @@ impl Story {
     fn end_text(&mut self, item: ItemId, said: &mut Vec<Said>) {
         if let Some(item) = self.items.get_mut(&item)
             && item.kind == ItemKind::Text
+            && item.is_of(self.turn)
             && item.text.end()
         {
             said.push(Said::Text("\n".to_owned()));
@@ -278,9 +294,11 @@ impl Story {
 
     fn end_item(&mut self, ended: &ItemEnded, said: &mut Vec<Said>) {
         self.end_text(ended.item, said);
-        let Some(item) = self.items.get_mut(&ended.item) else {
+        let Some(item) = self.items.get_mut(&ended.item) else { return };
+        if !item.is_of(self.turn) {
+            self.items.remove(&ended.item);
             return;
-        };
+        }
         item.tell_call(true, said);
         if item.kind == ItemKind::Plan {
             said.push(Said::Line(format!("plan: {}", item.text.whole().trim_end().replace('\n', "\n      "))));
@@ -302,6 +320,11 @@ impl Story {
 }
 
 impl Item {
+    /// It is of this turn, which is known.
+    fn is_of(&self, turn: Option<TurnId>) -> bool {
+        turn.is_some() && self.turn == turn
+    }
+
     fn indent(&self) -> &'static str {
         if self.nested { "  " } else { "" }
     }

@@ -20,6 +20,8 @@ use crate::print;
 /// What following is to be like.
 pub(super) struct How {
     pub(super) json: bool,
+    /// Events up to here are taken in, and not shown.
+    pub(super) shown_after: Seq,
     /// Questions may be asked here: a person sits at this terminal.
     pub(super) interactive: bool,
     pub(super) clocks: Clocks,
@@ -32,7 +34,8 @@ pub(super) async fn follow(client: &Client, story: &mut Story, after: Seq, how: 
     let (_, items) = client.subscribe(params).await?;
     let asking = Asking::new(how.interactive && !how.json);
     let printer = Printer { json: how.json, at_line_start: true };
-    let watch = Watch { client, story, clocks: how.clocks, asking, printer, cancelled: false };
+    let (clocks, shown_after) = (how.clocks, how.shown_after);
+    let watch = Watch { client, story, clocks, shown_after, asking, printer, cancelled: false };
     watch.run(items).await
 }
 
@@ -40,6 +43,7 @@ struct Watch<'a> {
     client: &'a Client,
     story: &'a mut Story,
     clocks: Clocks,
+    shown_after: Seq,
     asking: Asking,
     printer: Printer,
     /// Ctrl-C was pressed.
@@ -85,7 +89,7 @@ impl Watch<'_> {
             }
             self.clocks.heard(now);
             self.story.apply(event, &mut said);
-            if self.printer.json {
+            if self.printer.json && event.seq > self.shown_after {
                 print::json(event)?;
             }
             if self.story.ended().is_some() {

@@ -273,3 +273,28 @@ fn the_turns_usage_is_known_and_the_one_before_is_not_counted() {
         .then(used(Some(TURN), 130));
     assert_eq!(told.story.known().cost.input_tokens, 30);
 }
+
+#[test]
+fn a_prompt_that_steers_goes_on_with_what_is_open() {
+    let text = |byte| ItemStarted {
+        item: item(byte),
+        key: String::new(),
+        turn: Some(OTHER),
+        parent: None,
+        kind: ItemKind::Text,
+        title: String::new(),
+        input: String::new(),
+    };
+    let told = Told::new()
+        .then(TurnStarted { turn: OTHER, prompt: None, run: RUN, input: 0 })
+        .then(text(1))
+        .whole(1, "before")
+        .done(1, ItemStatus::Completed)
+        .then(text(2))
+        .delta(2, "be")
+        .then(PromptSteered { turn: OTHER, prompt: PROMPT, input: 3 })
+        .delta(2, "gun")
+        .whole(2, "begun and done")
+        .done(2, ItemStatus::Completed);
+    assert_eq!((told.printed(), told.story.known().text), ("gun and done\n".to_owned(), "begun and done".to_owned()));
+}
