@@ -13,7 +13,6 @@ mod host;
 mod lanes;
 mod machine;
 mod names;
-#[allow(dead_code)]
 mod providers;
 mod recovery;
 mod session;

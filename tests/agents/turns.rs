@@ -13,13 +13,14 @@ use crate::model::{AFTER_TOOL, Model, Outcome, PLAIN};
 struct Driver {
     provider: &'static str,
     command: &'static [&'static str],
+    mode: Option<&'static str>,
     home: fn(&Model) -> Option<Agent>,
 }
 
-const CLAUDE: Driver = Driver { provider: "claude", command: &[], home: Agent::claude };
-const CODEX: Driver = Driver { provider: "codex", command: &[], home: Agent::codex };
-const OPENCODE: Driver = Driver { provider: "opencode", command: &[], home: Agent::opencode };
-const GEMINI: Driver = Driver { provider: "acp", command: &["gemini"], home: Agent::gemini };
+const CLAUDE: Driver = Driver { provider: "claude", command: &[], mode: None, home: Agent::claude };
+const CODEX: Driver = Driver { provider: "codex", command: &[], mode: Some("ask"), home: Agent::codex };
+const OPENCODE: Driver = Driver { provider: "opencode", command: &[], mode: None, home: Agent::opencode };
+const GEMINI: Driver = Driver { provider: "acp", command: &["gemini"], mode: None, home: Agent::gemini };
 
 fn allow() -> Answer {
     Answer::Allow { always: false }
@@ -33,6 +34,7 @@ fn works(driver: &Driver) {
     block_on(async {
         let mut spec = spec(driver.provider, driver.command, &agent);
         spec.model = Some(agent.model.to_owned());
+        spec.mode = driver.mode.map(str::to_owned);
         spec.prompt = Some("[[plain]] say something".to_owned());
         let mut driven = Driven::start(&home, spec).await;
         driven.event("agent.turn_ended", 0).await;
@@ -88,6 +90,7 @@ fn survives(driver: &Driver) {
     block_on(async {
         let mut spec = spec(driver.provider, driver.command, &agent);
         spec.model = Some(agent.model.to_owned());
+        spec.mode = driver.mode.map(str::to_owned);
         let mut driven = Driven::start(&home, spec).await;
 
         // The daemon dies in the middle of an answer.
@@ -116,7 +119,7 @@ fn survives(driver: &Driver) {
 
         // The agent dies in the middle of an answer: what is known is said, and nothing is sent again.
         let deltas = driven.count("agent.item_delta");
-        let cut = driven.prompt("[[plain It begins.]] [[gate never]] be cut").await;
+        let cut = driven.prompt("[[plain It begins.]] [[gate never]] [[plain It ends.]] be cut").await;
         driven.event("agent.item_delta", deltas).await;
         kill_and_wait(driven.pid(), Signal::KILL);
         let outcome = driven.outcome(cut).await;

@@ -1,8 +1,8 @@
 //! Deciding: events are taken in as they are decided, so that what follows is decided on what they make of the agent.
 
 use ropewalk_protocol::{
-    AgentGreeted, Answer, AskClosed, AskEnd, CommandResult, Delivery, EventBody, InteractionId, PromptId, PromptQueued,
-    Rejection, RunAsked, RunId, RunStarted, TerminalId, TurnId, TurnStarted,
+    AgentGreeted, AgentReady, Answer, AskClosed, AskEnd, CommandResult, EventBody, InteractionId, PromptId,
+    PromptQueued, Rejection, RunAsked, RunId, RunStarted, TerminalId, TurnId, TurnStarted,
 };
 
 use super::life::{Life, Phase};
@@ -42,6 +42,10 @@ impl Deciding {
             AgentInput::Started { run, pid, start_ticks, mint } => {
                 if self.agent.life.run == *run && self.agent.life.phase == Phase::Asked {
                     self.emit(RunStarted { run: *run, pid: *pid, start_ticks: *start_ticks });
+                    if self.agent.provider().is_some_and(|provider| provider.abilities().ready_at_once) {
+                        let (conversation, version, model, mode) = (None, None, None, None);
+                        self.emit(AgentReady { run: *run, conversation, version, model, mode });
+                    }
                     self.go_on(mint, false);
                 }
             }
@@ -87,10 +91,9 @@ impl Deciding {
             return;
         }
         let Some(next) = agent.queue.front() else { return };
-        let takes_at_once = agent.provider().is_some_and(|provider| provider.abilities().ready_at_once);
         match agent.life.phase {
             Phase::Over if may_start => self.start_again(mint),
-            Phase::Running if !agent.life.is_refused && (agent.life.is_ready || takes_at_once) => {
+            Phase::Running if agent.life.is_ready && !agent.life.is_refused => {
                 let (prompt, run) = (next.prompt, agent.life.run);
                 let (turn, input) = (turn_of(prompt), self.next_input());
                 self.emit(TurnStarted { turn, prompt: Some(prompt), run, input });
@@ -304,10 +307,8 @@ impl Structured {
         self.queue.remove(self.place_of(prompt)?)
     }
 
-    /// What is to be delivered at once stands before what may wait, and behind what came before it.
     fn enqueue(&mut self, queued: PromptQueued) {
-        let first_patient = || self.queue.iter().position(|waiting| waiting.delivery == Delivery::AfterTurn);
-        let place = if queued.delivery == Delivery::AfterTurn { None } else { first_patient() };
-        self.queue.insert(place.unwrap_or(self.queue.len()), queued);
+        let place = queued.delivery.place(self.queue.iter().map(|waiting| waiting.delivery));
+        self.queue.insert(place, queued);
     }
 }
