@@ -26,6 +26,16 @@ pub(super) fn asked(key: String, request: &Value) -> Observed {
     Observed::Asked { key, item, kind, title, detail, options }
 }
 
+/// The same question, where a turn ended over it. The line it is then seen in is not the request: what needs the request, such as
+/// a rule from now on, cannot be chosen any more.
+pub(super) fn again(asked: &Observed) -> Option<Observed> {
+    let mut again = asked.clone();
+    let Observed::Asked { item, kind: AskKind::Permission, options, .. } = &mut again else { return None };
+    *item = None;
+    options.retain(|option| option.effect != AskEffect::AllowAlways);
+    Some(again)
+}
+
 /// The questions, if that is what is asked.
 fn questions(request: &Value) -> Option<&[Value]> {
     let questions = request["input"]["questions"].as_array()?;

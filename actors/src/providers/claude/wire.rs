@@ -17,8 +17,8 @@ pub(super) struct Wire {
     about: About,
     turns: Turns,
     items: Items,
-    /// Open questions, and the tool call that each is about.
-    asks: BTreeMap<String, Option<String>>,
+    /// Open questions.
+    asks: BTreeMap<String, Ask>,
     /// Tool calls that were not allowed, or not asked about to the end: how they end.
     rejected: BTreeMap<String, ItemStatus>,
     /// Tasks that go on when their turn is over.
@@ -29,6 +29,16 @@ pub(super) struct Wire {
     is_stranger: bool,
     /// Tokens in the model's context.
     context: Option<u64>,
+}
+
+/// A question, until the program gives its answer back.
+#[derive(Debug)]
+struct Ask {
+    /// The tool call that it is about.
+    tool: Option<String>,
+    /// As it is asked again when a turn ends over it: what a sub-agent asks for does not end with the turn.
+    again: Option<Observed>,
+    was_asked_again: bool,
 }
 
 /// What the program says about itself.
@@ -66,7 +76,7 @@ impl Wire {
             "control_response" => return self.responded(&line["response"], seen),
             "control_cancel_request" => {
                 let Some(key) = line["request_id"].as_str().map(word) else { return false };
-                let tool = self.asks.remove(&key).flatten();
+                let tool = self.asks.remove(&key).and_then(|ask| ask.tool);
                 self.reject(tool.as_deref(), ItemStatus::Cancelled);
                 seen.push(Observed::AskClosed { key });
             }
@@ -197,20 +207,25 @@ impl Wire {
 
     fn asked(&mut self, line: &Value, seen: &mut Vec<Observed>) {
         let (key, request) = (word(line["request_id"].as_str().unwrap_or_default()), &line["request"]);
-        let tool = request["tool_use_id"].as_str().map(word);
+        let asked = asks::asked(key.clone(), request);
         if self.asks.len() < limits::ITEMS_OPEN_MAX {
-            self.asks.insert(key.clone(), tool);
+            let tool = request["tool_use_id"].as_str().map(word);
+            let again = request["agent_id"].is_string().then(|| asks::again(&asked)).flatten();
+            self.asks.insert(key, Ask { tool, again, was_asked_again: false });
         }
-        seen.push(asks::asked(key, request));
+        seen.push(asked);
     }
 
     /// The program answers a request of ours, or gives our answer to one of its own back.
     fn responded(&mut self, response: &Value, seen: &mut Vec<Observed>) -> bool {
         let Some(id) = response["request_id"].as_str() else { return false };
         let (told, is_error) = (&response["response"], response["subtype"] == "error");
-        if let Some(tool) = self.asks.remove(&word(id)) {
+        if let Some(ask) = self.asks.remove(&word(id)) {
             if told["behavior"] == "deny" {
-                self.reject(tool.as_deref(), ItemStatus::Declined);
+                self.reject(ask.tool.as_deref(), ItemStatus::Declined);
+            }
+            if ask.was_asked_again {
+                seen.push(Observed::AskClosed { key: word(id) });
             }
             return true;
         }
@@ -299,6 +314,10 @@ impl Wire {
     fn end_turn(&mut self, outcome: TurnOutcome, seen: &mut Vec<Observed>) {
         self.close_turn(outcome == TurnOutcome::Cancelled, seen);
         seen.push(Observed::TurnEnded { outcome });
+        for ask in self.asks.values_mut() {
+            seen.extend(ask.again.clone());
+            ask.was_asked_again |= ask.again.is_some();
+        }
     }
 
     fn close_turn(&mut self, is_cut: bool, seen: &mut Vec<Observed>) {

@@ -85,6 +85,26 @@ fn one_question_with_options_is_a_choice() {
 }
 
 #[test]
+fn what_a_sub_agent_asks_for_outlives_the_turn() {
+    let asks = asks(BACKGROUND);
+    let key = "f0575429-cb9e-4f50-88e3-993a04c65a3a";
+    let of_key = asks.iter().filter(|(asked, _)| super::key(asked) == Some(key)).collect::<Vec<_>>();
+    let [(_, request), (again, line)] = of_key[..] else { panic!("{of_key:?}") };
+    assert!(line.contains("\"type\":\"result\""), "it is asked again when the turn is over");
+    let Observed::Asked { options, .. } = again else { panic!("{again:?}") };
+    let effects: Vec<AskEffect> = options.iter().map(|option| option.effect).collect();
+    assert_eq!(effects, [AskEffect::Allow, AskEffect::Deny]);
+    // Without the request there is nothing to allow but what was asked for, and the key is all that is known of it.
+    let outgoing = |answer| Outgoing::Answer { key: key.to_owned(), answer, offset: 0, length: 0 };
+    let bytes = Claude.encode(&outgoing(allow(false)), Some(line.as_bytes()));
+    let recorded = &written(BACKGROUND, "control_response")[0];
+    assert_eq!(&serde_json::from_slice::<Value>(&bytes).unwrap(), recorded, "the program took it so");
+    let closed = seen(BACKGROUND).iter().filter(|seen| **seen == Observed::AskClosed { key: key.to_owned() }).count();
+    assert_eq!(closed, 1, "when the program gives the answer back");
+    assert_eq!(answered(request, allow(false))["response"]["request_id"], key);
+}
+
+#[test]
 fn what_is_not_known_is_refused_and_never_left_waiting() {
     let line = r#"{"type":"control_request","request_id":"e1","request":{"subtype":"elicitation","message":"?"}}"#;
     let seen = parsed(&[line.to_owned()]);
