@@ -16,6 +16,8 @@ pub(super) struct Turns {
     open: Option<Turn>,
     /// The prompt of the last turn that ended.
     ended: Option<String>,
+    /// Prompts that wait to be taken up.
+    queued: BTreeSet<String>,
     /// Prompts that were taken up and not reported done.
     taken_up: BTreeSet<String>,
     /// The program tells when it takes a prompt up.
@@ -74,8 +76,8 @@ impl Turns {
         self.is_notified = true;
     }
 
-    /// The agent has this prompt. `true`: a turn begins. A prompt that is taken into a turn that nobody asked for ends that one: the
-    /// rest is done for the prompt.
+    /// The agent has this prompt. `true`: a turn begins. A prompt that is taken into a turn that nobody asked for makes it its own:
+    /// it was given when no turn was known to be open.
     pub(super) fn confirm(&mut self, prompt: Option<&str>, seen: &mut Vec<Observed>) -> bool {
         let prompt = prompt.map(word);
         if prompt.is_some() && prompt == self.ended {
@@ -89,8 +91,7 @@ impl Turns {
                 }
                 return false;
             }
-            Some(_) => seen.push(Observed::TurnEnded { outcome: TurnOutcome::Completed }),
-            None => {}
+            _ => {}
         }
         seen.push(Observed::Confirmed { name: prompt.clone() });
         self.open = Some(Turn { is_asked_for: true, prompt });
@@ -102,13 +103,12 @@ impl Turns {
         self.tells = true;
         let prompt = word(prompt);
         if fate == Fate::Queued {
+            keep(&mut self.queued, prompt);
             return Told::Nothing;
         }
+        self.queued.remove(&prompt);
         if fate == Fate::TakenUp {
-            if self.taken_up.len() >= limits::ITEMS_OPEN_MAX {
-                self.taken_up.pop_first();
-            }
-            self.taken_up.insert(prompt.clone());
+            keep(&mut self.taken_up, prompt.clone());
             return if self.confirm(Some(&prompt), seen) { Told::Begins } else { Told::Nothing };
         }
         let is_anothers =
@@ -126,12 +126,23 @@ impl Turns {
         })
     }
 
-    /// The open turn, if there is one, is over.
-    pub(super) fn end(&mut self) {
-        if let Some(prompt) = self.open.take().and_then(|turn| turn.prompt) {
-            self.ended = Some(prompt);
+    /// The open turn, if there is one, is over. `false`: it is not to be told. A prompt that waits during a turn that nobody asked
+    /// for was given before anybody knew of that turn: whoever gave it takes every end for its own.
+    pub(super) fn end(&mut self) -> bool {
+        let Some(turn) = self.open.take() else { return true };
+        let is_told = turn.is_asked_for || self.queued.is_empty();
+        if turn.prompt.is_some() {
+            self.ended = turn.prompt;
         }
+        is_told
     }
+}
+
+fn keep(prompts: &mut BTreeSet<String>, prompt: String) {
+    if prompts.len() >= limits::ITEMS_OPEN_MAX {
+        prompts.pop_first();
+    }
+    prompts.insert(prompt);
 }
 
 /// What it means that the program told of a prompt.

@@ -312,7 +312,9 @@ impl Wire {
     }
 
     fn end_turn(&mut self, outcome: TurnOutcome, seen: &mut Vec<Observed>) {
-        self.close_turn(outcome == TurnOutcome::Cancelled, seen);
+        if !self.close_turn(outcome == TurnOutcome::Cancelled, seen) {
+            return;
+        }
         seen.push(Observed::TurnEnded { outcome });
         for ask in self.asks.values_mut() {
             seen.extend(ask.again.clone());
@@ -320,10 +322,11 @@ impl Wire {
         }
     }
 
-    fn close_turn(&mut self, is_cut: bool, seen: &mut Vec<Observed>) {
+    /// `false`: its end is not to be told.
+    fn close_turn(&mut self, is_cut: bool, seen: &mut Vec<Observed>) -> bool {
         self.items.end_turn(is_cut, seen);
-        self.turns.end();
         self.begins();
+        self.turns.end()
     }
 
     fn reject(&mut self, tool: Option<&str>, status: ItemStatus) {

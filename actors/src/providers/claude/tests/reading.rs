@@ -168,17 +168,28 @@ fn a_sub_agent_works_under_its_tool_and_its_end_begins_a_turn() {
 }
 
 #[test]
-fn a_prompt_that_goes_into_a_turn_nobody_asked_for_takes_it_over() {
-    let lines = [
-        r#"{"type":"command_lifecycle","command_uuid":"p1","state":"queued"}"#,
-        r#"{"type":"stream_event","event":{"type":"message_start","message":{"id":"m"}}}"#,
-        r#"{"type":"command_lifecycle","command_uuid":"p1","state":"started"}"#,
-        r#"{"type":"user","isReplay":true,"uuid":"p1","message":{"content":[{"type":"text","text":"go"}]}}"#,
-        r#"{"type":"result","subtype":"success","is_error":false,"user_message_uuids":["p1"]}"#,
-        r#"{"type":"command_lifecycle","command_uuid":"p1","state":"completed"}"#,
-    ];
-    let seen = parsed(&lines.map(str::to_owned));
-    assert_eq!(turns(&seen), ["began", "completed", "confirmed p1", "completed"]);
+fn a_prompt_that_waits_for_a_turn_nobody_asked_for_has_one_end() {
+    let queued = r#"{"type":"command_lifecycle","command_uuid":"p1","state":"queued"}"#;
+    let works = r#"{"type":"stream_event","event":{"type":"message_start","message":{"id":"m"}}}"#;
+    let started = r#"{"type":"command_lifecycle","command_uuid":"p1","state":"started"}"#;
+    let given_back =
+        r#"{"type":"user","isReplay":true,"uuid":"p1","message":{"content":[{"type":"text","text":"go"}]}}"#;
+    let unasked = r#"{"type":"result","subtype":"success","is_error":false,"origin":{"kind":"task-notification"}}"#;
+    let result = r#"{"type":"result","subtype":"success","is_error":false,"user_message_uuids":["p1"]}"#;
+    let done = r#"{"type":"command_lifecycle","command_uuid":"p1","state":"completed"}"#;
+    let turns = |lines: &[&str]| turns(&parsed(&lines.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>()));
+    let expected = ["began", "confirmed p1", "completed"];
+    assert_eq!(turns(&[queued, works, started, given_back, result, done]), expected, "it goes into it");
+    assert_eq!(
+        turns(&[queued, works, unasked, started, given_back, works, result, done]),
+        expected,
+        "it comes after it"
+    );
+    let free = ["began", "completed", "confirmed p1", "completed"];
+    let before = queued.replace("p1", "p0");
+    let none = r#"{"type":"command_lifecycle","command_uuid":"p0","state":"started"}"#;
+    let seen = turns(&[&before, none, result, works, unasked, queued, started, result]);
+    assert_eq!(seen[2..], free);
 }
 
 #[test]
