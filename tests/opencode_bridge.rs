@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ impl Asked {
     }
 }
 
-fn serve(listener: TcpListener, asked: Sender<Asked>) {
+fn serve(listener: TcpListener, asked: SyncSender<Asked>) {
     for stream in listener.incoming() {
         let mut stream = BufReader::new(stream.unwrap());
         let mut head = String::new();
@@ -91,7 +91,7 @@ impl Bridge {
             panic!("{told}");
         };
         let listener = TcpListener::bind(("127.0.0.1", port.parse().unwrap())).unwrap();
-        let (sender, asked) = channel();
+        let (sender, asked) = sync_channel(1024);
         std::thread::spawn(|| serve(listener, sender));
         Self {
             stdin: child.stdin.take(),

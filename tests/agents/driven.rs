@@ -133,11 +133,11 @@ impl Driven {
     /// The question with this number, from 0.
     pub(crate) async fn question(&mut self, number: usize) -> Asked {
         self.until("a question", |events| {
-            let asked = events.iter().filter_map(|event| match &event.body {
+            let mut asked = events.iter().filter_map(|event| match &event.body {
                 EventBody::Asked(asked) => Some(asked.clone()),
                 _ => None,
             });
-            asked.skip(number).next()
+            asked.nth(number)
         })
         .await
     }

@@ -1,19 +1,12 @@
 //! Recorded exchanges with real agents: `{"t", "dir", "line"}` each, `>` what was written to the agent, `<` what it wrote.
 
-use super::{Observed, Parser};
+use super::Observed;
 
 /// What the agent wrote, line by line.
 pub(crate) fn lines(recorded: &str) -> Vec<String> {
     let records = recorded.lines().map(|line| serde_json::from_str(line).expect("a record is JSON"));
     let written = records.filter(|record: &serde_json::Value| record["dir"] == "<");
     written.map(|record| record["line"].as_str().expect("a line is text").to_owned()).collect()
-}
-
-/// All that a parser makes of an exchange.
-pub(crate) fn observed(mut parser: Box<dyn Parser>, recorded: &str) -> Vec<Observed> {
-    let mut seen = Vec::new();
-    lines(recorded).iter().for_each(|line| parser.line(line.as_bytes(), &mut seen));
-    seen
 }
 
 /// The whole text of the item with this key, as whoever folds what was seen reads it.
