@@ -12,6 +12,7 @@
 mod alone;
 pub(crate) mod driven;
 mod homes;
+mod scripted;
 mod turns;
 
 pub(crate) use self::homes::Agent;
