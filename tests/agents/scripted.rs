@@ -32,7 +32,10 @@ impl Scripted {
 
     fn spec(&self, name: &str, script: &str) -> AgentSpec {
         let file = self.home.path().join(format!("{name}.script"));
-        std::fs::write(&file, script).unwrap();
+        // An agent that was started before may be reading it.
+        if !file.exists() {
+            std::fs::write(&file, script).unwrap();
+        }
         let command = [ROPEWALK, "scripted-agent", file.to_str().unwrap()].map(str::to_owned).to_vec();
         let log = self.log().to_str().unwrap().to_owned();
         AgentSpec {
