@@ -48,9 +48,11 @@ struct Home {
 
 pub(super) async fn doctor(context: &Context) -> Result<u8, Failure> {
     let place = Where::environment();
+    // All at once: some take seconds to tell their version.
+    let looks: Vec<_> = known::ALL.iter().map(|known| tokio::spawn(place.look(known))).collect();
     let mut agents = Vec::new();
-    for known in known::ALL {
-        agents.push(place.look(known).await);
+    for look in looks {
+        agents.push(look.await.map_err(|error| Failure::because("looking for agents", error))?);
     }
     let home = home(&context.paths);
     let daemon = daemon(&context.paths).await;

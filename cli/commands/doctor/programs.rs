@@ -36,6 +36,7 @@ pub(super) struct Agent {
 }
 
 /// Where things are looked for.
+#[derive(Clone, Copy)]
 pub(super) struct Where {
     variable: fn(&str) -> Option<OsString>,
 }
@@ -45,17 +46,17 @@ impl Where {
         Self { variable: |name| std::env::var_os(name).filter(|value| !value.is_empty()) }
     }
 
-    fn directory(&self, name: &str) -> Option<PathBuf> {
+    fn directory(self, name: &str) -> Option<PathBuf> {
         (self.variable)(name).map(PathBuf::from)
     }
 
-    fn find(&self, program: &str) -> Option<PathBuf> {
+    fn find(self, program: &str) -> Option<PathBuf> {
         let path = (self.variable)("PATH")?;
         std::env::split_paths(&path).map(|folder| folder.join(program)).find(|file| is_program(file))
     }
 
     /// What tells of a login, by name.
-    fn login(&self, known: &Known) -> Option<String> {
+    fn login(self, known: &Known) -> Option<String> {
         let variable = known.variables.iter().find(|name| (self.variable)(name).is_some());
         variable.map(|name| format!("{name} is set")).or_else(|| {
             let files = known.files.iter().filter_map(|place| self.file(place));
@@ -63,7 +64,7 @@ impl Where {
         })
     }
 
-    fn file(&self, place: &Place) -> Option<PathBuf> {
+    fn file(self, place: &Place) -> Option<PathBuf> {
         let named = || Some(self.directory(place.variable)?.join(place.below_variable));
         let at_home = || Some(self.directory("HOME")?.join(place.below_home));
         let file = named().or_else(at_home)?.join(place.file);
@@ -75,7 +76,7 @@ impl Where {
     }
 
     /// Looks at one agent.
-    pub(super) async fn look(&self, known: &'static Known) -> Agent {
+    pub(super) async fn look(self, known: &'static Known) -> Agent {
         let program = self.find(known.program);
         let login = self.login(known);
         let mut next = Vec::new();
