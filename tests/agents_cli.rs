@@ -282,6 +282,28 @@ fn several_agents_live_in_a_session_and_each_may_be_named() {
 }
 
 #[test]
+fn a_cancel_reaches_all_who_work_for_an_agent_and_nobody_else() {
+    let agents = Agents::new("on prompt\n confirm\n delta \"begun\\n\"\n sleep 600000\n");
+    let home = &agents.home;
+    agents.detached(&["--name", "tree", "--agent-name", "root", "work"]);
+    let spawn = |name: &str, parent: &[&str]| {
+        let spawn = ["spawn", "tree", "--provider", "scripted", "--agent-name", name, "--command", &agents.command];
+        home.ok(&[&spawn[..], parent, &["work"]].concat());
+    };
+    spawn("child", &["--parent", "root"]);
+    spawn("grandchild", &["--parent", "child"]);
+    spawn("stranger", &[]);
+    let states = |state: &str| home.ok(&["agents", "tree", "--json"]).matches(&format!(r#""state":"{state}""#)).count();
+    eventually("all work", || states("working") == 4);
+    home.ok(&["cancel", "tree/root", "--tree"]);
+    eventually("three have ended their turns", || states("idle") == 3);
+    assert_eq!(states("working"), 1, "the stranger goes on");
+    let (code, error) = home.fails(&["cancel", "tree/root", "--tree"]);
+    assert!(code == 1 && error.contains("input_refused"), "{code} {error}");
+    home.ok(&["end", "tree"]);
+}
+
+#[test]
 fn what_cannot_be_started_is_one_clear_error_and_nothing_is_made() {
     let home = Home::new();
     let run = |args: &[&str]| home.fails(&[&["run", "--provider"], args].concat());

@@ -166,6 +166,9 @@ pub(crate) enum AgentCommand {
         /// claude, codex, opencode, acp or scripted: see `ropewalk doctor`.
         #[arg(long)]
         provider: String,
+        /// The agent of the session that it works for: `cancel --tree` of that one cancels this one too.
+        #[arg(long, value_name = "AGENT")]
+        parent: Option<String>,
         #[command(flatten)]
         spec: AgentArgs,
         /// Its first prompt, or `-` for what comes on stdin; none: it waits for one.
@@ -197,6 +200,9 @@ pub(crate) enum AgentCommand {
         /// The session, or REF/AGENT.
         #[arg(value_name = "REF[/AGENT]")]
         reference: String,
+        /// Also the turns of all agents that work for it, and for those.
+        #[arg(long)]
+        tree: bool,
     },
     /// Print what was asked and done, turn by turn.
     ///

@@ -35,12 +35,13 @@ pub(super) async fn command(context: &Context, command: AgentCommand) -> Result<
         }
         AgentCommand::Queue { reference, command } => queue::queue(context, &reference, command).await,
         AgentCommand::Agents { reference } => agents::agents(context, &reference).await,
-        AgentCommand::Spawn { reference, provider, spec, prompt } => {
-            start::spawn(context, &reference, provider, spec, prompt).await
+        AgentCommand::Spawn { reference, provider, parent, spec, prompt } => {
+            start::spawn(context, &reference, parent.as_deref(), provider, spec, prompt).await
         }
         AgentCommand::Asks { reference } => asks::asks(context, reference.as_deref()).await,
         AgentCommand::Answer { id, words } => asks::answer(context, &id, &words).await,
-        AgentCommand::Cancel { reference } => control::cancel(context, &reference).await,
+        AgentCommand::Cancel { reference, tree: false } => control::cancel(context, &reference).await,
+        AgentCommand::Cancel { reference, tree: true } => control::cancel_tree(context, &reference).await,
         AgentCommand::Transcript { reference, markdown } => transcript::transcript(context, &reference, markdown).await,
         AgentCommand::Usage { reference } => usage::usage(context, reference.as_deref()).await,
         AgentCommand::Set { reference, model, mode } => control::set(context, &reference, model, mode).await,

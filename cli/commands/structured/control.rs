@@ -10,13 +10,37 @@ use ropewalk_transport::client::{Client, SubscriptionItem};
 use tokio::time::timeout;
 
 use super::super::Context;
-use super::reference::{Found, find_agent};
+use super::reference::{Found, family, find_agent};
 use super::{change, unexpected};
 use crate::exit::{Failure, OK};
 use crate::print;
 
 pub(super) async fn cancel(context: &Context, reference: &str) -> Result<u8, Failure> {
     apply(context, reference, "is asked to end its turn", |session, agent| Change::AgentCancel { session, agent }).await
+}
+
+/// Cancels the turns of an agent and of all that work for it. Those that have none are passed over.
+pub(super) async fn cancel_tree(context: &Context, reference: &str) -> Result<u8, Failure> {
+    let client = context.client().await?;
+    let found = find_agent(&client, reference).await?;
+    let session = found.session.session;
+    let mut cancelled = 0;
+    for (agent, view) in family(&found.session, found.agent.agent) {
+        let agent = agent.agent;
+        match change(&client, Change::AgentCancel { session, agent }).await {
+            Ok(answer) if context.json => print::json(&answer)?,
+            Ok(_) => print::talk(&format!("{} is asked to end its turn", print::plain(&view.name))),
+            // It has no turn.
+            Err(rejection) if rejection.code == Code::InputRefused => continue,
+            Err(rejection) => return Err(rejection.into()),
+        }
+        cancelled += 1;
+    }
+    if cancelled == 0 {
+        let message = format!("neither {} nor any agent that works for it has a turn to cancel", name(&found));
+        return Err(Rejection::new(Code::InputRefused, message).hint("`ropewalk agents` shows what they do.").into());
+    }
+    Ok(OK)
 }
 
 pub(super) async fn set(

@@ -1,6 +1,6 @@
 //! REF/AGENT: which agent is meant.
 
-use ropewalk_protocol::{AgentState, AgentView, Code, Rejection, SessionView, StructuredView};
+use ropewalk_protocol::{AgentId, AgentState, AgentView, Code, Rejection, SessionView, StructuredView};
 use ropewalk_transport::client::Client;
 
 use super::super::find;
@@ -61,6 +61,21 @@ pub(super) fn pick<'a>(session: &'a SessionView, wanted: Option<&str>) -> Result
     }
 }
 
+/// This agent and all that work for it, directly or for one that does.
+pub(super) fn family(session: &SessionView, root: AgentId) -> Vec<(&AgentView, &StructuredView)> {
+    let mut members = vec![root];
+    loop {
+        let joins = |(agent, view): &(&AgentView, &StructuredView)| {
+            !members.contains(&agent.agent) && view.parent.is_some_and(|parent| members.contains(&parent))
+        };
+        let more: Vec<AgentId> = structured(session).filter(joins).map(|(agent, _)| agent.agent).collect();
+        if more.is_empty() {
+            return structured(session).filter(|(agent, _)| members.contains(&agent.agent)).collect();
+        }
+        members.extend(more);
+    }
+}
+
 fn ambiguous(matching: &[(&AgentView, &StructuredView)], message: String, session: &str) -> Rejection {
     let hint = format!("Name one: {session}/NAME.");
     let mut rejection = Rejection::new(Code::Ambiguous, message).hint(hint);
@@ -103,7 +118,7 @@ pub(super) fn prefixes(ids: &[String]) -> Vec<String> {
 #[cfg(test)]
 pub(super) mod tests {
     use ropewalk_protocol::{
-        AgentId, AgentStatus, RunId, Seq, SessionId, SessionState, SessionStatus, TerminalId, Timestamp, UsageTotal,
+        AgentStatus, RunId, Seq, SessionId, SessionState, SessionStatus, TerminalId, Timestamp, UsageTotal,
     };
 
     use super::*;
@@ -155,6 +170,27 @@ pub(super) mod tests {
     fn name(session: &SessionView, wanted: Option<&str>) -> Result<String, Code> {
         let picked = pick(session, wanted).map_err(|rejection| rejection.code)?;
         Ok(picked.structured.as_ref().map(|view| view.name.clone()).unwrap_or_default())
+    }
+
+    #[test]
+    fn a_family_is_an_agent_and_all_below_it() {
+        let below = |byte, name, parent: u8| {
+            let mut agent = agent(byte, name, AgentState::Idle);
+            if let Some(view) = &mut agent.structured {
+                view.parent = Some(AgentId::from_bytes([parent; 16]));
+            }
+            agent
+        };
+        // The grandchild stands before its parent.
+        let root = agent(2, "root", AgentState::Idle);
+        let all = vec![below(1, "grandchild", 3), root, below(3, "child", 2), agent(4, "stranger", AgentState::Idle)];
+        let session = session(all);
+        let names = |root: u8| -> Vec<&str> {
+            family(&session, AgentId::from_bytes([root; 16])).iter().map(|(_, view)| view.name.as_str()).collect()
+        };
+        assert_eq!(names(2), ["grandchild", "root", "child"]);
+        assert_eq!(names(3), ["grandchild", "child"]);
+        assert_eq!(names(4), ["stranger"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::super::{Context, find, run};
 use super::clocks::Clocks;
 use super::cost::Counts;
+use super::reference::pick;
 use super::settled::{Ended, Known, Outcome};
 use super::story::Story;
 use super::watch::{self, How};
@@ -145,6 +146,7 @@ async fn first_prompt(client: &Client, session: SessionId, agent: AgentId) -> Re
 pub(super) async fn spawn(
     context: &Context,
     reference: &str,
+    parent: Option<&str>,
     provider: String,
     args: AgentArgs,
     prompt: Vec<String>,
@@ -152,12 +154,13 @@ pub(super) async fn spawn(
     let prompt = if prompt.is_empty() { None } else { Some(spec::words(&prompt)?) };
     let client = context.client().await?;
     let session = find(&client, reference).await?;
+    let parent = parent.map(|parent| pick(&session, Some(parent)).map(|parent| parent.agent)).transpose()?;
     let directory = match session.workspace.clone() {
         Some(workspace) => workspace,
         None => run::directory(None)?,
     };
     let agent = Box::new(spec::spec(provider, args, directory, prompt, context.json));
-    let answer = change(&client, Change::AgentSpawn { session: session.session, agent, parent: None }).await?;
+    let answer = change(&client, Change::AgentSpawn { session: session.session, agent, parent }).await?;
     let CommandResult::AgentSpawned { agent, .. } = &answer.result else {
         return Err(unexpected());
     };
