@@ -145,6 +145,8 @@ impl Pump {
     /// The last line of the error output, which is where programs say what was wrong.
     async fn last_words(&self) -> String {
         let Some(lane) = self.hands.lanes().get(self.line.errors) else { return String::new() };
+        // They come by a way of their own, and may be behind.
+        tokio::time::timeout(Duration::from_millis(limits::AGENT_LINGER_MILLIS), complete(&lane)).await.ok();
         let end = lane.end();
         let from = end.saturating_sub(LAST_WORDS_BYTES);
         let words = read_range(&self.hands, self.line.errors, from, end - from).await;
@@ -327,6 +329,16 @@ async fn stored(hands: &Hands, stream: TerminalId, at: u64, bytes_max: usize) ->
     let page = offload::blocking(move || journal.output(stream, at, bytes_max)).await;
     let page = page.map_err(|error| Rejection::new(Code::Internal, error.to_string()))??;
     Ok((page.offset, page.bytes))
+}
+
+/// Waits until a stream is here as a whole.
+async fn complete(lane: &Lane) {
+    let mut moved = lane.moved();
+    while !matches!(lane.read(lane.end(), 1), LaneRead::End) {
+        if moved.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn sleep_until(until: Option<Instant>) {
