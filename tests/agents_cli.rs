@@ -2,6 +2,7 @@
 
 mod doctor;
 mod ends;
+mod real;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
