@@ -13,7 +13,7 @@ pub(super) const RUN_HELP: &str = "Examples:
   ropewalk run -- claude
   ropewalk run --provider claude 'fix the failing test'
   ropewalk run --provider codex --json --timeout 10m 'fix the failing test'
-  ropewalk run --provider acp --command 'gemini --acp' 'explain this directory'
+  ropewalk run --provider acp --command gemini 'explain this directory'
 
 With --provider and --json each event is a line as the protocol has it, and there is always a last line:
   {\"type\": \"result\", \"outcome\": …, \"exit\": N, \"session\": …, \"agent\": …, \"turn\": …, \"text\": …, \"usage\": {…}}";
@@ -80,7 +80,7 @@ pub(crate) struct AgentArgs {
     /// What people call the agent, in its session.
     #[arg(long, requires = "provider", value_name = "NAME")]
     pub(crate) agent_name: Option<String>,
-    /// The program and its first arguments, split as in a shell, where it is not the provider's usual one. For acp: the whole command.
+    /// The program and its first arguments, split as in a shell, where it is not the provider's usual one. Acp needs one: gemini, or a whole command.
     #[arg(long, requires = "provider", value_name = "COMMAND", value_parser = parse_words)]
     pub(crate) command: Option<Words>,
     /// What becomes of questions: `wait`, `wait:DURATION` (then deny), `deny`, `fail` (the turn is cancelled); wait on a terminal, else deny.

@@ -92,7 +92,7 @@ pub(super) const ALL: &[Known] = &[
     },
     Known {
         name: "Gemini CLI",
-        run: "--provider acp --command 'gemini --acp'",
+        run: "--provider acp --command gemini",
         program: "gemini",
         install: "npm install -g @google/gemini-cli",
         oldest: "0.61.0",
