@@ -64,13 +64,15 @@ pub async fn recover(
             hands.lanes().open(errors, session, stored_end(journal, errors).await?, size, is_drawn);
         }
     }
+    let mut to_stop = Vec::new();
     for OpenAgent { session, agent, ending } in agents {
-        take_up(journal, hands, session, agent).await?;
+        to_stop.extend(take_up(journal, hands, session, agent).await?);
         if ending {
             directory.report(Stream::Agent(session, agent), None, Input::Agent(AgentInput::Close));
         }
     }
     hands.welcome(welcome);
+    to_stop.into_iter().for_each(|run| hands.stop(run));
     for open in open.iter().filter(|open| open.ending && !open.run_settled) {
         hands.stop(open.run);
     }
@@ -99,23 +101,30 @@ async fn stored_end(journal: &Journal, stream: TerminalId) -> Result<u64, Reject
 
 /// Goes on with an agent's run as its history tells: what it wrote since is taken in, and what may not have been written to it
 /// is handed over again.
-async fn take_up(journal: &Journal, hands: &Hands, session: SessionId, agent: AgentId) -> Result<(), Rejection> {
+///
+/// The answer is its run, if that was to be ended.
+async fn take_up(
+    journal: &Journal,
+    hands: &Hands,
+    session: SessionId,
+    agent: AgentId,
+) -> Result<Option<RunId>, Rejection> {
     let (reader, stream) = (journal.clone(), Stream::Agent(session, agent));
     let read = offload::blocking(move || waking::read(&reader, stream)).await;
     let core = match read.map_err(|error| Rejection::new(Code::Internal, error.to_string()))? {
         Ok(AnyCore::Agent(core)) => core,
-        Ok(_) => return Ok(()),
+        Ok(_) => return Ok(None),
         Err(rejection) => {
             tracing::error!(%stream, %rejection, "an agent cannot be taken up");
-            return Ok(());
+            return Ok(None);
         }
     };
-    let Some(known) = core.structured() else { return Ok(()) };
+    let Some(known) = core.structured() else { return Ok(None) };
     let life = known.life();
     if life.is_open() {
         let Some(provider) = known.provider() else {
             tracing::error!(%stream, "this build does not know the agent's provider");
-            return Ok(());
+            return Ok(None);
         };
         let (run, output, errors) = (life.run, life.output, life.errors);
         if hands.lanes().get(output).is_none() {
@@ -133,5 +142,5 @@ async fn take_up(journal: &Journal, hands: &Hands, session: SessionId, agent: Ag
             hands.say_later(at, stream, AgentInput::AskDue { interaction: ask.id });
         }
     }
-    Ok(())
+    Ok(known.is_to_stop().then_some(life.run))
 }

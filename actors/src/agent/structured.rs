@@ -181,6 +181,11 @@ impl Structured {
         self.turn.as_ref().is_some_and(|turn| turn.cancelling)
     }
 
+    /// Whether its process was to be ended, and may not have been.
+    pub(crate) fn is_to_stop(&self) -> bool {
+        self.life.is_open() && (self.closing || self.life.is_refused)
+    }
+
     fn greet(&self, step: u8) -> Outgoing {
         Outgoing::Greet { step, greeting: self.greeting() }
     }
@@ -212,7 +217,10 @@ impl Structured {
                 run: asked.clone(),
                 first: (1, self.greet(0)),
             }),
-            EventBody::CancelAsked(_) => effects.push(Effect::Insist { run }),
+            // The state is that after all that was decided with it: the turn may be settled already.
+            EventBody::CancelAsked(asked) if self.turn.as_ref().is_some_and(|turn| turn.id == asked.turn) => {
+                effects.push(Effect::Insist { run });
+            }
             EventBody::TurnEnded(_) => effects.push(Effect::TurnSettled { run }),
             EventBody::Asked(asked) => effects.extend(asked.expires.map(|at| Effect::Later {
                 at,

@@ -10,6 +10,7 @@ use ropewalk_protocol::{
 };
 
 use super::Directory;
+use super::commands::is_doubtful;
 use crate::agent::structured::AgentInput;
 use crate::core::Input;
 use crate::host::{Commanded, Deliver};
@@ -55,8 +56,8 @@ impl Directory {
         let before = hands.keep_agent_environment(agent, environment);
         Box::new(move |answer: Answer| {
             match before {
-                Some(before) if answer.is_err() => drop(hands.keep_agent_environment(agent, before)),
-                None if answer.is_err() => hands.forget_agent(agent),
+                Some(before) if is_refused(&answer) => drop(hands.keep_agent_environment(agent, before)),
+                None if is_refused(&answer) => hands.forget_agent(agent),
                 _ => {}
             }
             reply(answer);
@@ -77,7 +78,7 @@ impl Directory {
         let joined = Box::new(self.joining(spec, parent));
         let agent = joined.agent;
         let answer = self.ask(Stream::Session(session), Input::Spawn { joined }, Some(commanded), now).await;
-        if answer.is_err() {
+        if is_refused(&answer) {
             self.0.hands.forget_agent(agent);
         }
         answer
@@ -105,6 +106,11 @@ impl Directory {
         let (name, prompt) = (name.unwrap_or_default(), prompt.map(queued));
         AgentJoined { agent, provider, name, parent, command, directory, model, mode, on_ask, run, prompt }
     }
+}
+
+/// Whether nothing comes of a command. One that failed with the disk may be in the log all the same.
+fn is_refused(answer: &Answer) -> bool {
+    answer.as_ref().is_err_and(|rejection| !is_doubtful(rejection))
 }
 
 /// Whether there is such a provider, such a directory, and the program: nothing is begun that cannot be.

@@ -181,7 +181,7 @@ fn names_in_doubt() -> Rejection {
 }
 
 /// Whether a refused append may be in the log all the same.
-fn is_doubtful(rejection: &Rejection) -> bool {
+pub(super) fn is_doubtful(rejection: &Rejection) -> bool {
     matches!(rejection.code, Code::StorageFailed | Code::StorageFull)
 }
 

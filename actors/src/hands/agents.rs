@@ -45,6 +45,8 @@ pub(super) struct AgentLine {
     wake: Notify,
     /// The number of the last write that the process has taken.
     written: AtomicU64,
+    /// The process is there to be written to.
+    started: watch::Sender<bool>,
     /// How the process ended, and where its output was then.
     gone: watch::Sender<Option<(RunOutcome, u64)>>,
     /// Rises with each turn that is settled.
@@ -150,6 +152,7 @@ impl Hands {
             writes: Mutex::new(Writes { next, waiting: outbox.into_iter().collect() }),
             wake: Notify::new(),
             written: AtomicU64::new(next.saturating_sub(1)),
+            started: watch::Sender::new(false),
             gone: watch::Sender::new(None),
             turns: watch::Sender::new(0),
             over: watch::Sender::new(false),
@@ -210,6 +213,7 @@ impl Hands {
     }
 
     async fn write_all(&self, line: &Arc<AgentLine>) {
+        line.started.subscribe().wait_for(|started| *started).await.ok();
         loop {
             let (number, outgoing) = line.next_write().await;
             let bytes = self.encoded(line, &outgoing).await;
@@ -224,12 +228,17 @@ impl Hands {
     /// What it is in the agent's own words.
     async fn encoded(&self, line: &AgentLine, outgoing: &Outgoing) -> Vec<u8> {
         let request = match outgoing {
-            Outgoing::Answer { offset, length, .. } => {
-                pump::read_range(self, line.output, *offset, *length).await.unwrap_or_else(|rejection| {
-                    tracing::error!(%rejection, run = %line.run, "a question cannot be read again");
-                    None
-                })
-            }
+            Outgoing::Answer { offset, length, .. } => loop {
+                match pump::read_range(self, line.output, *offset, *length).await {
+                    Ok(request) => break request,
+                    Err(rejection) if is_final(&rejection) => {
+                        tracing::error!(%rejection, run = %line.run, "a question cannot be read again");
+                        break None;
+                    }
+                    // The disk fails for a while, or the holder is about to send it again.
+                    Err(_) => tokio::time::sleep(WRITE_PAUSE).await,
+                }
+            },
             _ => None,
         };
         line.provider.encode(outgoing, request.as_deref())
@@ -254,8 +263,9 @@ impl Hands {
     pub(crate) fn insist_on_cancel(&self, run: RunId) {
         let Some(line) = self.line_of(run) else { return };
         let hands = self.clone();
+        // Before anything else is done: the turn may be settled by what is done next.
+        let mut turns = line.turns.subscribe();
         tokio::spawn(async move {
-            let mut turns = line.turns.subscribe();
             let grace = Duration::from_millis(limits::CANCEL_GRACE_MILLIS);
             for signal in [Some(SIGINT), None] {
                 tokio::select! {
@@ -296,6 +306,7 @@ impl Hands {
     /// The process of a structured agent runs; false: the run is not one's.
     pub(super) fn agent_started(&self, run: RunId, pid: u32, start_ticks: u64) -> bool {
         let Some(line) = self.line_of(run) else { return false };
+        line.started.send_replace(true);
         let mint = self.directory().mint();
         let input = Input::Agent(AgentInput::Started { run, pid, start_ticks, mint });
         self.directory().report(line.stream(), None, input);

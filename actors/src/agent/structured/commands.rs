@@ -11,6 +11,9 @@ use super::deciding::Deciding;
 use super::life::Phase;
 use crate::core::Mint;
 
+/// Writes that are not known to be taken, beyond which no settings and no steering prompts are added.
+const WRITES_WAITING_MAX: usize = 16;
+
 impl Deciding {
     fn is_open(&self) -> Result<(), Rejection> {
         if self.agent.closing || self.agent.closed {
@@ -44,6 +47,10 @@ impl Deciding {
         let Some(turn) = self.agent.turn.as_ref().filter(|turn| steers && turn.confirmed && !turn.cancelling) else {
             return;
         };
+        // An agent that does not read what it is told gets no more: it stays in the queue.
+        if self.agent.life.outbox.len() >= WRITES_WAITING_MAX {
+            return;
+        }
         let turn = turn.id;
         let input = self.next_input();
         self.emit(PromptSteered { turn, prompt, input });
@@ -140,6 +147,10 @@ impl Deciding {
     pub(super) fn set(&mut self, model: Option<String>, mode: Option<String>) -> Result<(), Rejection> {
         self.is_open()?;
         let life = &self.agent.life;
+        if life.outbox.len() >= WRITES_WAITING_MAX {
+            let message = "the agent does not read what it is told";
+            return Err(Rejection::new(Code::Busy, message).hint("Wait, or cancel its turn."));
+        }
         let input = if life.phase == Phase::Running && life.is_ready { self.next_input() } else { 0 };
         self.emit(SettingsChanged { model, mode, input });
         Ok(())

@@ -1,20 +1,27 @@
 //! Ends: of a turn, of a process, of the agent. Whatever is open gets an end of its own.
 
 use ropewalk_protocol::{
-    AgentCloseAsked, AgentClosed, AskClosed, AskEnd, InteractionId, ItemEnded, ItemId, ItemStatus, RunEnded, RunFailed,
-    RunId, RunOutcome, TurnEnded, TurnOutcome, TurnStarted,
+    AgentCloseAsked, AgentClosed, AskClosed, AskEnd, Delivery, InteractionId, ItemEnded, ItemId, ItemStatus, PromptId,
+    PromptQueued, RunEnded, RunFailed, RunId, RunOutcome, TurnEnded, TurnOutcome, TurnStarted, limits,
 };
 
 use super::deciding::{Deciding, turn_of};
 use crate::core::Mint;
+use crate::providers::{Outgoing, cut};
 
 impl Deciding {
     /// Settles the open turn, and before it all that is open in it.
     pub(super) fn end_turn(&mut self, outcome: TurnOutcome, asks: AskEnd) {
         let Some(turn) = &self.agent.turn else { return };
         let (turn, cancelling) = (turn.id, turn.cancelling);
-        // Some agents call a turn complete, or failed, that was cancelled.
-        let outcome = if cancelling { TurnOutcome::Cancelled } else { outcome };
+        let within = |reason: String| cut(&reason, limits::ITEM_PIECE_BYTES_MAX).to_owned();
+        let outcome = match outcome {
+            // Some agents call a turn complete, or failed, that was cancelled.
+            _ if cancelling => TurnOutcome::Cancelled,
+            TurnOutcome::Failed { reason } => TurnOutcome::Failed { reason: within(reason) },
+            TurnOutcome::Interrupted { reason } => TurnOutcome::Interrupted { reason: within(reason) },
+            other => other,
+        };
         let status = if outcome == TurnOutcome::Cancelled { ItemStatus::Cancelled } else { ItemStatus::Orphaned };
         self.close_all(status, asks);
         self.emit(TurnEnded { turn, outcome });
@@ -78,6 +85,7 @@ impl Deciding {
             self.end_turn(TurnOutcome::Interrupted { reason }, AskEnd::AgentGone);
         }
         self.close_all(ItemStatus::Orphaned, AskEnd::AgentGone);
+        self.queue_again();
         self.emit(RunEnded { run, outcome: outcome.clone(), offset });
         if !was_ready && !had_turn && !was_refused && !nobody_saw {
             self.fail_next(&format!("the agent {outcome} before it took a prompt{said}"));
@@ -86,6 +94,21 @@ impl Deciding {
         // The process never had the prompts that wait. One that was lost with its machine is started again for them; one
         // that ended by itself is not: it might do so for ever.
         self.go_on(mint, nobody_saw || was_ready && outcome == &(RunOutcome::Exited { code: 0 }) && !had_turn);
+    }
+
+    /// Prompts that were to go into the turn, and were never written, wait again.
+    fn queue_again(&mut self) {
+        let written = self.agent.life.consumed.written;
+        let unwritten = self.agent.life.outbox.iter().filter(|(number, _)| *number > written);
+        let steered: Vec<(PromptId, String)> = unwritten
+            .filter_map(|(_, outgoing)| match outgoing {
+                Outgoing::Steer { prompt, text, .. } => Some((prompt.parse().ok()?, text.clone())),
+                _ => None,
+            })
+            .collect();
+        for (prompt, text) in steered {
+            self.emit(PromptQueued { prompt, text, delivery: Delivery::AfterTurn });
+        }
     }
 
     /// It is to take no more prompts, and to end.

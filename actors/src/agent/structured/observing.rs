@@ -98,11 +98,17 @@ impl Deciding {
     }
 
     fn refused(&mut self, reason: &str) {
+        if self.agent.life.is_refused {
+            return;
+        }
+        let had_turn = self.agent.turn.is_some();
         let reason = cut(reason, limits::ITEM_PIECE_BYTES_MAX).to_owned();
         let run = self.agent.life.run;
         self.emit(AgentRefused { run, reason: reason.clone() });
         self.end_turn(TurnOutcome::Failed { reason: reason.clone() }, AskEnd::Cancelled);
-        self.fail_next(&reason);
+        if !had_turn {
+            self.fail_next(&reason);
+        }
     }
 
     fn confirmed(&mut self, name: Option<&String>) {

@@ -369,3 +369,52 @@ fn every_write_that_follows_from_an_event_is_carried_out() {
         "{effects:?}"
     );
 }
+
+/// Regression: a turn that was settled in the same batch in which it was cancelled had the next one killed in its place.
+#[test]
+fn regression_a_cancel_of_a_turn_that_is_settled_is_not_insisted_on() {
+    let mut given = Given::new(Some("one"), OnAsk::Fail);
+    given.seen(vec![ready()]);
+    given.prompt("two", Delivery::AfterTurn);
+    given.seen(vec![asked("q"), completed()]);
+    let (session, agent) = (SessionId::from_bytes([1; 16]), AgentId::from_bytes([2; 16]));
+    let effects: Vec<Effect> = given.last.iter().flat_map(|event| given.agent.react(session, agent, event)).collect();
+    assert!(given.agent.turn.is_some(), "the next turn runs");
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Insist { .. })), "{effects:?}");
+}
+
+/// Regression: a prompt that was to go into a turn, and was never written, was gone with the process.
+#[test]
+fn regression_a_steered_prompt_that_was_never_written_waits_again() {
+    let mut given = Given::ready(Some("one"));
+    given.seen(vec![Observed::Confirmed { name: None }]);
+    let left = given.prompt("left", Delivery::Steer);
+    assert_eq!(given.queue(), [""; 0]);
+    given.gone(exited(1));
+    assert_eq!(given.queue(), ["left"]);
+    assert_eq!(given.agent.queue[0].prompt, left);
+}
+
+/// Regression: each refusal failed another prompt that waited.
+#[test]
+fn regression_an_agent_that_refuses_twice_fails_one_prompt() {
+    let mut given = Given::new(Some("one"), OnAsk::Wait);
+    given.prompt("two", Delivery::AfterTurn);
+    let refused = || Observed::Refused { reason: "not logged in".into() };
+    given.seen(vec![refused(), refused()]);
+    assert_eq!(given.outcomes().len(), 1);
+    assert_eq!(given.queue(), ["two"]);
+    assert!(given.agent.is_to_stop(), "also by a daemon that is started anew");
+}
+
+#[test]
+fn an_agent_that_reads_nothing_is_told_no_more_than_a_few_things() {
+    let mut given = Given::ready(Some("one"));
+    given.seen(vec![Observed::Confirmed { name: None }]);
+    for number in 0..40 {
+        given.prompt(&format!("steer {number}"), Delivery::Steer);
+    }
+    assert!(given.agent.life.outbox.len() <= 17, "{}", given.agent.life.outbox.len());
+    let set = AgentInput::Set { model: Some("m".into()), mode: None };
+    assert_eq!(given.try_when(set).unwrap_err().code, Code::Busy);
+}

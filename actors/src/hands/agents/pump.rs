@@ -99,12 +99,20 @@ impl Pump {
                 }
                 Ok(Read::End) => break,
                 Ok(Read::Nothing) => {}
+                Err(rejection) if rejection.code == Code::ShuttingDown => return,
                 Err(rejection) if is_final(&rejection) => {
-                    return tracing::error!(%rejection, run = %self.line.run, "an agent's output cannot be read");
+                    tracing::error!(%rejection, run = %self.line.run, "an agent's output cannot be read");
+                    self.pass_over(self.lane.stored_end());
+                    continue;
                 }
-                Err(_) => tokio::time::sleep(TELL_PAUSE).await,
+                Err(_) => {
+                    tokio::time::sleep(TELL_PAUSE).await;
+                    continue;
+                }
             }
-            if gone.borrow().is_some() && lingers_until.is_none() {
+            // What it had written by its end may still be on its way.
+            let all_is_here = gone.borrow().as_ref().is_some_and(|(_, end)| self.at >= *end);
+            if all_is_here && lingers_until.is_none() {
                 // A child of the agent's may keep the output open.
                 lingers_until = Some(Instant::now() + Duration::from_millis(limits::AGENT_LINGER_MILLIS));
             }
@@ -144,10 +152,18 @@ impl Pump {
 
     /// The last line of the error output, which is where programs say what was wrong.
     async fn last_words(&self) -> String {
-        let Some(lane) = self.hands.lanes().get(self.line.errors) else { return String::new() };
-        // They come by a way of their own, and may be behind.
-        tokio::time::timeout(Duration::from_millis(limits::AGENT_LINGER_MILLIS), complete(&lane)).await.ok();
-        let end = lane.end();
+        let end = match self.hands.lanes().get(self.line.errors) {
+            Some(lane) => {
+                // They come by a way of their own, and may be behind.
+                tokio::time::timeout(Duration::from_millis(limits::AGENT_LINGER_MILLIS), complete(&lane)).await.ok();
+                lane.end()
+            }
+            None => {
+                let (journal, errors) = (self.hands.journal().clone(), self.line.errors);
+                let stored = offload::blocking(move || journal.output_end(errors)).await;
+                stored.ok().and_then(Result::ok).unwrap_or(0)
+            }
+        };
         let from = end.saturating_sub(LAST_WORDS_BYTES);
         let words = read_range(&self.hands, self.line.errors, from, end - from).await;
         let words = words.ok().flatten().unwrap_or_default();
@@ -310,7 +326,7 @@ pub(super) async fn read_range(
         let lane = hands.lanes().get(stream).map(|lane| lane.read(at, left));
         match lane {
             Some(LaneRead::Bytes(bytes)) if !bytes.is_empty() => found.extend_from_slice(&bytes),
-            Some(LaneRead::Wait) => return Ok(None),
+            Some(LaneRead::Wait) => return Err(Rejection::new(Code::Busy, "it is on its way")),
             _ => {
                 let (from, bytes) = stored(hands, stream, at, left).await?;
                 if bytes.is_empty() || from != at {
