@@ -1,6 +1,7 @@
 //! The command line.
 
 mod agents;
+mod terms;
 mod values;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use ropewalk_protocol::Size;
 
 pub(crate) use self::agents::{AgentArgs, AgentCommand, FollowArgs, QueueCommand, RUN_EXITS, RunAgentArgs};
+pub(crate) use self::terms::{RulesCommand, rule};
 pub(crate) use self::values::Condition;
 use self::values::{parse_duration, parse_mask, parse_size};
 

@@ -14,5 +14,6 @@ mod screens;
 #[path = "../tests/sim/sim.rs"]
 mod sim;
 mod subscriptions;
+mod surroundings;
 
 pub(crate) use run::{build, run};

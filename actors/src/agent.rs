@@ -2,6 +2,7 @@
 //! agent is given prompts and understood ([`structured`]).
 
 mod program;
+pub(crate) mod rules;
 mod state;
 pub(crate) mod structured;
 

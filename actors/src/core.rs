@@ -1,8 +1,10 @@
 //! What every core is: three pure functions, and the one shell's view of them.
 
+use std::sync::Arc;
+
 use ropewalk_protocol::{
-    AgentId, AgentJoined, CommandResult, EventBody, Program, Rejection, RunAsked, RunId, RunOutcome, SessionId, Size,
-    Stream, TerminalId, Timestamp, codec,
+    AgentId, AgentJoined, Budget, CommandResult, EventBody, Program, Rejection, Rule, RunAsked, RunId, RunOutcome,
+    SessionId, Size, Spent, Stream, TerminalId, Timestamp, codec,
 };
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +26,10 @@ pub(crate) enum Input {
     Rename { name: String },
     /// A client writes a remark.
     Annotate { text: String },
+    /// A client bounds what the session's agents may cost together.
+    SetBudget { budget: Budget },
+    /// A client has questions answered by rules.
+    SetRules { rules: Vec<Rule> },
     /// A client asks for the end.
     End,
     /// A client asks for the session to be taken out of every list.
@@ -45,7 +51,7 @@ pub(crate) enum Input {
 }
 
 /// The time, and ids, that an input brings along: a core has neither.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Mint {
     first: [u8; 16],
     pub(crate) now: Timestamp,
@@ -65,6 +71,40 @@ impl Mint {
         tail.copy_from_slice(&last.wrapping_add(number).to_be_bytes());
         id
     }
+}
+
+/// What an actor decides with, besides what it knows by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// The time, and ids.
+    pub(crate) mint: Mint,
+    /// What lies around an agent.
+    pub(crate) around: Around,
+}
+
+/// What others have spent, what may be spent, and what is answered by rules: true when an agent decides.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Around {
+    /// What the session's agents may cost together.
+    pub session_budget: Budget,
+    /// What those besides this one have cost.
+    pub session_others: Spent,
+    /// What all agents may cost today.
+    pub day_budget: Budget,
+    /// What those besides this one have cost today.
+    pub day_others: Spent,
+    /// The rules that hold for the agent.
+    pub rules: Arc<[Rule]>,
+}
+
+/// Whoever knows what lies around agents.
+pub trait Surroundings: Send + Sync {
+    /// What lies around this agent.
+    fn around(&self, session: SessionId, agent: AgentId, now: Timestamp) -> Around;
+    /// The agents that are held.
+    fn held(&self) -> Vec<(SessionId, AgentId)>;
+    /// How many directories have rules, and whether this one has.
+    fn workspaces_ruled(&self, directory: &str) -> (usize, bool);
 }
 
 /// A program to run, with the ids minted for it.
@@ -126,6 +166,8 @@ pub(crate) enum Effect {
     TurnSettled { run: RunId },
     /// Say this to the agent once it is so late.
     Later { at: Timestamp, session: SessionId, agent: AgentId, input: AgentInput },
+    /// Have these agents look again at what they may do.
+    Reconsider { session: SessionId, agents: Vec<AgentId> },
     /// Tell these agents that their session ends.
     Close { session: SessionId, agents: Vec<AgentId> },
     /// Nothing of this agent is needed any more.
@@ -145,16 +187,16 @@ pub(crate) enum Effect {
 /// A pure decider: no clock, no randomness, no IO.
 pub(crate) trait Core {
     /// All rules: what is to happen, given what happened.
-    fn decide(&self, input: &Input) -> Result<Decision, Rejection>;
+    fn decide(&self, input: &Input, moment: &Moment) -> Result<Decision, Rejection>;
     /// Takes in what happened, in its own stream or in a part's. Cannot fail and asks no why.
-    fn apply(&mut self, stream: Stream, body: &EventBody);
+    fn apply(&mut self, stream: Stream, at: Timestamp, body: &EventBody);
     /// What is to be done because this happened.
     fn react(&self, body: &EventBody) -> Vec<Effect>;
 }
 
 /// The encoding of cores that this build reads: another number wherever a field of one changes. A state that was kept in
 /// another is not read, and the core is made of its history.
-const STATE_VERSION: u16 = 3;
+const STATE_VERSION: u16 = 4;
 
 /// The core of whichever actor owns a stream.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -201,19 +243,19 @@ impl AnyCore {
 }
 
 impl Core for AnyCore {
-    fn decide(&self, input: &Input) -> Result<Decision, Rejection> {
+    fn decide(&self, input: &Input, moment: &Moment) -> Result<Decision, Rejection> {
         match self {
-            AnyCore::Session(core) => core.decide(input),
-            AnyCore::Agent(core) => core.decide(input),
-            AnyCore::Terminal(core) => core.decide(input),
+            AnyCore::Session(core) => core.decide(input, moment),
+            AnyCore::Agent(core) => core.decide(input, moment),
+            AnyCore::Terminal(core) => core.decide(input, moment),
         }
     }
 
-    fn apply(&mut self, stream: Stream, body: &EventBody) {
+    fn apply(&mut self, stream: Stream, at: Timestamp, body: &EventBody) {
         match self {
-            AnyCore::Session(core) => core.apply(stream, body),
-            AnyCore::Agent(core) => core.apply(stream, body),
-            AnyCore::Terminal(core) => core.apply(stream, body),
+            AnyCore::Session(core) => core.apply(stream, at, body),
+            AnyCore::Agent(core) => core.apply(stream, at, body),
+            AnyCore::Terminal(core) => core.apply(stream, at, body),
         }
     }
 

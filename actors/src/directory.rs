@@ -3,12 +3,13 @@
 mod adoption;
 mod agents;
 mod commands;
+mod policies;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use actix::prelude::SendError;
@@ -21,7 +22,7 @@ use ropewalk_protocol::{Code, EventBody, Rejection, SessionId, Stream, Timestamp
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::core::{AnyCore, Input, Mint};
+use crate::core::{AnyCore, Input, Mint, Moment, Surroundings};
 use crate::hands::Hands;
 use crate::host::{Commanded, Deliver, Host, Sleep};
 use crate::names::Names;
@@ -45,6 +46,7 @@ struct Inner {
     actors: Mutex<Actors>,
     /// Sessions whose newest command took a name and failed with the disk: what became of it is not known yet.
     doubts: AtomicUsize,
+    surroundings: OnceLock<Arc<dyn Surroundings>>,
 }
 
 #[derive(Default)]
@@ -77,7 +79,8 @@ impl Directory {
     ) -> Self {
         let adoptions = journal.adoptions();
         let (actors, doubts) = (Mutex::default(), AtomicUsize::new(0));
-        let inner = Inner { journal, hands: hands.clone(), names, ids, clock, arbiter, actors, doubts };
+        let surroundings = OnceLock::new();
+        let inner = Inner { journal, hands: hands.clone(), names, ids, clock, arbiter, actors, doubts, surroundings };
         let directory = Self(Arc::new(inner));
         hands.connect(directory.clone());
         if let Some(adoptions) = adoptions {
@@ -97,8 +100,23 @@ impl Directory {
 
     /// The time, and ids to go with it.
     pub(crate) fn mint(&self) -> Mint {
-        let now = self.now();
+        self.mint_at(self.now())
+    }
+
+    fn mint_at(&self, now: Timestamp) -> Mint {
         Mint::new(*self.0.ids.mint(now).as_bytes(), now)
+    }
+
+    /// Names who knows what lies around agents. Before that nothing does.
+    pub fn surround(&self, surroundings: Arc<dyn Surroundings>) {
+        drop(self.0.surroundings.set(surroundings));
+    }
+
+    /// What an actor decides with at this time.
+    pub(crate) fn moment(&self, stream: Stream, now: Timestamp) -> Moment {
+        let Stream::Agent(session, agent) = stream else { return Moment::default() };
+        let around = self.0.surroundings.get().map(|surroundings| surroundings.around(session, agent, now));
+        Moment { mint: self.mint_at(now), around: around.unwrap_or_default() }
     }
 
     /// Whether nothing is stored any more.

@@ -172,6 +172,12 @@ impl Hands {
                         self.directory().report(Stream::Agent(session, agent), None, close);
                     }
                 }
+                Effect::Reconsider { session, agents } => {
+                    for agent in agents {
+                        let reconsider = Input::Agent(AgentInput::Reconsider);
+                        self.directory().report(Stream::Agent(session, agent), None, reconsider);
+                    }
+                }
                 Effect::ForgetAgent { agent } => self.forget_agent(agent),
                 Effect::Stop { runs } => runs.into_iter().for_each(|run| self.stop(run)),
                 Effect::TellSession { session, event } => {

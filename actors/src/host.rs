@@ -126,7 +126,7 @@ impl Host {
             events: events.iter().map(new_event).collect(),
             receipt: command.map(|command| (command.id, command.digest, Ok(result.clone()))),
         };
-        self.commit(batch, &events, reply, Ok(result));
+        self.commit(batch, now, &events, reply, Ok(result));
     }
 
     /// A refusal that would be the same on a repeat is remembered, so that the repeat gets the same answer.
@@ -135,7 +135,7 @@ impl Host {
             Some(command) if !rejection.retryable() => {
                 let receipt = (command.id, command.digest, Err(rejection.clone()));
                 let batch = Batch { epoch: self.epoch, events: Vec::new(), receipt: Some(receipt) };
-                self.commit(batch, &[], message.reply, Err(rejection));
+                self.commit(batch, message.now, &[], message.reply, Err(rejection));
             }
             _ => message.refuse(rejection),
         }
@@ -144,6 +144,7 @@ impl Host {
     fn commit(
         &mut self,
         batch: Batch,
+        at: Timestamp,
         events: &[EventBody],
         reply: Option<Reply>,
         outcome: Result<CommandResult, Rejection>,
@@ -152,7 +153,7 @@ impl Host {
             return answer(reply, Err(rejection), self.journal.head());
         }
         for event in events {
-            self.core.apply(self.stream, event);
+            self.core.apply(self.stream, at, event);
         }
         let effects = events.iter().flat_map(|event| self.core.react(event)).collect();
         self.in_flight.push_back((self.next, InFlight { events: events.len(), effects, reply, outcome }));
@@ -255,9 +256,10 @@ impl Handler<Deliver> for Host {
             return message.refuse(Rejection::new(Code::Busy, "the actor is being woken anew"));
         }
         if let Some((stream, body)) = &message.observed {
-            self.core.apply(*stream, body);
+            self.core.apply(*stream, message.now, body);
         }
-        match self.core.decide(&message.input) {
+        let moment = self.directory.moment(self.stream, message.now);
+        match self.core.decide(&message.input, &moment) {
             Ok(decision) => self.append(message, decision),
             Err(rejection) => self.refuse(message, rejection),
         }

@@ -19,6 +19,7 @@ mod session;
 mod terminal;
 mod waking;
 
+pub use self::core::{Around, Surroundings};
 pub use directory::Directory;
 pub use hands::{Hands, HolderLine};
 pub use holder::{Dial as HolderDial, HolderError, Launch, Line, Link, Welcome as HolderWelcome};

@@ -14,6 +14,7 @@ mod opencode;
 pub(crate) mod recorded;
 mod rpc;
 pub(crate) mod scripted;
+mod wants;
 
 use std::fmt::Debug;
 
@@ -69,6 +70,9 @@ pub(crate) enum Observed {
         detail: String,
         #[serde(default)]
         options: Vec<AskOption>,
+        /// What it wants to do, all of it; nothing: that cannot be told.
+        #[serde(default)]
+        wants: Vec<Want>,
     },
     /// The agent asks for something that no client of ours serves: it is told so at once, and nobody is asked.
     Unsupported { key: String },
@@ -88,6 +92,32 @@ pub(crate) enum Observed {
     /// The agent's own record of an earlier run tells how this turn, by our id of it, ended: it may be the one that the run's end
     /// left open. A prompt whose turn is not told before `Ready` is not the last one in the record.
     Settled { turn: String, outcome: TurnOutcome },
+}
+
+/// Something that an agent wants to do, as its question tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Want {
+    /// A command for a shell.
+    Shell { command: String },
+    /// A program.
+    Run { argv: Vec<String> },
+    /// A file, and where its path really leads once links are followed: that is found out where it is needed.
+    Read {
+        path: String,
+        #[serde(default)]
+        real: Option<String>,
+    },
+    /// A file that is written, moved or deleted.
+    Write {
+        path: String,
+        #[serde(default)]
+        real: Option<String>,
+    },
+    /// An address.
+    Fetch { url: String },
+    /// Any other tool.
+    Tool { name: String },
 }
 
 /// Something to write to an agent. In JSON, as the scripted agent reads it: `{"prompt": {"turn": …}}`. All that is needed to encode it is in it, so that it can be written again after a crash.

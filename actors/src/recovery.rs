@@ -131,11 +131,15 @@ async fn take_up(
             // The end of its output is in the log, and that of the run is not.
             hands.lanes().open_complete(output, session, stored_end(journal, output).await?);
         }
+        let directory = known.directory().to_owned();
         let (consumed, outbox) = (life.consumed, life.outbox.iter().cloned().collect());
-        hands.take_up(provider, TakenUp { session, agent, run, output, errors, consumed, outbox });
+        hands.take_up(provider, TakenUp { session, agent, run, output, errors, directory, consumed, outbox });
         if known.is_cancelling() {
             hands.insist_on_cancel(run);
         }
+    }
+    for at in known.due() {
+        hands.say_later(at, stream, AgentInput::Reconsider);
     }
     for ask in known.asks() {
         if let Some(at) = ask.expires {

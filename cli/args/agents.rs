@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use ropewalk_protocol::OnAsk;
 
+use super::terms::{BudgetArgs, RULES_HELP, RulesCommand, TermsArgs};
 use super::values::{Words, parse_duration, parse_on_ask, parse_words};
 
 pub(super) const RUN_HELP: &str = "Examples:
@@ -86,6 +87,8 @@ pub(crate) struct AgentArgs {
     /// What becomes of questions: `wait`, `wait:DURATION` (then deny), `deny`, `fail` (the turn is cancelled); wait on a terminal, else deny.
     #[arg(long, requires = "provider", value_name = "POLICY", value_parser = parse_on_ask)]
     pub(crate) on_ask: Option<OnAsk>,
+    #[command(flatten)]
+    pub(crate) terms: TermsArgs,
 }
 
 /// How long a turn is followed.
@@ -137,6 +140,9 @@ pub(crate) enum AgentCommand {
         /// At once: the running turn is cancelled.
         #[arg(long)]
         interrupt: bool,
+        /// Give it to every agent of the session that is not ended.
+        #[arg(long, conflicts_with = "follow")]
+        all: bool,
         /// Follow its turn, as `run` does, with the same exit codes.
         #[arg(long, short)]
         follow: bool,
@@ -220,6 +226,44 @@ pub(crate) enum AgentCommand {
         /// Only this session's.
         #[arg(value_name = "REF")]
         reference: Option<String>,
+    },
+    /// Park an agent: it is given no prompts until it is released. A turn that it has goes on.
+    Hold {
+        /// The session, or REF/AGENT.
+        #[arg(value_name = "REF[/AGENT]")]
+        reference: String,
+    },
+    /// Let an agent go on that is parked.
+    Release {
+        /// The session, or REF/AGENT.
+        #[arg(value_name = "REF[/AGENT]")]
+        reference: String,
+    },
+    /// Say what may be spent and what is, or bound it: of an agent, of a session's agents together, of each day.
+    ///
+    /// At 80 % it is told of; at 100 % the turn is cancelled and the agent parked. A day is from midnight to midnight, UTC.
+    /// The new bounds take the place of all before them.
+    Budget {
+        /// The session, for all of its agents together; or REF/AGENT; none: the day.
+        #[arg(value_name = "REF[/AGENT]")]
+        reference: Option<String>,
+        #[command(flatten)]
+        budget: BudgetArgs,
+        /// Bound nothing.
+        #[arg(long, conflicts_with_all = ["cost_micro_usd", "tokens", "turns", "time"])]
+        clear: bool,
+    },
+    /// List the rules that answer questions of agents, or change them.
+    #[command(after_help = RULES_HELP)]
+    Rules {
+        /// The session; none: the directory.
+        #[arg(long, value_name = "REF")]
+        session: Option<String>,
+        /// The directory, by default this one.
+        #[arg(long, value_name = "DIR", conflicts_with = "session")]
+        workspace: Option<String>,
+        #[command(subcommand)]
+        command: Option<RulesCommand>,
     },
     /// Have an agent use another model or mode.
     Set {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ropewalk_protocol::{OnAsk, Size};
+use ropewalk_protocol::{OnAsk, Rule, Size};
 
 /// What `wait` waits for.
 #[derive(Debug, Clone)]
@@ -38,6 +38,28 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
     }
     humantime::parse_duration(text).map_err(|error| format!("{error}; seconds, or a time such as 30s, 5m, 1h"))
+}
+
+/// Dollars, as millionths of one.
+pub(super) fn parse_dollars(text: &str) -> Result<u64, String> {
+    let text = text.strip_prefix('$').unwrap_or(text);
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let is_number = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+    if whole.is_empty() && part.is_empty() || !is_number(whole) || !is_number(part) || part.len() > 6 {
+        return Err("expected dollars, such as 5 or 0.25".to_owned());
+    }
+    let number =
+        |text: &str| if text.is_empty() { Ok(0) } else { text.parse::<u64>().map_err(|error| error.to_string()) };
+    let micros = number(&format!("{part:0<6}"))?;
+    number(whole)?
+        .checked_mul(1_000_000)
+        .and_then(|whole| whole.checked_add(micros))
+        .ok_or_else(|| "too much".to_owned())
+}
+
+/// A rule.
+pub(super) fn parse_rule(text: &str) -> Result<Rule, String> {
+    text.parse().map_err(|rejection: ropewalk_protocol::Rejection| format!("{}. {}", rejection.message, rejection.hint))
 }
 
 /// COLSxROWS.
@@ -113,6 +135,15 @@ mod tests {
         assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
         for wrong in ["", "soon", "-1", "inf", "NaN", "1e30"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn dollars_are_read_to_the_millionth() {
+        let read = |text| parse_dollars(text).ok();
+        assert_eq!([read("5"), read("$0.25"), read(".000001")], [Some(5_000_000), Some(250_000), Some(1)]);
+        for wrong in ["", ".", "-1", "1e3", "0.0000001", "99999999999999999999", "18446744073709"] {
+            assert_eq!(read(wrong).filter(|_| wrong != "18446744073709"), None, "{wrong}");
         }
     }
 

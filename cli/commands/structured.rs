@@ -4,12 +4,14 @@ mod agents;
 mod answer;
 mod asking;
 mod asks;
+mod budgets;
 mod clocks;
 mod control;
 mod cost;
 mod prompt;
 mod queue;
 mod reference;
+mod rules;
 mod settled;
 mod spec;
 mod start;
@@ -29,7 +31,10 @@ pub(super) use self::start::{Start, start};
 /// Runs a subcommand.
 pub(super) async fn command(context: &Context, command: AgentCommand) -> Result<u8, Failure> {
     match command {
-        AgentCommand::Prompt { reference, text, steer, interrupt, follow, limits } => {
+        AgentCommand::Prompt { reference, text, steer, interrupt, all: true, .. } => {
+            prompt::prompt_all(context, &reference, &text, prompt::delivery(steer, interrupt)).await
+        }
+        AgentCommand::Prompt { reference, text, steer, interrupt, follow, limits, all: false } => {
             let delivery = prompt::delivery(steer, interrupt);
             prompt::prompt(context, prompt::Given { reference, text, delivery, follow, limits }).await
         }
@@ -44,6 +49,14 @@ pub(super) async fn command(context: &Context, command: AgentCommand) -> Result<
         AgentCommand::Cancel { reference, tree: true } => control::cancel_tree(context, &reference).await,
         AgentCommand::Transcript { reference, markdown } => transcript::transcript(context, &reference, markdown).await,
         AgentCommand::Usage { reference } => usage::usage(context, reference.as_deref()).await,
+        AgentCommand::Hold { reference } => control::hold(context, &reference).await,
+        AgentCommand::Release { reference } => control::release(context, &reference).await,
+        AgentCommand::Budget { reference, budget, clear } => {
+            budgets::budget(context, reference.as_deref(), budget.budget(), clear).await
+        }
+        AgentCommand::Rules { session, workspace, command } => {
+            rules::rules(context, session.as_deref(), workspace, command).await
+        }
         AgentCommand::Set { reference, model, mode } => control::set(context, &reference, model, mode).await,
     }
 }

@@ -25,6 +25,7 @@ use super::log_failure::log_failure;
 use super::run::build;
 use super::screens::Screens;
 use super::subscriptions::SharedProjections;
+use super::surroundings::FromProjections;
 use crate::exit::{FAILURE, Failure};
 
 /// Events folded between two checkpoints of the projections.
@@ -69,6 +70,7 @@ pub(super) async fn compose(ground: Ground) -> Result<Composed, Failure> {
     });
     let arbiter = actix::Arbiter::current();
     let directory = Directory::new(journal.clone(), hands.clone(), names, ids, clock.clone(), arbiter);
+    directory.surround(Arc::new(FromProjections(projections.clone())));
     let router = Router::new(journal.clone(), directory.clone(), clock.clone());
     let line = take_up(&journal, &hands, &directory, &projections).await?;
     let machine = Arc::new(Machine::new(journal.clone()));

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use ropewalk_kernel::log::Filter;
 use ropewalk_kernel::offload;
-use ropewalk_projections::timeline;
+use ropewalk_projections::{Projections, timeline};
 use ropewalk_protocol::{
-    Code, DaemonInfo, Query, QueryAnswer, QueryResult, Rejection, Seq, SessionId, TerminalId, TimelineEntry, limits,
+    Code, DaemonInfo, DayView, PolicyView, Query, QueryAnswer, QueryResult, Rejection, Seq, SessionId, TerminalId,
+    TimelineEntry, Timestamp, limits,
 };
 use ropewalk_transport::Backend;
 use tokio::time::timeout;
@@ -55,6 +56,10 @@ pub(super) async fn answer(daemon: &Daemon, query: Query) -> Result<QueryAnswer,
             let prompts = known.structured.as_ref().map(|agent| agent.prompts().to_vec()).unwrap_or_default();
             Ok(QueryAnswer { at: projections.seq(), result: QueryResult::Prompts { prompts } })
         }),
+        Query::PolicyGet { session } => Ok(daemon.read(|projections| {
+            let policy = Box::new(policy(projections, session, daemon.clock.now()));
+            QueryAnswer { at: projections.seq(), result: QueryResult::Policy { policy } }
+        })),
         Query::DaemonInfo {} => {
             let answers = daemon.hands.link().answers_within(HOLDER_ANSWER_TIMEOUT).await;
             let info = DaemonInfo { holder_answers: Some(answers), ..daemon.info() };
@@ -79,6 +84,15 @@ pub(super) async fn answer(daemon: &Daemon, query: Query) -> Result<QueryAnswer,
             .await
         }
     }
+}
+
+fn policy(projections: &Projections, session: Option<SessionId>, now: Timestamp) -> PolicyView {
+    let policies = projections.policies();
+    let of = |session| (policies.session_budget(session), projections.agents().spent(session, now));
+    let (budget, spent) = session.map(of).unwrap_or_default();
+    let rules = session.map(|session| policies.session_rules(session).to_vec()).unwrap_or_default();
+    let day = DayView { budget: policies.day_budget(), spent: policies.day_spent(now) };
+    PolicyView { day, workspaces: policies.workspaces().collect(), budget, spent, rules }
 }
 
 fn bounded(limit: Option<u32>, max: usize) -> usize {

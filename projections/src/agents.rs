@@ -6,7 +6,7 @@ mod structured;
 use std::collections::BTreeMap;
 
 use ropewalk_protocol::{
-    AgentId, AgentView, Event, EventBody, RunId, RunOutcome, SessionId, Stream, TerminalId, Timestamp,
+    AgentId, AgentView, Event, EventBody, RunId, RunOutcome, SessionId, Spent, Stream, TerminalId, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -131,6 +131,19 @@ impl Agents {
             (Stream::Session(session), EventBody::SessionDeleted(_)) => self.0.retain(|(of, _), _| of != session),
             _ => {}
         }
+    }
+
+    /// What the agent that an event is of has spent on the event's day.
+    pub(crate) fn today(&self, event: &Event) -> Spent {
+        let Stream::Agent(session, agent) = event.stream else { return Spent::default() };
+        let structured = self.get(session, agent).and_then(|agent| agent.structured.as_ref());
+        structured.map(|structured| structured.spending.settled_today(event.at)).unwrap_or_default()
+    }
+
+    /// What a session's agents have spent at this time.
+    pub fn spent(&self, session: SessionId, now: Timestamp) -> Spent {
+        let each = self.of(session).filter_map(|agent| agent.structured.as_ref());
+        each.fold(Spent::default(), |spent, structured| spent.plus(structured.spending.total(now)))
     }
 
     pub(crate) fn insert(&mut self, session: SessionId, agent: Agent) {

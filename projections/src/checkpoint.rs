@@ -6,10 +6,10 @@ use ropewalk_protocol::codec::{self, CodecError};
 use ropewalk_protocol::{InteractionView, Seq, SessionId, TerminalId};
 use serde::{Deserialize, Serialize};
 
-use crate::{Agent, Projections, Session, Terminal};
+use crate::{Agent, Policies, Projections, Session, Terminal};
 
 /// Changes whenever a record's shape does: an older checkpoint is then ignored and the log folded again.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 #[derive(Serialize, Deserialize)]
 enum Record {
@@ -18,6 +18,7 @@ enum Record {
     Agent(SessionId, Agent),
     Terminal(TerminalId, Terminal),
     Interaction(InteractionView),
+    Policies(Policies),
 }
 
 /// What is called for each record.
@@ -46,6 +47,7 @@ impl Projections {
         self.agent_records(&mut |record| push(&mut bytes, record));
         self.terminal_records(&mut |record| push(&mut bytes, record));
         self.interaction_records(&mut |record| push(&mut bytes, record));
+        self.policy_records(&mut |record| push(&mut bytes, record));
         let hash = blake3::hash(&bytes);
         bytes.extend_from_slice(hash.as_bytes());
         bytes
@@ -80,6 +82,7 @@ impl Projections {
             Record::Agent(session, agent) => self.agents.insert(session, agent),
             Record::Terminal(id, terminal) => self.terminals.insert(id, terminal),
             Record::Interaction(open) => self.interactions.insert(open),
+            Record::Policies(policies) => self.policies = policies,
         }
         Ok(())
     }
@@ -100,6 +103,7 @@ impl Projections {
             ("agents", digest(&|each| self.agent_records(each))),
             ("terminals", digest(&|each| self.terminal_records(each))),
             ("interactions", digest(&|each| self.interaction_records(each))),
+            ("policies", digest(&|each| self.policy_records(each))),
         ]
     }
 
@@ -113,6 +117,10 @@ impl Projections {
 
     fn terminal_records(&self, each: Each<'_>) {
         self.terminals.iter().for_each(|(id, terminal)| each(&Record::Terminal(id, terminal.clone())));
+    }
+
+    fn policy_records(&self, each: Each<'_>) {
+        each(&Record::Policies(self.policies.clone()));
     }
 
     fn interaction_records(&self, each: Each<'_>) {

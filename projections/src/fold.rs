@@ -2,7 +2,7 @@
 
 use ropewalk_protocol::{Code, Event, Rejection, Seq, SessionId, SessionView, Timestamp};
 
-use crate::{Agents, Interactions, Sessions, Terminals};
+use crate::{Agents, Interactions, Policies, Sessions, Terminals};
 
 /// How many matches an ambiguous reference lists.
 const MATCHES_MAX: usize = 10;
@@ -15,6 +15,7 @@ pub struct Projections {
     pub(crate) agents: Agents,
     pub(crate) terminals: Terminals,
     pub(crate) interactions: Interactions,
+    pub(crate) policies: Policies,
 }
 
 impl Projections {
@@ -25,7 +26,9 @@ impl Projections {
         }
         self.seq = event.seq;
         self.sessions.apply(event);
+        let before = self.agents.today(event);
         self.agents.apply(event);
+        self.policies.apply(event, before, self.agents.today(event));
         self.terminals.apply(event);
         self.interactions.apply(event, &self.agents);
     }
@@ -53,6 +56,11 @@ impl Projections {
     /// The open questions.
     pub fn interactions(&self) -> &Interactions {
         &self.interactions
+    }
+
+    /// Budgets and rules.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
     }
 
     /// One session, as lists show it at this time: silence is told by the clock only.

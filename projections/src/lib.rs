@@ -7,6 +7,7 @@ mod agents;
 mod checkpoint;
 mod fold;
 mod interactions;
+mod policies;
 pub mod screen;
 mod sessions;
 #[cfg(test)]
@@ -14,12 +15,11 @@ mod story;
 mod terminals;
 pub mod timeline;
 pub mod transcript;
-mod usage;
 
 pub use agents::{Agent, Agents, Structured};
 pub use checkpoint::CheckpointError;
 pub use fold::Projections;
 pub use interactions::Interactions;
+pub use policies::Policies;
 pub use sessions::{Session, Sessions};
 pub use terminals::{Terminal, Terminals};
-pub use usage::UsageCount;

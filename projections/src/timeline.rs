@@ -35,6 +35,10 @@ fn sentence(body: &EventBody) -> Option<String> {
         EventBody::DaemonStopped(stopped) => format!("daemon stopped: {}", stopped.reason),
         EventBody::StorageDegraded(degraded) => format!("appends fail: {}", degraded.reason),
         EventBody::StorageRestored(restored) => format!("appends succeed again; {} were refused", restored.refused),
+        EventBody::SessionBudgetSet(set) => format!("the session's agents may cost {}", agents::budget(&set.budget)),
+        EventBody::SessionRulesSet(set) => format!("the session has {} rules", set.rules.len()),
+        EventBody::DayBudgetSet(set) => format!("all agents may cost {} a day", agents::budget(&set.budget)),
+        EventBody::WorkspaceRulesSet(set) => format!("{} has {} rules", set.directory, set.rules.len()),
         EventBody::Unknown(unknown) => unknown.name.clone(),
         of_an_agent => return agents::sentence(of_an_agent),
     };

@@ -11,11 +11,12 @@ use std::collections::BTreeMap;
 
 use ropewalk_protocol::{
     AgentId, Answer, AskEnd, AskKind, AskOption, Event, EventBody, InteractionId, ItemId, ItemKind, ItemStatus,
-    NoticeKind, PromptId, PromptQueued, Seq, Stream, Timestamp, TurnId, TurnOutcome, UsageTotal, limits,
+    NoticeKind, PromptId, PromptQueued, Rule, Seq, Stream, Timestamp, TurnId, TurnOutcome, UsageCount, UsageTotal,
+    limits,
 };
 use serde::Serialize;
 
-use crate::UsageCount;
+use crate::timeline;
 
 pub use markdown::markdown;
 
@@ -78,6 +79,8 @@ pub enum Part {
     Question(Question),
     /// The agent said it beside its work.
     Notice(Notice),
+    /// It became of the agent: a budget, a hold, how a turn really ended.
+    Remark(Remark),
 }
 
 /// What somebody said to an agent.
@@ -139,6 +142,8 @@ pub struct Question {
     pub answer: Option<Given>,
     /// Why it was closed without an answer.
     pub closed: Option<AskEnd>,
+    /// The rule that says what became of it, if one did.
+    pub rule: Option<Rule>,
 }
 
 /// An answer that was given.
@@ -161,6 +166,15 @@ pub struct Notice {
     pub text: String,
     /// When the agent goes on, if it told.
     pub until: Option<Timestamp>,
+}
+
+/// What became of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    /// The event that says so.
+    pub seq: Seq,
+    /// It, in a sentence.
+    pub text: String,
 }
 
 impl Transcript {
@@ -256,9 +270,20 @@ impl Talk {
             }
             EventBody::Noticed(noticed) => {
                 let (text, until) = (noticed.text.clone(), noticed.until);
-                let open = self.turns.iter().rfind(|turn| turn.turn.is_some() && turn.outcome.is_none());
-                let turn = open.and_then(|turn| turn.turn);
-                self.turn_of(turn, event).parts.push(Part::Notice(Notice { kind: noticed.kind, text, until }));
+                self.turn_of(self.open_turn(), event).parts.push(Part::Notice(Notice {
+                    kind: noticed.kind,
+                    text,
+                    until,
+                }));
+            }
+            EventBody::Held(_)
+            | EventBody::Released(_)
+            | EventBody::BudgetWarned(_)
+            | EventBody::Looped(_)
+            | EventBody::TurnSettled(_) => {
+                let text = timeline::entry(event).map(|entry| entry.text).unwrap_or_default();
+                let remark = Remark { seq: event.seq, text };
+                self.turn_of(self.open_turn(), event).parts.push(Part::Remark(remark));
             }
             _ => {
                 self.apply_to_items(event);
@@ -325,6 +350,7 @@ impl Talk {
                     at: event.at,
                     answer: None,
                     closed: None,
+                    rule: None,
                 };
                 self.turn_of(asked.turn, event).parts.push(Part::Question(question));
             }
@@ -332,6 +358,11 @@ impl Talk {
                 if let Some(question) = self.question(answered.interaction) {
                     let client = client(event);
                     question.answer = Some(Given { answer: answered.answer.clone(), client, at: event.at });
+                }
+            }
+            EventBody::RuleApplied(applied) => {
+                if let Some(question) = self.question(applied.interaction) {
+                    question.rule = Some(applied.rule.clone());
                 }
             }
             EventBody::AskClosed(closed) => {
@@ -346,6 +377,11 @@ impl Talk {
     fn queue(&mut self, queued: &PromptQueued, event: &Event) {
         let PromptQueued { prompt, text, .. } = queued.clone();
         self.waiting.insert(prompt, Prompt { prompt, text, client: client(event), steered: false });
+    }
+
+    fn open_turn(&self) -> Option<TurnId> {
+        let open = self.turns.iter().rfind(|turn| turn.turn.is_some() && turn.outcome.is_none());
+        open.and_then(|turn| turn.turn)
     }
 
     /// The turn with this id; what happens between turns when there is none, or none that is not taken out.
@@ -366,14 +402,14 @@ impl Talk {
     fn item(&mut self, id: ItemId) -> Option<&mut Item> {
         self.parts().find_map(|part| match part {
             Part::Item(item) if item.item == id => Some(item),
-            Part::Item(_) | Part::Prompt(_) | Part::Question(_) | Part::Notice(_) => None,
+            _ => None,
         })
     }
 
     fn question(&mut self, id: InteractionId) -> Option<&mut Question> {
         self.parts().find_map(|part| match part {
             Part::Question(question) if question.interaction == id => Some(question),
-            Part::Item(_) | Part::Prompt(_) | Part::Question(_) | Part::Notice(_) => None,
+            _ => None,
         })
     }
 }

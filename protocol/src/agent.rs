@@ -1,6 +1,10 @@
 //! The vocabulary of structured agents: what every provider's dialect is turned into.
 
+mod budget;
 mod queue;
+mod rule;
+mod spending;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +13,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Code, Program, Rejection, limits};
+
+pub use budget::{
+    AgentTerms, BUDGET_WARN_PERCENT, Budget, BudgetOwner, BudgetScope, BudgetUse, HoldReason, Measure, OnLimit, OnLoop,
+    Spent,
+};
+pub(crate) use rule::check_rules;
+pub use rule::{Rule, RuleAction, RuleEffect, RulesOwner};
+pub use spending::{Spending, day_of, next_day};
+pub use usage::UsageCount;
 
 /// What an item of a turn is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -255,6 +268,9 @@ pub struct AgentSpec {
     /// The first prompt.
     #[serde(default)]
     pub prompt: Option<String>,
+    /// What holds for it for as long as it is there.
+    #[serde(default)]
+    pub terms: AgentTerms,
 }
 
 impl AgentSpec {
@@ -298,6 +314,7 @@ impl fmt::Debug for AgentSpec {
             .field("mode", &self.mode)
             .field("on_ask", &self.on_ask)
             .field("prompt", &self.prompt)
+            .field("terms", &self.terms)
             .finish()
     }
 }

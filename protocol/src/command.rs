@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use std::collections::BTreeMap;
 
-use crate::agent::{check_prompt, check_word};
+use crate::agent::{check_prompt, check_rules, check_word};
 use crate::{
-    AgentId, AgentSpec, Answer, Delivery, InteractionId, Program, PromptId, Rejection, SessionId, Size, TerminalId,
-    limits,
+    AgentId, AgentSpec, Answer, Budget, BudgetOwner, Delivery, InteractionId, Program, PromptId, Rejection, Rule,
+    RulesOwner, SessionId, Size, TerminalId, limits,
 };
 
 /// A change a client asks for. In JSON: `{"type": "session.create", …}`.
@@ -168,6 +168,38 @@ pub enum Command {
         #[serde(default)]
         mode: Option<String>,
     },
+    /// Holds an agent: it is given no prompts until it is released. A turn that it has goes on.
+    #[serde(rename = "agent.hold")]
+    AgentHold {
+        /// The session.
+        session: SessionId,
+        /// The agent.
+        agent: AgentId,
+    },
+    /// Lets an agent go on that is held, whatever for. What is spent stays spent: see `budget.set`.
+    #[serde(rename = "agent.release")]
+    AgentRelease {
+        /// The session.
+        session: SessionId,
+        /// The agent.
+        agent: AgentId,
+    },
+    /// Bounds what an agent, a session or each day may cost. The new budget takes the place of the one before.
+    #[serde(rename = "budget.set")]
+    BudgetSet {
+        /// Whose budget.
+        of: BudgetOwner,
+        /// It; with nothing in it nothing is bounded.
+        budget: Budget,
+    },
+    /// Has questions of agents answered by rules. They take the place of all rules that held there before.
+    #[serde(rename = "rules.set")]
+    RulesSet {
+        /// Where they hold.
+        of: RulesOwner,
+        /// They.
+        rules: Vec<Rule>,
+    },
     /// Ends one agent for good; the session goes on.
     #[serde(rename = "agent.end")]
     AgentEnd {
@@ -196,14 +228,20 @@ impl Command {
             Command::AgentCancel { .. } => "agent.cancel",
             Command::InteractionAnswer { .. } => "interaction.answer",
             Command::AgentSet { .. } => "agent.set",
+            Command::AgentHold { .. } => "agent.hold",
+            Command::AgentRelease { .. } => "agent.release",
+            Command::BudgetSet { .. } => "budget.set",
+            Command::RulesSet { .. } => "rules.set",
             Command::AgentEnd { .. } => "agent.end",
         }
     }
 
-    /// The session the command is for; `None` when it makes one.
+    /// The session the command is for; `None` when it makes one, or is for no session alone.
     pub const fn session(&self) -> Option<SessionId> {
         match self {
-            Command::SessionCreate { .. } => None,
+            Command::SessionCreate { .. }
+            | Command::BudgetSet { of: BudgetOwner::Day {}, .. }
+            | Command::RulesSet { of: RulesOwner::Workspace { .. }, .. } => None,
             Command::SessionRename { session, .. }
             | Command::SessionAnnotate { session, .. }
             | Command::SessionEnd { session }
@@ -217,6 +255,12 @@ impl Command {
             | Command::AgentCancel { session, .. }
             | Command::InteractionAnswer { session, .. }
             | Command::AgentSet { session, .. }
+            | Command::AgentHold { session, .. }
+            | Command::AgentRelease { session, .. }
+            | Command::BudgetSet {
+                of: BudgetOwner::Agent { session, .. } | BudgetOwner::Session { session }, ..
+            }
+            | Command::RulesSet { of: RulesOwner::Session { session }, .. }
             | Command::AgentEnd { session, .. } => Some(*session),
         }
     }
@@ -259,7 +303,16 @@ impl Command {
                 model.as_deref().map_or(Ok(()), |model| check_word("model", model))?;
                 mode.as_deref().map_or(Ok(()), |mode| check_word("mode", mode))
             }
+            Command::RulesSet { of, rules } => {
+                if let RulesOwner::Workspace { directory } = of {
+                    check_workspace(directory)?;
+                }
+                check_rules(rules)
+            }
             Command::SessionAnnotate { .. }
+            | Command::AgentHold { .. }
+            | Command::AgentRelease { .. }
+            | Command::BudgetSet { .. }
             | Command::SessionEnd { .. }
             | Command::SessionDelete { .. }
             | Command::PromptMove { .. }

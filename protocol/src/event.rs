@@ -1,7 +1,7 @@
 //! What happened: one type that is stored, streamed and folded.
 //!
 //! A kind's number, name and payload are frozen from the day they land: a payload that must change gets a new version,
-//! and the old struct stays with an upcast in [`crate::record`].
+//! and the old struct stays with an upcast in [`EventBody::decode_payload`].
 
 mod agents;
 mod payloads;
@@ -15,15 +15,16 @@ use crate::codec::{self, CodecError};
 use crate::{CommandId, Seq, Stream, Timestamp};
 
 pub use agents::{
-    AgentCloseAsked, AgentClosed, AgentGreeted, AgentJoined, AgentReady, AgentRefused, Answered, AskClosed, Asked,
-    CancelAsked, ItemChanged, ItemDelta, ItemEnded, ItemStarted, ItemText, Noticed, OutputConsumed, PromptEdited,
-    PromptMoved, PromptQueued, PromptSteered, PromptWithdrawn, RunAsked, SettingsChanged, TurnConfirmed, TurnEnded,
-    TurnStarted, Used,
+    AgentBudgetSet, AgentCloseAsked, AgentClosed, AgentGreeted, AgentJoined, AgentReady, AgentRefused, Answered,
+    AskClosed, Asked, BudgetWarned, CancelAsked, Held, ItemChanged, ItemDelta, ItemEnded, ItemStarted, ItemText,
+    Looped, Noticed, OutputConsumed, PromptEdited, PromptMoved, PromptQueued, PromptSteered, PromptWithdrawn, Released,
+    RuleApplied, RunAsked, SettingsChanged, TurnConfirmed, TurnEnded, TurnSettled, TurnStarted, Used,
 };
 pub use payloads::{
-    AgentAdded, DaemonStarted, DaemonStopped, RunEnded, RunFailed, RunOutcome, RunStarted, SessionAnnotated,
-    SessionCreated, SessionDeleted, SessionEndRequested, SessionEnded, SessionRenamed, StorageDegraded,
-    StorageRestored, TerminalClosed, TerminalResized,
+    AgentAdded, DaemonStarted, DaemonStopped, DayBudgetSet, RunEnded, RunFailed, RunOutcome, RunStarted,
+    SessionAnnotated, SessionBudgetSet, SessionCreated, SessionDeleted, SessionEndRequested, SessionEnded,
+    SessionRenamed, SessionRulesSet, StorageDegraded, StorageRestored, TerminalClosed, TerminalResized,
+    WorkspaceRulesSet,
 };
 
 /// What made an event happen: whose command.
@@ -149,12 +150,13 @@ macro_rules! events {
                 }
             }
 
-            /// Reads a payload of the newest version of its kind; any other is kept as unknown.
+            /// Reads a payload of any version of its kind that ever landed; any other is kept as unknown.
             ///
             /// # Errors
             /// The payload does not decode.
-            pub(crate) fn decode_newest(kind: u16, version: u16, payload: &[u8]) -> Result<Self, CodecError> {
+            pub(crate) fn decode_payload(kind: u16, version: u16, payload: &[u8]) -> Result<Self, CodecError> {
                 match (kind, version) {
+                    (8, 1) => codec::decode(payload).map(|joined: agents::AgentJoinedV1| EventBody::AgentJoined(joined.into())),
                     $(($number, $version) => codec::decode(payload).map(EventBody::$variant),)*
                     _ => Ok(EventBody::Unknown(UnknownEvent {
                         kind,
@@ -168,6 +170,9 @@ macro_rules! events {
 
             fn from_json(name: String, version: u16, data: serde_json::Value) -> Result<Self, serde_json::Error> {
                 match (name.as_str(), version) {
+                    ("session.agent_joined", 1) => {
+                        serde_json::from_value(data).map(|joined: agents::AgentJoinedV1| EventBody::AgentJoined(joined.into()))
+                    }
                     $(($name, $version) => serde_json::from_value(data).map(EventBody::$variant),)*
                     _ => Ok(EventBody::Unknown(UnknownEvent { kind: 0, version, name, data, payload: Vec::new() })),
                 }
@@ -190,7 +195,9 @@ events! {
     5 "session.end_requested" version 1 => /** Somebody asked for the session to end. */ SessionEndRequested;
     6 "session.ended" version 1 => /** Nothing runs in the session any more. */ SessionEnded;
     7 "session.deleted" version 1 => /** The session is out of every list. */ SessionDeleted;
-    8 "session.agent_joined" version 1 => /** A structured agent joined a session, and its first run was asked for. */ AgentJoined;
+    8 "session.agent_joined" version 2 => /** A structured agent joined a session, and its first run was asked for. */ AgentJoined;
+    9 "session.budget_set" version 1 => /** What a session may cost is bounded. */ SessionBudgetSet;
+    10 "session.rules_set" version 1 => /** Questions of a session are answered by rules. */ SessionRulesSet;
     20 "agent.run_started" version 1 => /** The agent's process runs. */ RunStarted;
     21 "agent.run_failed" version 1 => /** The agent's process could not be started. */ RunFailed;
     22 "agent.run_ended" version 1 => /** The agent's process is gone. */ RunEnded;
@@ -202,6 +209,9 @@ events! {
     28 "agent.settings_changed" version 1 => /** An agent is to use another model or mode. */ SettingsChanged;
     29 "agent.greeted" version 1 => /** A step of the greeting is to be written. */ AgentGreeted;
     30 "agent.refused" version 1 => /** The agent will not work in this run. */ AgentRefused;
+    31 "agent.budget_set" version 1 => /** What an agent may cost is bounded. */ AgentBudgetSet;
+    32 "agent.held" version 1 => /** An agent is given no prompts. */ Held;
+    33 "agent.released" version 1 => /** An agent is given prompts again. */ Released;
     80 "agent.prompt_queued" version 1 => /** A prompt waits for its turn. */ PromptQueued;
     81 "agent.prompt_edited" version 1 => /** A waiting prompt says something else. */ PromptEdited;
     82 "agent.prompt_moved" version 1 => /** A waiting prompt has another place. */ PromptMoved;
@@ -221,12 +231,18 @@ events! {
     96 "agent.ask_closed" version 1 => /** A question is of no use any more. */ AskClosed;
     97 "agent.used" version 1 => /** What something cost. */ Used;
     98 "agent.noticed" version 1 => /** The agent said something beside its work. */ Noticed;
+    99 "agent.budget_warned" version 1 => /** A budget runs out. */ BudgetWarned;
+    100 "agent.looped" version 1 => /** An agent goes round in circles. */ Looped;
+    101 "agent.rule_applied" version 1 => /** A rule says what becomes of a question. */ RuleApplied;
+    102 "agent.turn_settled" version 1 => /** How a turn really ended that was taken for interrupted. */ TurnSettled;
     40 "terminal.resized" version 1 => /** A terminal has another size. */ TerminalResized;
     41 "terminal.closed" version 1 => /** A terminal's byte stream is complete. */ TerminalClosed;
     60 "machine.daemon_started" version 1 => /** A daemon took the log over. */ DaemonStarted;
     61 "machine.daemon_stopped" version 1 => /** The daemon stopped cleanly. */ DaemonStopped;
     62 "machine.storage_degraded" version 1 => /** Appends failed for a while. */ StorageDegraded;
     63 "machine.storage_restored" version 1 => /** Appends succeed again. */ StorageRestored;
+    64 "machine.budget_set" version 1 => /** What a day may cost is bounded. */ DayBudgetSet;
+    65 "machine.rules_set" version 1 => /** Questions of agents in a directory are answered by rules. */ WorkspaceRulesSet;
 }
 
 /// An event of a kind or version that this build does not know.

@@ -24,18 +24,22 @@ mod timestamp;
 mod view;
 
 pub use agent::{
-    AgentSpec, Answer, AskEffect, AskEnd, AskKind, AskOption, Delivery, ItemKind, ItemStatus, NoticeKind, OnAsk,
-    TurnOutcome, Usage, UsageScope,
+    AgentSpec, AgentTerms, Answer, AskEffect, AskEnd, AskKind, AskOption, BUDGET_WARN_PERCENT, Budget, BudgetOwner,
+    BudgetScope, BudgetUse, Delivery, HoldReason, ItemKind, ItemStatus, Measure, NoticeKind, OnAsk, OnLimit, OnLoop,
+    Rule, RuleAction, RuleEffect, RulesOwner, Spending, Spent, TurnOutcome, Usage, UsageCount, UsageScope, day_of,
+    next_day,
 };
 pub use bincode_frame::BincodeFrame;
 pub use command::{Command, CommandResult};
 pub use event::{
-    AgentAdded, AgentCloseAsked, AgentClosed, AgentGreeted, AgentJoined, AgentReady, AgentRefused, Answered, AskClosed,
-    Asked, CancelAsked, Cause, DaemonStarted, DaemonStopped, Event, EventBody, ItemChanged, ItemDelta, ItemEnded,
-    ItemStarted, ItemText, Noticed, OutputConsumed, PromptEdited, PromptMoved, PromptQueued, PromptSteered,
-    PromptWithdrawn, RunAsked, RunEnded, RunFailed, RunOutcome, RunStarted, SessionAnnotated, SessionCreated,
-    SessionDeleted, SessionEndRequested, SessionEnded, SessionRenamed, SettingsChanged, StorageDegraded,
-    StorageRestored, TerminalClosed, TerminalResized, TurnConfirmed, TurnEnded, TurnStarted, UnknownEvent, Used,
+    AgentAdded, AgentBudgetSet, AgentCloseAsked, AgentClosed, AgentGreeted, AgentJoined, AgentReady, AgentRefused,
+    Answered, AskClosed, Asked, BudgetWarned, CancelAsked, Cause, DaemonStarted, DaemonStopped, DayBudgetSet, Event,
+    EventBody, Held, ItemChanged, ItemDelta, ItemEnded, ItemStarted, ItemText, Looped, Noticed, OutputConsumed,
+    PromptEdited, PromptMoved, PromptQueued, PromptSteered, PromptWithdrawn, Released, RuleApplied, RunAsked, RunEnded,
+    RunFailed, RunOutcome, RunStarted, SessionAnnotated, SessionBudgetSet, SessionCreated, SessionDeleted,
+    SessionEndRequested, SessionEnded, SessionRenamed, SessionRulesSet, SettingsChanged, StorageDegraded,
+    StorageRestored, TerminalClosed, TerminalResized, TurnConfirmed, TurnEnded, TurnSettled, TurnStarted, UnknownEvent,
+    Used, WorkspaceRulesSet,
 };
 pub use frame::{
     AttachParams, Attached, ClientInfo, CommandAnswer, CommandParams, DaemonInfo, DetachParams, ErrorData, ErrorObject,
@@ -55,7 +59,7 @@ pub use stream::Stream;
 pub use terminal_frame::{TerminalFrame, TerminalFrameError, TerminalFrameKind};
 pub use timestamp::Timestamp;
 pub use view::{
-    AgentState, AgentStatus, AgentView, ArchiveReport, ChunkView, DamageView, InteractionView, LogStats, PromptView,
-    ReceiptView, RecordView, SessionState, SessionStatus, SessionView, SettledTurn, StateSnapshot, StructuredView,
-    TerminalView, TimelineEntry, UsageTotal, VerifyReport,
+    AgentState, AgentStatus, AgentView, ArchiveReport, ChunkView, DamageView, DayView, HoldView, InteractionView,
+    LogStats, PolicyView, PromptView, ReceiptView, RecordView, SessionState, SessionStatus, SessionView, SettledTurn,
+    StateSnapshot, StructuredView, TerminalView, TimelineEntry, UsageTotal, VerifyReport, WorkspaceView,
 };

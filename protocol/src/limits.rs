@@ -170,6 +170,20 @@ limits! {
     PROMPT_BYTES_MAX: usize = 30 * KIB;
     /// The program of a structured agent and its first arguments, where somebody names them. They are stored in one event.
     AGENT_COMMAND_BYTES_MAX: usize = 2 * KIB;
+    /// Rules of one session or directory: more than anyone reads.
+    RULES_MAX: usize = 100;
+    /// The pattern of a rule.
+    RULE_BYTES_MAX: usize = 512;
+    /// All rules of one session or directory. They are stored in one event.
+    RULES_BYTES_MAX: usize = 16 * KIB;
+    /// Directories with rules, all in one answer.
+    WORKSPACES_RULED_MAX: usize = 32;
+    /// Identical calls of a tool, one after another and all with the same result, after which an agent goes round in circles.
+    LOOP_CALLS: usize = 5;
+    /// Milliseconds an agent is held whose model's server refuses more and does not say until when; twice as long each time.
+    LIMIT_PAUSE_MILLIS: u64 = 60_000;
+    /// The longest of these pauses, in milliseconds.
+    LIMIT_PAUSE_MILLIS_MAX: u64 = 3_600_000;
     /// Prompts that wait for one agent: more than anyone reads.
     PROMPTS_QUEUED_MAX: usize = 100;
     /// An answer to an agent.

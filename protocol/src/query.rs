@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, ArchiveReport, DaemonInfo, Event, InteractionId, InteractionView, LogStats, PromptView, RecordView, Seq,
-    SessionId, SessionView, Size, TerminalId, TimelineEntry, VerifyReport,
+    AgentId, ArchiveReport, DaemonInfo, Event, InteractionId, InteractionView, LogStats, PolicyView, PromptView,
+    RecordView, Seq, SessionId, SessionView, Size, TerminalId, TimelineEntry, VerifyReport,
 };
 
 /// A question. In JSON: `{"type": "sessions.list", …}`.
@@ -80,6 +80,13 @@ pub enum Query {
         /// The agent.
         agent: AgentId,
     },
+    /// What bounds agents and answers for people: budgets and rules.
+    #[serde(rename = "policy.get")]
+    PolicyGet {
+        /// Also those of this session.
+        #[serde(default)]
+        session: Option<SessionId>,
+    },
     /// What the daemon is.
     #[serde(rename = "daemon.info")]
     DaemonInfo {},
@@ -115,6 +122,7 @@ impl Query {
             Query::TerminalScreen { .. } => "terminal.screen",
             Query::InteractionsList { .. } => "interactions.list",
             Query::PromptsList { .. } => "prompts.list",
+            Query::PolicyGet { .. } => "policy.get",
             Query::DaemonInfo {} => "daemon.info",
             Query::LogStats {} => "log.stats",
             Query::LogVerify {} => "log.verify",
@@ -189,6 +197,12 @@ pub enum QueryResult {
     Prompts {
         /// The next one first.
         prompts: Vec<PromptView>,
+    },
+    /// Budgets and rules.
+    #[serde(rename = "policy")]
+    Policy {
+        /// They.
+        policy: Box<PolicyView>,
     },
     /// What the daemon is.
     #[serde(rename = "daemon")]

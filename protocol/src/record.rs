@@ -62,8 +62,7 @@ impl NewEvent {
 /// The bytes are not a record, or its payload does not decode.
 pub fn decode_event(seq: Seq, bytes: &[u8]) -> Result<Event, CodecError> {
     let EventRecord { kind, version, stream, at, cause, payload } = codec::decode_borrowed(bytes)?;
-    // Older versions are upcast here, a line each, before the newest is tried.
-    let body = EventBody::decode_newest(kind, version, &payload)?;
+    let body = EventBody::decode_payload(kind, version, &payload)?;
     Ok(Event { seq, stream, at, cause: cause.map(Cow::into_owned), body })
 }
 

@@ -83,6 +83,8 @@ codes! {
     UnknownProvider = -32018, false, "`ropewalk doctor` lists the providers and what of them is installed.";
     /// The agent's program is not installed, or not where the environment's PATH leads.
     AgentMissing = -32019, false, "Install it, or name it with --command; `ropewalk doctor` says how.";
+    /// A budget is spent.
+    BudgetSpent = -32024, false, "`ropewalk budget` shows what may be spent, and raises it.";
     /// A queue is full.
     Busy = -32020, true, "Try again in a moment, with the same command id.";
     /// There is no room on the disk.

@@ -10,7 +10,10 @@ use crate::{
     Timestamp,
 };
 
-pub use agents::{AgentState, AgentStatus, InteractionView, PromptView, SettledTurn, StructuredView, UsageTotal};
+pub use agents::{
+    AgentState, AgentStatus, DayView, HoldView, InteractionView, PolicyView, PromptView, SettledTurn, StructuredView,
+    UsageTotal, WorkspaceView,
+};
 
 /// What a session is doing, derived from facts in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]

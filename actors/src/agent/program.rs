@@ -63,10 +63,10 @@ impl Program {
 
 #[cfg(test)]
 mod tests {
-    use ropewalk_protocol::{AgentAdded, AgentId, RunId, RunOutcome, SessionId, Size, Stream, TerminalId};
+    use ropewalk_protocol::{AgentAdded, AgentId, RunId, RunOutcome, SessionId, Size, Stream, TerminalId, Timestamp};
 
     use super::super::AgentCore;
-    use crate::core::{Core, Effect, Input};
+    use crate::core::{Core, Effect, Input, Moment};
 
     const SESSION: SessionId = SessionId::from_bytes([1; 16]);
     const AGENT: AgentId = AgentId::from_bytes([2; 16]);
@@ -83,13 +83,13 @@ mod tests {
             terminal: TerminalId::from_bytes([4; 16]),
             size: Size::DEFAULT,
         };
-        core.apply(Stream::Session(SESSION), &added.into());
+        core.apply(Stream::Session(SESSION), Timestamp::default(), &added.into());
         core
     }
 
     fn after(mut core: AgentCore, input: &Input) -> AgentCore {
-        for event in core.decide(input).unwrap().events {
-            core.apply(Stream::Agent(SESSION, AGENT), &event);
+        for event in core.decide(input, &Moment::default()).unwrap().events {
+            core.apply(Stream::Agent(SESSION, AGENT), Timestamp::default(), &event);
         }
         core
     }
@@ -102,24 +102,24 @@ mod tests {
     fn a_start_that_is_reported_twice_is_recorded_once() {
         let started = Input::Started { run: RUN, pid: 9, start_ticks: 1 };
         let core = after(asked(), &started);
-        assert_eq!(core.decide(&started).unwrap().events, []);
+        assert_eq!(core.decide(&started, &Moment::default()).unwrap().events, []);
     }
 
     #[test]
     fn an_exit_that_is_reported_again_by_the_holder_is_recorded_once() {
         let core = after(asked(), &gone());
-        assert_eq!(core.decide(&gone()).unwrap().events, []);
+        assert_eq!(core.decide(&gone(), &Moment::default()).unwrap().events, []);
     }
 
     #[test]
     fn another_runs_exit_means_nothing_here() {
         let other = Input::Gone { run: RunId::from_bytes([9; 16]), outcome: RunOutcome::Exited { code: 0 }, offset: 0 };
-        assert_eq!(asked().decide(&other).unwrap().events, []);
+        assert_eq!(asked().decide(&other, &Moment::default()).unwrap().events, []);
     }
 
     #[test]
     fn the_session_is_told_of_the_end() {
-        let [event] = &asked().decide(&gone()).unwrap().events[..] else {
+        let [event] = &asked().decide(&gone(), &Moment::default()).unwrap().events[..] else {
             panic!("one event");
         };
         let told = Effect::TellSession { session: SESSION, event: event.clone() };

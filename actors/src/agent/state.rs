@@ -1,11 +1,11 @@
 //! The core of whatever kind of agent it is; which, is told by the event that brought it into its session.
 
-use ropewalk_protocol::{AgentId, EventBody, Rejection, SessionId, Stream};
+use ropewalk_protocol::{AgentId, EventBody, Rejection, SessionId, Stream, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::program::Program;
 use super::structured::Structured;
-use crate::core::{Core, Decision, Effect, Input};
+use crate::core::{Core, Decision, Effect, Input, Moment};
 
 /// What an agent decides on.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,15 +42,15 @@ impl AgentCore {
 }
 
 impl Core for AgentCore {
-    fn decide(&self, input: &Input) -> Result<Decision, Rejection> {
+    fn decide(&self, input: &Input, moment: &Moment) -> Result<Decision, Rejection> {
         match &self.kind {
             Kind::Unknown => Err(Rejection::not_found(format_args!("agent {} in session {}", self.id, self.session))),
             Kind::Program(program) => program.decide(input),
-            Kind::Structured(structured) => structured.decide(input),
+            Kind::Structured(structured) => structured.decide(input, moment),
         }
     }
 
-    fn apply(&mut self, stream: Stream, body: &EventBody) {
+    fn apply(&mut self, stream: Stream, at: Timestamp, body: &EventBody) {
         match (stream, body) {
             (Stream::Session(_), EventBody::AgentAdded(added)) if added.agent == self.id => {
                 self.kind = Kind::Program(Program::asked(added.run));
@@ -61,7 +61,7 @@ impl Core for AgentCore {
             (Stream::Agent(_, agent), body) if agent == self.id => match &mut self.kind {
                 Kind::Unknown => {}
                 Kind::Program(program) => program.apply(body),
-                Kind::Structured(structured) => structured.apply(body),
+                Kind::Structured(structured) => structured.apply(at, body),
             },
             _ => {}
         }

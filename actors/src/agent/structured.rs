@@ -7,21 +7,26 @@ mod commands;
 mod deciding;
 mod ending;
 mod life;
+mod limited;
 mod observing;
+mod rounds;
+mod ruled;
 #[cfg(test)]
 mod tests;
 
 use std::collections::VecDeque;
 
 use ropewalk_protocol::{
-    AgentId, AgentJoined, Answer, AskKind, AskOption, Delivery, EventBody, InteractionId, ItemId, OnAsk, PromptId,
-    PromptQueued, Rejection, RunId, RunOutcome, SessionId, TurnId,
+    AgentId, AgentJoined, AgentTerms, Answer, AskKind, AskOption, Budget, Delivery, EventBody, Held, InteractionId,
+    ItemId, OnAsk, PromptId, PromptQueued, Rejection, RunId, RunOutcome, SessionId, Spending, Timestamp, TurnId,
 };
 use serde::{Deserialize, Serialize};
 
 use self::deciding::Deciding;
 use self::life::Life;
-use crate::core::{Decision, Effect, Input, Mint};
+use self::limited::{Limited, Warned};
+use self::rounds::{Call, Rounds};
+use crate::core::{Decision, Effect, Input, Moment};
 use crate::providers::{self, Observed, Outgoing, Provider};
 
 /// How many questions that are closed are remembered, to tell who comes late what became of them.
@@ -31,7 +36,7 @@ const CLOSED_ASKS_KEPT: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AgentInput {
     /// A client has a prompt for it.
-    Prompt { text: String, delivery: Delivery, mint: Mint },
+    Prompt { text: String, delivery: Delivery },
     /// A client says something else in a prompt that waits.
     EditPrompt { prompt: PromptId, text: String },
     /// A client gives a prompt another place.
@@ -47,15 +52,23 @@ pub(crate) enum AgentInput {
     /// A client wants it to end, or its session ends.
     Close,
     /// It wrote something, from one place in its output to another.
-    Observed { run: RunId, seen: Vec<Seen>, to: Consumed, mint: Mint },
+    Observed { run: RunId, seen: Vec<Seen>, to: Consumed },
     /// Its process is gone, and all that it wrote is taken in. `last_words`: the end of its error output.
-    Gone { run: RunId, outcome: RunOutcome, offset: u64, last_words: String, mint: Mint },
+    Gone { run: RunId, outcome: RunOutcome, offset: u64, last_words: String },
     /// Its process could not be started. `is_final`: nor will it be in a while.
     SpawnFailed { run: RunId, reason: String, is_final: bool },
     /// Its process runs.
-    Started { run: RunId, pid: u32, start_ticks: u64, mint: Mint },
+    Started { run: RunId, pid: u32, start_ticks: u64 },
     /// A question was to be answered by now.
     AskDue { interaction: InteractionId },
+    /// A client wants it to get no more prompts for now.
+    Hold,
+    /// A client wants it to go on.
+    Release,
+    /// A client bounds what it may cost.
+    SetBudget { budget: Budget },
+    /// What holds it may be over, or a budget may be spent by now.
+    Reconsider,
 }
 
 /// What was seen, and the line it was seen in.
@@ -96,6 +109,16 @@ pub(crate) struct Structured {
     asks: Vec<OpenAsk>,
     /// What became of questions that are closed, oldest first.
     closed_asks: VecDeque<(InteractionId, String)>,
+    terms: AgentTerms,
+    spending: Spending,
+    /// Why it is given no prompts, if it is not.
+    held: Option<Held>,
+    /// What was told of budgets that run out.
+    warned: Vec<Warned>,
+    limited: Limited,
+    rounds: Rounds,
+    /// The newest turn, if it was taken for interrupted.
+    interrupted: Option<TurnId>,
 }
 
 /// The open turn.
@@ -115,6 +138,8 @@ struct Turn {
 struct OpenItem {
     id: ItemId,
     key: String,
+    /// What tool it calls, if it does.
+    call: Option<Call>,
     /// Its whole text is being told: no more previews.
     is_told: bool,
     /// Somebody said that it may not be done.
@@ -138,7 +163,7 @@ pub(crate) struct OpenAsk {
 impl Structured {
     /// An agent that just joined its session.
     pub(super) fn joined(joined: &AgentJoined) -> Self {
-        let AgentJoined { provider, command, directory, model, mode, on_ask, run, prompt, .. } = joined.clone();
+        let AgentJoined { provider, command, directory, model, mode, on_ask, run, prompt, terms, .. } = joined.clone();
         let mut structured = Self {
             provider,
             command,
@@ -156,6 +181,13 @@ impl Structured {
             items: Vec::new(),
             asks: Vec::new(),
             closed_asks: VecDeque::new(),
+            terms,
+            spending: Spending::new(run.run),
+            held: None,
+            warned: Vec::new(),
+            limited: Limited::default(),
+            rounds: Rounds::default(),
+            interrupted: None,
         };
         structured.life = Life::new(&run, structured.greet(0));
         structured
@@ -166,9 +198,20 @@ impl Structured {
         providers::named(&self.provider)
     }
 
+    /// The directory it works in.
+    pub(crate) fn directory(&self) -> &str {
+        &self.directory
+    }
+
     /// The newest run.
     pub(crate) fn life(&self) -> &Life {
         &self.life
+    }
+
+    /// When what it may do is to be looked at again.
+    pub(crate) fn due(&self) -> impl Iterator<Item = Timestamp> {
+        let held_until = self.held.as_ref().and_then(|held| held.until);
+        held_until.into_iter().chain(self.time_is_up_at())
     }
 
     /// The questions that are open.
@@ -199,15 +242,16 @@ impl Structured {
         }
     }
 
-    pub(super) fn decide(&self, input: &Input) -> Result<Decision, Rejection> {
+    pub(super) fn decide(&self, input: &Input, moment: &Moment) -> Result<Decision, Rejection> {
         let Input::Agent(input) = input else { return Ok(Decision::nothing()) };
-        let mut deciding = Deciding::on(self);
+        let mut deciding = Deciding::on(self, moment);
         deciding.take(input)
     }
 
     pub(super) fn react(&self, session: SessionId, agent: AgentId, body: &EventBody) -> Vec<Effect> {
         let run = self.life.run;
         let mut effects: Vec<Effect> = self.write_of(body).into_iter().collect();
+        let later = |at| Effect::Later { at, session, agent, input: AgentInput::Reconsider };
         match body {
             EventBody::RunAsked(asked) => effects.push(Effect::SpawnAgent {
                 session,
@@ -222,6 +266,8 @@ impl Structured {
                 effects.push(Effect::Insist { run });
             }
             EventBody::TurnEnded(_) => effects.push(Effect::TurnSettled { run }),
+            EventBody::TurnStarted(_) => effects.extend(self.time_is_up_at().map(later)),
+            EventBody::Held(held) => effects.extend(held.until.map(later)),
             EventBody::Asked(asked) => effects.extend(asked.expires.map(|at| Effect::Later {
                 at,
                 session,

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use ropewalk_kernel::{Answer, Reply, offload};
 use ropewalk_protocol::{
-    AgentId, AgentJoined, AgentSpec, Code, Command, Delivery, PromptId, PromptQueued, Rejection, RunAsked, RunId,
-    SessionId, Stream, TerminalId, Timestamp,
+    AgentId, AgentJoined, AgentSpec, BudgetOwner, Code, Command, Delivery, PromptId, PromptQueued, Rejection, RunAsked,
+    RunId, SessionId, Stream, TerminalId, Timestamp,
 };
 
 use super::Directory;
@@ -24,7 +24,7 @@ impl Directory {
                 if !environment.is_empty() {
                     reply = self.with_environment(agent, environment, reply);
                 }
-                (session, agent, AgentInput::Prompt { text, delivery, mint: self.mint() })
+                (session, agent, AgentInput::Prompt { text, delivery })
             }
             Command::PromptEdit { session, agent, prompt, text } => {
                 (session, agent, AgentInput::EditPrompt { prompt, text })
@@ -40,6 +40,11 @@ impl Directory {
                 (session, agent, AgentInput::Answer { interaction, answer })
             }
             Command::AgentSet { session, agent, model, mode } => (session, agent, AgentInput::Set { model, mode }),
+            Command::AgentHold { session, agent } => (session, agent, AgentInput::Hold),
+            Command::AgentRelease { session, agent } => (session, agent, AgentInput::Release),
+            Command::BudgetSet { of: BudgetOwner::Agent { session, agent }, budget } => {
+                (session, agent, AgentInput::SetBudget { budget })
+            }
             Command::AgentEnd { session, agent } => (session, agent, AgentInput::Close),
             other => {
                 let message = format!("{} is for no agent", other.name());
@@ -86,7 +91,7 @@ impl Directory {
 
     /// The agent as it joins its session; its environment is kept apart.
     pub(super) fn joining(&self, spec: AgentSpec, parent: Option<AgentId>) -> AgentJoined {
-        let AgentSpec { provider, name, command, directory, environment, model, mode, on_ask, prompt } = spec;
+        let AgentSpec { provider, name, command, directory, environment, model, mode, on_ask, prompt, terms } = spec;
         let mint = self.mint();
         let agent = AgentId::from_bytes(mint.id(0));
         self.0.hands.keep_agent_environment(agent, environment);
@@ -104,7 +109,7 @@ impl Directory {
         let queued =
             |text| PromptQueued { prompt: PromptId::from_bytes(mint.id(5)), text, delivery: Delivery::AfterTurn };
         let (name, prompt) = (name.unwrap_or_default(), prompt.map(queued));
-        AgentJoined { agent, provider, name, parent, command, directory, model, mode, on_ask, run, prompt }
+        AgentJoined { agent, provider, name, parent, command, directory, model, mode, on_ask, run, prompt, terms }
     }
 }
 

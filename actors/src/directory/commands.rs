@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 
 use ropewalk_kernel::log::Batch;
 use ropewalk_kernel::{Answer, Envelope, Owners, Reply, offload};
-use ropewalk_protocol::{AgentSpec, Code, Command, Program, Rejection, SessionId, Size, Stream, TerminalId, Timestamp};
+use ropewalk_protocol::{
+    AgentSpec, BudgetOwner, Code, Command, Program, Rejection, SessionId, Size, Stream, TerminalId, Timestamp,
+};
 
 use super::Directory;
 use super::adoption::Doubt;
@@ -35,6 +37,15 @@ impl Owners for Directory {
             }
             Command::TerminalResize { session, terminal, size } => {
                 later(reply, async move { directory.resize(session, terminal, size, by, now).await });
+            }
+            Command::BudgetSet { of: BudgetOwner::Session { session }, budget } => {
+                self.pass_on(session, Input::SetBudget { budget }, by, now, reply);
+            }
+            Command::BudgetSet { of: BudgetOwner::Day {}, budget } => {
+                later(reply, async move { directory.set_day_budget(budget, by, now).await });
+            }
+            Command::RulesSet { of, rules } => {
+                later(reply, async move { directory.set_rules(of, rules, by, now).await });
             }
             command => self.pass_on_to_agent(command, by, now, reply),
         }
@@ -150,7 +161,7 @@ impl Directory {
     }
 
     /// A refusal that no actor decided, remembered all the same.
-    async fn refuse_for_good(&self, command: Commanded, rejection: Rejection) -> Answer {
+    pub(super) async fn refuse_for_good(&self, command: Commanded, rejection: Rejection) -> Answer {
         let receipt = Some((command.id, command.digest, Err(rejection.clone())));
         let batch = Batch { epoch: self.0.journal.epoch(), events: Vec::new(), receipt };
         let stored = self.0.journal.append(batch)?.await;

@@ -51,7 +51,7 @@ async fn create(directory: &Directory, id: CommandId, name: &str) -> Answer {
 #[test]
 fn regression_a_name_that_a_command_on_its_way_may_get_is_refused_for_now() {
     actix::System::new().block_on(async {
-        // Given the rename of a session that is not there, on its way.
+        // Moment the rename of a session that is not there, on its way.
         let directory = empty();
         let (nobody, id) = (SessionId::from_bytes([9; 16]), CommandId::from_bytes([1; 16]));
         directory.0.names.reserve("build", nobody).unwrap();

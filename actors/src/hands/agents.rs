@@ -1,5 +1,6 @@
 //! The daemon's end of a structured agent's run: what is written to it, in order and once, and what becomes of it.
 
+mod paths;
 mod pump;
 
 use std::collections::{BTreeMap, HashMap};
@@ -40,6 +41,8 @@ pub(super) struct AgentLine {
     run: RunId,
     output: TerminalId,
     errors: TerminalId,
+    /// The directory it works in.
+    directory: String,
     provider: &'static dyn Provider,
     writes: Mutex<Writes>,
     wake: Notify,
@@ -108,6 +111,7 @@ pub(crate) struct TakenUp {
     pub(crate) run: RunId,
     pub(crate) output: TerminalId,
     pub(crate) errors: TerminalId,
+    pub(crate) directory: String,
     pub(crate) consumed: Consumed,
     pub(crate) outbox: Vec<(u64, Outgoing)>,
 }
@@ -140,7 +144,7 @@ impl Hands {
 
     /// Takes up a run's output where it is taken in, and goes on writing what may not be written.
     pub(crate) fn take_up(&self, provider: &'static dyn Provider, taken: TakenUp) {
-        let TakenUp { session, agent, run, output, errors, consumed, outbox } = taken;
+        let TakenUp { session, agent, run, output, errors, directory, consumed, outbox } = taken;
         let next = outbox.first().map_or(consumed.written + 1, |(number, _)| *number);
         let line = Arc::new(AgentLine {
             session,
@@ -148,6 +152,7 @@ impl Hands {
             run,
             output,
             errors,
+            directory,
             provider,
             writes: Mutex::new(Writes { next, waiting: outbox.into_iter().collect() }),
             wake: Notify::new(),
@@ -196,12 +201,12 @@ impl Hands {
         for (name, value) in provider.environment() {
             environment.insert((*name).to_owned(), (*value).to_owned());
         }
-        let program = Program { argv: with_self(argv), directory, environment };
+        let program = Program { argv: with_self(argv), directory: directory.clone(), environment };
         let place = Place::of_agent(session, agent, output, errors);
         let (consumed, outbox) = (Consumed::default(), vec![first]);
         self.0.lanes.open(output, session, 0, NO_SIZE, false);
         self.0.lanes.open(errors, session, 0, NO_SIZE, false);
-        self.take_up(provider, TakenUp { session, agent, run, output, errors, consumed, outbox });
+        self.take_up(provider, TakenUp { session, agent, run, output, errors, directory, consumed, outbox });
         self.spawn(run, place, program, Ends::Pipes { errors });
     }
 
@@ -298,7 +303,10 @@ impl Hands {
     pub(crate) fn say_later(&self, at: ropewalk_protocol::Timestamp, stream: Stream, input: AgentInput) {
         let directory = self.directory().clone();
         tokio::spawn(async move {
-            tokio::time::sleep(at.since(directory.now())).await;
+            // The clock of the wall may be set back meanwhile.
+            while directory.now() < at {
+                tokio::time::sleep(at.since(directory.now())).await;
+            }
             directory.report(stream, None, Input::Agent(input));
         });
     }
@@ -307,8 +315,7 @@ impl Hands {
     pub(super) fn agent_started(&self, run: RunId, pid: u32, start_ticks: u64) -> bool {
         let Some(line) = self.line_of(run) else { return false };
         line.started.send_replace(true);
-        let mint = self.directory().mint();
-        let input = Input::Agent(AgentInput::Started { run, pid, start_ticks, mint });
+        let input = Input::Agent(AgentInput::Started { run, pid, start_ticks });
         self.directory().report(line.stream(), None, input);
         true
     }

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ropewalk_protocol::{
     AgentAdded, AgentId, AgentJoined, Code, CommandResult, EventBody, Rejection, RunId, SessionAnnotated,
-    SessionCreated, SessionDeleted, SessionEndRequested, SessionEnded, SessionId, SessionRenamed, Stream, limits,
+    SessionBudgetSet, SessionCreated, SessionDeleted, SessionEndRequested, SessionEnded, SessionId, SessionRenamed,
+    SessionRulesSet, Stream, Timestamp, limits,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::core::{Core, Decision, Effect, Input, Launch};
+use crate::core::{Core, Decision, Effect, Input, Launch, Moment};
 use crate::providers::{Greeting, Outgoing};
 
 /// Where a session is in its life.
@@ -153,7 +154,7 @@ impl SessionCore {
 }
 
 impl Core for SessionCore {
-    fn decide(&self, input: &Input) -> Result<Decision, Rejection> {
+    fn decide(&self, input: &Input, _: &Moment) -> Result<Decision, Rejection> {
         if let Input::Create { name, workspace, launch, joined } = input {
             return self.create(name.as_ref(), workspace.as_ref(), launch.as_ref(), joined.as_deref());
         }
@@ -161,6 +162,8 @@ impl Core for SessionCore {
         match input {
             Input::Rename { name } => Ok(Decision::done(vec![SessionRenamed { name: name.clone() }.into()])),
             Input::Annotate { text } => Ok(Decision::done(vec![SessionAnnotated { text: text.clone() }.into()])),
+            Input::SetBudget { budget } => Ok(Decision::done(vec![SessionBudgetSet { budget: *budget }.into()])),
+            Input::SetRules { rules } => Ok(Decision::done(vec![SessionRulesSet { rules: rules.clone() }.into()])),
             Input::End => self.end(),
             Input::Delete => self.delete(),
             Input::Settled => Ok(self.settled()),
@@ -175,7 +178,7 @@ impl Core for SessionCore {
         }
     }
 
-    fn apply(&mut self, stream: Stream, body: &EventBody) {
+    fn apply(&mut self, stream: Stream, _: Timestamp, body: &EventBody) {
         match (stream, body) {
             (Stream::Session(_), EventBody::SessionCreated(_)) => self.phase = Phase::Open,
             (Stream::Session(_), EventBody::AgentAdded(added)) => {
@@ -224,6 +227,9 @@ impl Core for SessionCore {
                 Effect::Stop { runs: self.live.values().copied().collect() },
                 Effect::Close { session: self.id, agents: self.joined.keys().copied().collect() },
             ],
+            EventBody::SessionBudgetSet(_) => {
+                vec![Effect::Reconsider { session: self.id, agents: self.joined.keys().copied().collect() }]
+            }
             EventBody::SessionDeleted(_) => vec![Effect::Delete { session: self.id }],
             _ => Vec::new(),
         }
@@ -248,13 +254,17 @@ mod tests {
     fn given(inputs: &[Input], ended: bool) -> SessionCore {
         let mut core = SessionCore::new(SESSION);
         for input in inputs {
-            for event in core.decide(input).unwrap().events {
-                core.apply(Stream::Session(SESSION), &event);
+            for event in core.decide(input, &Moment::default()).unwrap().events {
+                core.apply(Stream::Session(SESSION), Timestamp::default(), &event);
             }
         }
         if ended {
             let outcome = RunOutcome::Exited { code: 0 };
-            core.apply(Stream::Agent(SESSION, AGENT), &RunEnded { run: RUN, outcome, offset: 9 }.into());
+            core.apply(
+                Stream::Agent(SESSION, AGENT),
+                Timestamp::default(),
+                &RunEnded { run: RUN, outcome, offset: 9 }.into(),
+            );
         }
         core
     }
@@ -265,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_new_session_adds_its_agent_in_the_same_decision() {
-        let decision = SessionCore::new(SESSION).decide(&created()).unwrap();
+        let decision = SessionCore::new(SESSION).decide(&created(), &Moment::default()).unwrap();
         let names: Vec<&str> = decision.events.iter().map(EventBody::name).collect();
         assert_eq!(names, ["session.created", "session.agent_added"]);
     }
@@ -273,7 +283,8 @@ mod tests {
     #[test]
     fn a_session_ends_when_its_last_program_ended_and_says_how() {
         let core = given(&[created()], true);
-        let [EventBody::SessionEnded(ended)] = &core.decide(&Input::Settled).unwrap().events[..] else {
+        let [EventBody::SessionEnded(ended)] = &core.decide(&Input::Settled, &Moment::default()).unwrap().events[..]
+        else {
             panic!("one event, the end");
         };
         assert_eq!(ended.reason, "program exited with code 0");
@@ -281,20 +292,20 @@ mod tests {
 
     #[test]
     fn a_session_does_not_end_while_a_program_runs() {
-        assert_eq!(given(&[created()], false).decide(&Input::Settled).unwrap().events, []);
+        assert_eq!(given(&[created()], false).decide(&Input::Settled, &Moment::default()).unwrap().events, []);
     }
 
     #[test]
     fn asking_twice_for_the_end_asks_once() {
         let core = given(&[created(), Input::End], false);
-        assert_eq!(core.decide(&Input::End).unwrap().events, []);
+        assert_eq!(core.decide(&Input::End, &Moment::default()).unwrap().events, []);
         let close = Effect::Close { session: SESSION, agents: Vec::new() };
         assert_eq!(core.react(&SessionEndRequested {}.into()), [Effect::Stop { runs: vec![RUN] }, close]);
     }
 
     #[test]
     fn a_running_session_is_not_deleted() {
-        let rejection = given(&[created()], false).decide(&Input::Delete).unwrap_err();
+        let rejection = given(&[created()], false).decide(&Input::Delete, &Moment::default()).unwrap_err();
         assert_eq!(rejection.code, Code::StillRunning);
     }
 
@@ -302,16 +313,19 @@ mod tests {
     fn a_deleted_session_is_not_found() {
         let mut core = given(&[created()], true);
         for input in [Input::Settled, Input::Delete] {
-            for event in core.decide(&input).unwrap().events {
-                core.apply(Stream::Session(SESSION), &event);
+            for event in core.decide(&input, &Moment::default()).unwrap().events {
+                core.apply(Stream::Session(SESSION), Timestamp::default(), &event);
             }
         }
         assert_eq!(core.react(&SessionDeleted {}.into()), [Effect::Delete { session: SESSION }]);
-        assert_eq!(core.decide(&Input::Annotate { text: "x".into() }).unwrap_err().code, Code::NotFound);
+        assert_eq!(
+            core.decide(&Input::Annotate { text: "x".into() }, &Moment::default()).unwrap_err().code,
+            Code::NotFound
+        );
     }
 
     #[test]
     fn what_was_never_created_is_not_found() {
-        assert_eq!(SessionCore::new(SESSION).decide(&Input::End).unwrap_err().code, Code::NotFound);
+        assert_eq!(SessionCore::new(SESSION).decide(&Input::End, &Moment::default()).unwrap_err().code, Code::NotFound);
     }
 }

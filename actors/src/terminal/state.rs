@@ -1,11 +1,11 @@
 //! A terminal's rules: a size is recorded where it changes, and the stream closes once.
 
 use ropewalk_protocol::{
-    EventBody, Rejection, RunAsked, SessionId, Size, Stream, TerminalClosed, TerminalId, TerminalResized,
+    EventBody, Rejection, RunAsked, SessionId, Size, Stream, TerminalClosed, TerminalId, TerminalResized, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
-use crate::core::{Core, Decision, Effect, Input};
+use crate::core::{Core, Decision, Effect, Input, Moment};
 
 /// What a terminal decides on.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl TerminalCore {
 }
 
 impl Core for TerminalCore {
-    fn decide(&self, input: &Input) -> Result<Decision, Rejection> {
+    fn decide(&self, input: &Input, _: &Moment) -> Result<Decision, Rejection> {
         let Some(now) = self.size else {
             return Err(Rejection::not_found(format_args!("terminal {} in session {}", self.id, self.session)));
         };
@@ -48,7 +48,7 @@ impl Core for TerminalCore {
         })
     }
 
-    fn apply(&mut self, stream: Stream, body: &EventBody) {
+    fn apply(&mut self, stream: Stream, _: Timestamp, body: &EventBody) {
         match (stream, body) {
             (Stream::Session(_), EventBody::AgentAdded(added)) if added.terminal == self.id => {
                 self.size = Some(added.size)
@@ -100,11 +100,11 @@ mod tests {
             terminal: TERMINAL,
             size: Size::DEFAULT,
         };
-        core.apply(Stream::Session(SESSION), &added.into());
-        for event in core.decide(&resized(50, 100)).unwrap().events {
-            core.apply(Stream::Terminal(SESSION, TERMINAL), &event);
+        core.apply(Stream::Session(SESSION), Timestamp::default(), &added.into());
+        for event in core.decide(&resized(50, 100), &Moment::default()).unwrap().events {
+            core.apply(Stream::Terminal(SESSION, TERMINAL), Timestamp::default(), &event);
         }
-        assert_eq!(core.decide(&resized(60, 40)).unwrap().events, []);
-        assert_eq!(core.decide(&resized(60, 100)).unwrap().events.len(), 1);
+        assert_eq!(core.decide(&resized(60, 40), &Moment::default()).unwrap().events, []);
+        assert_eq!(core.decide(&resized(60, 100), &Moment::default()).unwrap().events.len(), 1);
     }
 }

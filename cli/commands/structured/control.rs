@@ -43,6 +43,18 @@ pub(super) async fn cancel_tree(context: &Context, reference: &str) -> Result<u8
     Ok(OK)
 }
 
+pub(super) async fn hold(context: &Context, reference: &str) -> Result<u8, Failure> {
+    apply(context, reference, "gets no prompts until it is released", |session, agent| Change::AgentHold {
+        session,
+        agent,
+    })
+    .await
+}
+
+pub(super) async fn release(context: &Context, reference: &str) -> Result<u8, Failure> {
+    apply(context, reference, "goes on", |session, agent| Change::AgentRelease { session, agent }).await
+}
+
 pub(super) async fn set(
     context: &Context,
     reference: &str,

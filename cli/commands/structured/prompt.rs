@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use ropewalk_protocol::{Command as Change, CommandResult, Delivery, Seq};
+use ropewalk_protocol::{AgentState, Command as Change, CommandResult, Delivery, Rejection, Seq, StructuredView};
 
-use super::super::Context;
+use super::super::{Context, find};
 use super::clocks::Clocks;
 use super::cost::Counts;
-use super::reference::{Found, find_agent};
+use super::reference::{Found, find_agent, structured};
 use super::settled::{Ended, Known, Outcome};
 use super::start::{finish, within};
 use super::story::Story;
@@ -44,6 +44,36 @@ pub(super) async fn prompt(context: &Context, given: Given) -> Result<u8, Failur
         Ok(Some(ended)) => finish(context, &known, Ok(ended)),
         Err(failure) => finish(context, &known, Err(failure)),
     }
+}
+
+/// Gives every agent of a session that is not ended the same prompt.
+pub(super) async fn prompt_all(
+    context: &Context,
+    reference: &str,
+    text: &[String],
+    delivery: Delivery,
+) -> Result<u8, Failure> {
+    let text = spec::words(text)?;
+    let client = context.client().await?;
+    let view = find(&client, reference).await?;
+    let session = view.session;
+    let open = |view: &StructuredView| view.status.state != AgentState::Closed;
+    let agents: Vec<_> = structured(&view).filter(|(_, view)| open(view)).collect();
+    if agents.is_empty() {
+        let hint = format!("`ropewalk spawn {reference} --provider …` starts one.");
+        return Err(Rejection::not_found("structured agent that takes prompts").hint(hint).into());
+    }
+    for (agent, known) in agents {
+        let (agent, environment) = (agent.agent, spec::environment_of_agents());
+        let command = Change::AgentPrompt { session, agent, text: text.clone(), delivery, environment };
+        let answer = change(&client, command).await?;
+        match answer.result {
+            _ if context.json => print::json(&answer)?,
+            CommandResult::PromptQueued { prompt } => print::line(&format!("{prompt}  {}", print::plain(&known.name))),
+            _ => return Err(unexpected()),
+        }
+    }
+    Ok(OK)
 }
 
 async fn give(context: &Context, given: Given, began: Instant, known: &mut Known) -> Result<Option<Ended>, Failure> {

@@ -28,6 +28,7 @@ pub(super) fn spec(
         mode: args.mode,
         on_ask: args.on_ask.unwrap_or(default),
         prompt,
+        terms: args.terms.terms(),
     }
 }
 

@@ -1,16 +1,18 @@
 //! What a structured agent is doing, and since when: a function of facts, each with the event that says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use ropewalk_protocol::{
-    AgentId, AgentJoined, AgentState, AgentStatus, Event, EventBody, InteractionId, PromptView, Seq, SettledTurn,
-    StructuredView, TerminalId, Timestamp, TurnId, limits,
+    AgentId, AgentJoined, AgentState, AgentStatus, Budget, Event, EventBody, HoldReason, HoldView, InteractionId,
+    ItemId, ItemKind, PromptView, Seq, SettledTurn, Spending, StructuredView, TerminalId, Timestamp, TurnId, limits,
 };
 use serde::{Deserialize, Serialize};
 
 use super::prompts::Prompts;
-use crate::UsageCount;
+
+/// More calls than a loop is concluded from; others may lie between them.
+const CALLS_KEPT: usize = 4 * limits::LOOP_CALLS;
 
 /// How far the newest run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +46,14 @@ pub struct Structured {
     prompts: Prompts,
     /// Questions that are open, each with the event that asked.
     asks: BTreeMap<InteractionId, Seq>,
-    usage: UsageCount,
+    /// The directory it works in.
+    pub directory: String,
+    /// What it has spent.
+    pub spending: Spending,
+    budget: Budget,
+    held: Option<HoldView>,
+    /// The newest calls of tools, each with the event that began it: what a loop is concluded from.
+    calls: VecDeque<(ItemId, Seq)>,
     process: Process,
     closed: bool,
     /// When it last said something, or was given something to answer to.
@@ -58,8 +67,6 @@ impl Structured {
         if let Some(queued) = &joined.prompt {
             prompts.push(queued, event);
         }
-        let mut usage = UsageCount::default();
-        usage.begin_run(joined.run.run);
         Self {
             name: joined.name.clone(),
             parent: joined.parent,
@@ -73,7 +80,11 @@ impl Structured {
             last_turn: None,
             prompts,
             asks: BTreeMap::new(),
-            usage,
+            directory: joined.directory.clone(),
+            spending: Spending::new(joined.run.run),
+            budget: joined.terms.budget,
+            held: None,
+            calls: VecDeque::new(),
             process: Process::Starting,
             closed: false,
             word: (event.at, event.seq),
@@ -87,6 +98,11 @@ impl Structured {
             return AgentStatus { state: AgentState::Stalled, since, evidence };
         }
         self.status.clone()
+    }
+
+    /// Whether it is given no prompts.
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
     }
 
     /// The prompts that wait, the next one first.
@@ -108,7 +124,10 @@ impl Structured {
             last_turn: self.last_turn.clone(),
             queued: u32::try_from(self.prompts.as_slice().len()).unwrap_or(u32::MAX),
             asks: u32::try_from(self.asks.len()).unwrap_or(u32::MAX),
-            usage: self.usage.total(),
+            usage: self.spending.usage(),
+            budget: self.budget,
+            spent: self.spending.total(now),
+            held: self.held.clone(),
         }
     }
 
@@ -116,7 +135,6 @@ impl Structured {
         match &event.body {
             EventBody::RunAsked(asked) => {
                 self.errors = asked.errors;
-                self.usage.begin_run(asked.run);
                 self.process = Process::Starting;
             }
             EventBody::RunFailed(_) | EventBody::RunEnded(_) | EventBody::AgentRefused(_) => {
@@ -149,26 +167,51 @@ impl Structured {
             }
             EventBody::TurnEnded(ended) => {
                 self.turn = None;
-                self.usage.end_turn();
                 let (turn, outcome) = (ended.turn, ended.outcome.clone());
                 self.last_turn = Some(SettledTurn { turn, outcome, evidence: event.seq });
             }
             EventBody::Asked(asked) => drop(self.asks.insert(asked.interaction, event.seq)),
             EventBody::Answered(answered) => drop(self.asks.remove(&answered.interaction)),
             EventBody::AskClosed(closed) => drop(self.asks.remove(&closed.interaction)),
-            EventBody::Used(used) => self.usage.add(used.turn, &used.usage),
+            EventBody::TurnSettled(settled) => {
+                if let Some(last) = self.last_turn.as_mut().filter(|last| last.turn == settled.turn) {
+                    (last.outcome, last.evidence) = (settled.outcome.clone(), event.seq);
+                }
+            }
+            EventBody::ItemStarted(started) if started.kind == ItemKind::Tool => {
+                if self.calls.len() == CALLS_KEPT {
+                    self.calls.pop_front();
+                }
+                self.calls.push_back((started.item, event.seq));
+            }
+            EventBody::AgentBudgetSet(set) => self.budget = set.budget,
+            EventBody::Held(held) => {
+                let mut evidence = self.evidence_of(&held.reason);
+                evidence.push(event.seq);
+                let (reason, since, until) = (held.reason.clone(), event.at, held.until);
+                self.held = Some(HoldView { reason, since, until, evidence });
+            }
+            EventBody::Released(_) => self.held = None,
             EventBody::AgentClosed(_) => {
                 self.closed = true;
+                self.held = None;
                 self.turn = None;
                 self.asks.clear();
             }
             _ => {}
         }
+        self.spending.apply(event.at, &event.body);
         self.prompts.follow(event);
         if is_word(&event.body) {
             self.word = (event.at, event.seq);
         }
         self.conclude(event);
+    }
+
+    /// The events that began the calls of a loop, as far as they are remembered.
+    fn evidence_of(&self, reason: &HoldReason) -> Vec<Seq> {
+        let HoldReason::Loop { items } = reason else { return Vec::new() };
+        self.calls.iter().filter(|(item, _)| items.contains(item)).map(|(_, seq)| *seq).collect()
     }
 
     fn state(&self) -> AgentState {
@@ -177,6 +220,7 @@ impl Structured {
             (false, Process::Gone, _) => AgentState::Stopped,
             (false, _, Some(_)) if !self.asks.is_empty() => AgentState::Waiting,
             (false, _, Some(_)) => AgentState::Working,
+            (false, _, None) if self.held.is_some() => AgentState::Parked,
             (false, Process::Starting, None) => AgentState::Starting,
             (false, Process::Ready, None) => AgentState::Idle,
         }

@@ -1,6 +1,6 @@
 //! Sentences of what structured agents do. Whose it is, the event's stream tells.
 
-use ropewalk_protocol::{Answer, AskEnd, Delivery, EventBody, ItemKind, ItemStatus, NoticeKind, PromptQueued};
+use ropewalk_protocol::{Answer, AskEnd, Budget, Delivery, EventBody, ItemKind, ItemStatus, NoticeKind, PromptQueued};
 
 /// How much of a text a sentence quotes.
 const QUOTED_CHARS: usize = 120;
@@ -66,6 +66,18 @@ pub(super) fn sentence(body: &EventBody) -> Option<String> {
             let until = noticed.until.map(|until| format!(", until {until}")).unwrap_or_default();
             format!("{}: {}{until}", notice(noticed.kind), quote(&noticed.text))
         }
+        EventBody::AgentBudgetSet(set) => format!("agent may cost {}", budget(&set.budget)),
+        EventBody::Held(held) => {
+            let until = held.until.map(|until| format!(", until {until}")).unwrap_or_default();
+            format!("agent is held{until}: {}", held.reason)
+        }
+        EventBody::Released(_) => "agent goes on".to_owned(),
+        EventBody::BudgetWarned(warned) => format!("{}: it runs out", warned.budget),
+        EventBody::Looped(looped) => {
+            format!("agent goes round in circles: {} calls of {}", looped.items.len(), quote(&looped.title))
+        }
+        EventBody::RuleApplied(applied) => format!("the rule “{}” applies", applied.rule),
+        EventBody::TurnSettled(settled) => format!("by the agent's own record the turn {}", settled.outcome),
         // Numbers, pieces of texts, and how far an output is taken in.
         _ => return None,
     };
@@ -90,6 +102,18 @@ fn answer(answer: &Answer) -> String {
         Answer::Choose { option } => quote(option),
         Answer::Text { text } => quote(text),
     }
+}
+
+pub(super) fn budget(budget: &Budget) -> String {
+    let Budget { cost_micro_usd, tokens, turns, time_millis } = budget;
+    let bounds = [
+        cost_micro_usd.map(|micros| format!("${:.2}", micros as f64 / 1e6)),
+        tokens.map(|tokens| format!("{tokens} tokens")),
+        turns.map(|turns| format!("{turns} turns")),
+        time_millis.map(|millis| format!("{} s of turns", millis / 1000)),
+    ];
+    let bounds: Vec<String> = bounds.into_iter().flatten().collect();
+    if bounds.is_empty() { "anything".to_owned() } else { format!("at most {}", bounds.join(", ")) }
 }
 
 const fn notice(kind: NoticeKind) -> &'static str {

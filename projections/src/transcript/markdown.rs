@@ -28,6 +28,7 @@ pub fn markdown(turn: &Turn) -> String {
                 let until = notice.until.map(|until| format!(" until {until}")).unwrap_or_default();
                 push_quoted(&mut page, &format!("({what}{until}) {}", notice.text));
             }
+            Part::Remark(remark) => push_quoted(&mut page, &remark.text),
         }
     }
     if let Some(outcome) = &turn.outcome {
@@ -83,8 +84,12 @@ fn push_item(page: &mut String, item: &Item) {
 fn push_question(page: &mut String, question: &Question) {
     let how = match (&question.answer, question.closed) {
         (Some(given), _) => {
-            let who = given.client.as_ref().map_or("the session's rules", String::as_str);
-            format!("{} by {}", answer(&given.answer, question), escaped(who))
+            let who = match (&given.client, &question.rule) {
+                (Some(client), _) => client.clone(),
+                (None, Some(rule)) => format!("the rule “{rule}”"),
+                (None, None) => "what was said of questions".to_owned(),
+            };
+            format!("{} by {}", answer(&given.answer, question), escaped(&who))
         }
         (None, Some(AskEnd::Expired)) => "nobody answered in time".to_owned(),
         (None, Some(AskEnd::Cancelled)) => "taken back".to_owned(),

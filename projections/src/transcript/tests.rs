@@ -34,7 +34,7 @@ fn items(turn: &Turn) -> Vec<&Item> {
     fn of(part: &Part) -> Option<&Item> {
         match part {
             Part::Item(item) => Some(item),
-            Part::Prompt(_) | Part::Question(_) | Part::Notice(_) => None,
+            _ => None,
         }
     }
     turn.parts.iter().filter_map(of).collect()

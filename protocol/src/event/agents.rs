@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, Answer, AskEnd, AskKind, AskOption, Delivery, InteractionId, ItemId, ItemKind, ItemStatus, NoticeKind,
-    OnAsk, PromptId, RunId, TerminalId, Timestamp, TurnId, TurnOutcome, Usage,
+    AgentId, AgentTerms, Answer, AskEnd, AskKind, AskOption, Budget, BudgetUse, Delivery, HoldReason, InteractionId,
+    ItemId, ItemKind, ItemStatus, NoticeKind, OnAsk, PromptId, Rule, RunId, TerminalId, Timestamp, TurnId, TurnOutcome,
+    Usage,
 };
 
 /// A life of an agent's process that is to begin. The environment is not in it: it may hold secrets.
@@ -57,6 +58,33 @@ pub struct AgentJoined {
     pub run: RunAsked,
     /// Its first prompt.
     pub prompt: Option<PromptQueued>,
+    /// What holds for it for as long as it is there.
+    pub terms: AgentTerms,
+}
+
+/// Version 1 of the payload of `session.agent_joined`, which knew no terms.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct AgentJoinedV1 {
+    agent: AgentId,
+    provider: String,
+    name: String,
+    parent: Option<AgentId>,
+    command: Vec<String>,
+    directory: String,
+    model: Option<String>,
+    mode: Option<String>,
+    on_ask: OnAsk,
+    run: RunAsked,
+    prompt: Option<PromptQueued>,
+}
+
+impl From<AgentJoinedV1> for AgentJoined {
+    fn from(joined: AgentJoinedV1) -> Self {
+        let AgentJoinedV1 { agent, provider, name, parent, command, directory, model, mode, on_ask, run, prompt } =
+            joined;
+        let terms = AgentTerms::default();
+        Self { agent, provider, name, parent, command, directory, model, mode, on_ask, run, prompt, terms }
+    }
 }
 
 /// Payload of `agent.ready`.
@@ -335,4 +363,58 @@ pub struct AgentCloseAsked {}
 pub struct AgentClosed {
     /// Why, in a sentence.
     pub reason: String,
+}
+
+/// Payload of `agent.budget_set`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentBudgetSet {
+    /// What it may cost.
+    pub budget: Budget,
+}
+
+/// Payload of `agent.held`: it is given no prompts. What it was held for before counts no more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Held {
+    /// Why.
+    pub reason: HoldReason,
+    /// When it goes on by itself; `None`: somebody has to say so.
+    pub until: Option<Timestamp>,
+}
+
+/// Payload of `agent.released`: it is given prompts again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Released {}
+
+/// Payload of `agent.budget_warned`: a budget runs out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BudgetWarned {
+    /// Which, and how far it is.
+    pub budget: BudgetUse,
+}
+
+/// Payload of `agent.looped`: it called the same tool in the same way again and again, and always got the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Looped {
+    /// The calls, oldest first.
+    pub items: Vec<ItemId>,
+    /// What people read of the call.
+    pub title: String,
+}
+
+/// Payload of `agent.rule_applied`: the answer to a question that follows, or that nobody but people may answer it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleApplied {
+    /// The question.
+    pub interaction: InteractionId,
+    /// The rule.
+    pub rule: Rule,
+}
+
+/// Payload of `agent.turn_settled`: how a turn really ended that was taken for interrupted, by the agent's own record of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TurnSettled {
+    /// The turn.
+    pub turn: TurnId,
+    /// How it ended.
+    pub outcome: TurnOutcome,
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, RunId, Size, TerminalId, Timestamp};
+use crate::{AgentId, Budget, Rule, RunId, Size, TerminalId, Timestamp};
 
 /// Payload of `session.created`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -179,4 +179,34 @@ pub struct StorageDegraded {
 pub struct StorageRestored {
     /// How many batches were refused meanwhile.
     pub refused: u64,
+}
+
+/// Payload of `session.budget_set`: what all agents of the session may cost together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionBudgetSet {
+    /// It.
+    pub budget: Budget,
+}
+
+/// Payload of `session.rules_set`: they take the place of the session's rules before them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionRulesSet {
+    /// They.
+    pub rules: Vec<Rule>,
+}
+
+/// Payload of `machine.budget_set`: what all agents may cost together in a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DayBudgetSet {
+    /// It.
+    pub budget: Budget,
+}
+
+/// Payload of `machine.rules_set`: they take the place of the directory's rules before them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkspaceRulesSet {
+    /// The absolute directory.
+    pub directory: String,
+    /// They; none: nothing more is said of the directory.
+    pub rules: Vec<Rule>,
 }

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, AskKind, AskOption, Delivery, InteractionId, PromptId, Seq, SessionId, TerminalId, Timestamp, TurnId,
-    TurnOutcome,
+    AgentId, AskKind, AskOption, Budget, Delivery, HoldReason, InteractionId, PromptId, Rule, Seq, SessionId, Spent,
+    TerminalId, Timestamp, TurnId, TurnOutcome,
 };
 
 /// What a structured agent is doing, derived from facts in the log.
@@ -22,6 +22,8 @@ pub enum AgentState {
     Stalled,
     /// It takes prompts and has none.
     Idle,
+    /// It has no turn, and is given none: it is held.
+    Parked,
     /// Its process is gone. The next prompt starts it again.
     Stopped,
     /// It takes no more prompts.
@@ -37,6 +39,7 @@ impl AgentState {
             AgentState::Waiting => "waiting",
             AgentState::Stalled => "stalled",
             AgentState::Idle => "idle",
+            AgentState::Parked => "parked",
             AgentState::Stopped => "stopped",
             AgentState::Closed => "closed",
         }
@@ -83,6 +86,58 @@ pub struct StructuredView {
     pub asks: u32,
     /// What it cost so far.
     pub usage: UsageTotal,
+    /// What it may cost.
+    pub budget: Budget,
+    /// What counts of it against budgets.
+    pub spent: Spent,
+    /// Why it is given no prompts, if it is not.
+    pub held: Option<HoldView>,
+}
+
+/// What holds an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HoldView {
+    /// Why.
+    pub reason: HoldReason,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it goes on by itself.
+    pub until: Option<Timestamp>,
+    /// The event that says so, and before it those that it is concluded from.
+    pub evidence: Vec<Seq>,
+}
+
+/// Budgets and rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PolicyView {
+    /// The day, from midnight to midnight, UTC.
+    pub day: DayView,
+    /// Directories with rules.
+    pub workspaces: Vec<WorkspaceView>,
+    /// What the session's agents may cost together.
+    pub budget: Budget,
+    /// What they have.
+    pub spent: Spent,
+    /// The session's rules.
+    pub rules: Vec<Rule>,
+}
+
+/// What agents cost in a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DayView {
+    /// What they may cost in each.
+    pub budget: Budget,
+    /// What they did today.
+    pub spent: Spent,
+}
+
+/// A directory with rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkspaceView {
+    /// It.
+    pub directory: String,
+    /// They.
+    pub rules: Vec<Rule>,
 }
 
 /// A turn that is settled.

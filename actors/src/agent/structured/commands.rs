@@ -9,27 +9,26 @@ use ropewalk_protocol::{
 use super::OpenAsk;
 use super::deciding::Deciding;
 use super::life::Phase;
-use crate::core::Mint;
 
 /// Writes that are not known to be taken, beyond which no settings and no steering prompts are added.
 const WRITES_WAITING_MAX: usize = 16;
 
-impl Deciding {
-    fn is_open(&self) -> Result<(), Rejection> {
+impl Deciding<'_> {
+    pub(super) fn is_open(&self) -> Result<(), Rejection> {
         if self.agent.closing || self.agent.closed {
             return Err(Rejection::new(Code::AlreadyEnded, "the agent takes no more prompts"));
         }
         Ok(())
     }
 
-    pub(super) fn prompt(&mut self, text: &str, delivery: Delivery, mint: &Mint) -> Result<CommandResult, Rejection> {
+    pub(super) fn prompt(&mut self, text: &str, delivery: Delivery) -> Result<CommandResult, Rejection> {
         self.is_open()?;
         if self.agent.queue.len() >= limits::PROMPTS_QUEUED_MAX {
             let waiting = self.agent.queue.len();
             let hint = "Wait for a turn to end, or withdraw one: `ropewalk queue`.";
             return Err(Rejection::new(Code::Busy, format!("{waiting} prompts wait already")).hint(hint));
         }
-        let prompt = PromptId::from_bytes(self.mint(mint));
+        let prompt = PromptId::from_bytes(self.mint());
         self.emit(PromptQueued { prompt, text: text.to_owned(), delivery });
         if delivery == Delivery::Steer {
             self.steer(prompt);
@@ -37,7 +36,7 @@ impl Deciding {
         if delivery == Delivery::Interrupt {
             self.cancel("another prompt is to take its place");
         }
-        self.go_on(mint, true);
+        self.go_on(true);
         Ok(CommandResult::PromptQueued { prompt })
     }
 

@@ -2,31 +2,33 @@
 
 use ropewalk_protocol::{
     AgentGreeted, AgentReady, Answer, AskClosed, AskEnd, CommandResult, EventBody, InteractionId, PromptId,
-    PromptQueued, Rejection, RunAsked, RunId, RunStarted, TerminalId, TurnId, TurnStarted,
+    PromptQueued, Rejection, RunAsked, RunId, RunStarted, TerminalId, Timestamp, TurnId, TurnStarted,
 };
 
 use super::life::{Life, Phase};
+use super::rounds::Call;
 use super::{AgentInput, CLOSED_ASKS_KEPT, OpenAsk, OpenItem, Structured, Turn};
-use crate::core::{Decision, Mint};
+use crate::core::{Decision, Moment};
 use crate::providers::{Outgoing, Starting};
 
 /// A decision on its way: the agent as it will be, and the events that make it so.
-pub(super) struct Deciding {
+pub(super) struct Deciding<'a> {
     pub(super) agent: Structured,
+    pub(super) moment: &'a Moment,
     events: Vec<EventBody>,
     /// Ids given out.
     minted: u32,
 }
 
-impl Deciding {
-    pub(super) fn on(agent: &Structured) -> Self {
-        Self { agent: agent.clone(), events: Vec::new(), minted: 0 }
+impl<'a> Deciding<'a> {
+    pub(super) fn on(agent: &Structured, moment: &'a Moment) -> Self {
+        Self { agent: agent.clone(), moment, events: Vec::new(), minted: 0 }
     }
 
     pub(super) fn take(&mut self, input: &AgentInput) -> Result<Decision, Rejection> {
         let mut result = CommandResult::Done {};
         match input {
-            AgentInput::Prompt { text, delivery, mint } => result = self.prompt(text, *delivery, mint)?,
+            AgentInput::Prompt { text, delivery } => result = self.prompt(text, *delivery)?,
             AgentInput::EditPrompt { prompt, text } => self.edit_prompt(*prompt, text)?,
             AgentInput::MovePrompt { prompt, before } => self.move_prompt(*prompt, *before)?,
             AgentInput::WithdrawPrompt { prompt } => self.withdraw_prompt(*prompt)?,
@@ -34,30 +36,38 @@ impl Deciding {
             AgentInput::Answer { interaction, answer } => self.answer(*interaction, answer)?,
             AgentInput::Set { model, mode } => self.set(model.clone(), mode.clone())?,
             AgentInput::Close => self.close(),
-            AgentInput::Observed { run, seen, to, mint } => self.observe(*run, seen, *to, mint),
-            AgentInput::Gone { run, outcome, offset, last_words, mint } => {
-                self.gone(*run, outcome, *offset, last_words, mint);
+            AgentInput::Observed { run, seen, to } => self.observe(*run, seen, *to),
+            AgentInput::Gone { run, outcome, offset, last_words } => {
+                self.gone(*run, outcome, *offset, last_words);
             }
             AgentInput::SpawnFailed { run, reason, is_final } => self.spawn_failed(*run, reason, *is_final),
-            AgentInput::Started { run, pid, start_ticks, mint } => {
+            AgentInput::Started { run, pid, start_ticks } => {
                 if self.agent.life.run == *run && self.agent.life.phase == Phase::Asked {
                     self.emit(RunStarted { run: *run, pid: *pid, start_ticks: *start_ticks });
                     if self.agent.provider().is_some_and(|provider| provider.abilities().ready_at_once) {
                         let (conversation, version, model, mode) = (None, None, None, None);
                         self.emit(AgentReady { run: *run, conversation, version, model, mode });
                     }
-                    self.go_on(mint, false);
+                    self.go_on(false);
                 }
             }
             AgentInput::AskDue { interaction } => self.ask_due(*interaction),
+            AgentInput::Hold => self.hold()?,
+            AgentInput::Release => self.release()?,
+            AgentInput::SetBudget { budget } => self.set_budget(*budget)?,
+            AgentInput::Reconsider => self.reconsider(),
         }
         Ok(Decision { events: std::mem::take(&mut self.events), result })
     }
 
     pub(super) fn emit(&mut self, event: impl Into<EventBody>) {
         let event = event.into();
-        self.agent.apply(&event);
+        self.agent.apply(self.now(), &event);
         self.events.push(event);
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.moment.mint.now
     }
 
     /// The newest event, which may still be added to.
@@ -69,9 +79,9 @@ impl Deciding {
         !self.events.is_empty()
     }
 
-    pub(super) fn mint(&mut self, mint: &Mint) -> [u8; 16] {
+    pub(super) fn mint(&mut self) -> [u8; 16] {
         self.minted += 1;
-        mint.id(self.minted)
+        self.moment.mint.id(self.minted)
     }
 
     /// The number of the next write; 0 when nothing can be written to the process.
@@ -85,26 +95,28 @@ impl Deciding {
     }
 
     /// Gives the next prompt to the agent if it can take one. `may_start`: starts its process for that if it has none.
-    pub(super) fn go_on(&mut self, mint: &Mint, may_start: bool) {
+    pub(super) fn go_on(&mut self, may_start: bool) {
         let agent = &self.agent;
-        if agent.closing || agent.closed || agent.turn.is_some() {
+        if agent.closing || agent.closed || agent.turn.is_some() || agent.queue.is_empty() || !self.may_go_on() {
             return;
         }
+        let agent = &self.agent;
         let Some(next) = agent.queue.front() else { return };
         match agent.life.phase {
-            Phase::Over if may_start => self.start_again(mint),
+            Phase::Over if may_start => self.start_again(),
             Phase::Running if agent.life.is_ready && !agent.life.is_refused => {
                 let (prompt, run) = (next.prompt, agent.life.run);
                 let (turn, input) = (turn_of(prompt), self.next_input());
                 self.emit(TurnStarted { turn, prompt: Some(prompt), run, input });
+                self.check_budgets();
             }
             Phase::Asked | Phase::Running | Phase::Over => {}
         }
     }
 
-    fn start_again(&mut self, mint: &Mint) {
+    fn start_again(&mut self) {
         let Some(provider) = self.agent.provider() else { return };
-        let ids = [self.mint(mint), self.mint(mint), self.mint(mint), self.mint(mint)];
+        let ids = [self.mint(), self.mint(), self.mint(), self.mint()];
         let greeting = self.agent.greeting();
         let fresh = PromptId::from_bytes(ids[3]).to_string();
         let argv = provider.argv(&Starting { command: &self.agent.command, greeting: &greeting, fresh });
@@ -124,7 +136,9 @@ pub(super) fn turn_of(prompt: PromptId) -> TurnId {
 
 impl Structured {
     /// Takes in what happened.
-    pub(crate) fn apply(&mut self, body: &EventBody) {
+    pub(crate) fn apply(&mut self, at: Timestamp, body: &EventBody) {
+        self.spending.apply(at, body);
+        self.apply_to_limits(at, body);
         match body {
             EventBody::RunAsked(asked) => self.life = Life::new(asked, self.greet(0)),
             EventBody::RunStarted(started) if started.run == self.life.run => self.life.phase = Phase::Running,
@@ -241,6 +255,7 @@ impl Structured {
                 self.items.push(OpenItem {
                     id: started.item,
                     key: started.key.clone(),
+                    call: Call::of(started),
                     is_told: false,
                     is_declined: false,
                 });
@@ -260,7 +275,12 @@ impl Structured {
                     item.is_told = true;
                 }
             }
-            EventBody::ItemEnded(ended) => self.items.retain(|item| item.id != ended.item),
+            EventBody::ItemEnded(ended) => {
+                if let Some(place) = self.items.iter().position(|item| item.id == ended.item) {
+                    let item = self.items.remove(place);
+                    self.rounds.take(item.id, item.call, ended.status);
+                }
+            }
             EventBody::Answered(answered) => {
                 let item = self.asks.iter().find(|ask| ask.id == answered.interaction).and_then(|ask| ask.item);
                 if matches!(answered.answer, Answer::Deny { .. }) {

@@ -6,25 +6,20 @@ use ropewalk_protocol::{
 };
 
 use super::deciding::{Deciding, turn_of};
-use crate::core::Mint;
 use crate::providers::{Outgoing, cut};
 
-impl Deciding {
+impl Deciding<'_> {
     /// Settles the open turn, and before it all that is open in it.
     pub(super) fn end_turn(&mut self, outcome: TurnOutcome, asks: AskEnd) {
         let Some(turn) = &self.agent.turn else { return };
         let (turn, cancelling) = (turn.id, turn.cancelling);
-        let within = |reason: String| cut(&reason, limits::ITEM_PIECE_BYTES_MAX).to_owned();
-        let outcome = match outcome {
-            // Some agents call a turn complete, or failed, that was cancelled.
-            _ if cancelling => TurnOutcome::Cancelled,
-            TurnOutcome::Failed { reason } => TurnOutcome::Failed { reason: within(reason) },
-            TurnOutcome::Interrupted { reason } => TurnOutcome::Interrupted { reason: within(reason) },
-            other => other,
-        };
+        // Some agents call a turn complete, or failed, that was cancelled.
+        let outcome = if cancelling { TurnOutcome::Cancelled } else { within(outcome) };
         let status = if outcome == TurnOutcome::Cancelled { ItemStatus::Cancelled } else { ItemStatus::Orphaned };
         self.close_all(status, asks);
+        let limit = self.limit_said().filter(|_| matches!(outcome, TurnOutcome::Failed { .. }));
         self.emit(TurnEnded { turn, outcome });
+        self.check_limit(limit);
     }
 
     fn close_all(&mut self, status: ItemStatus, asks: AskEnd) {
@@ -62,7 +57,7 @@ impl Deciding {
     }
 
     /// The process is gone, and all that it wrote is taken in.
-    pub(super) fn gone(&mut self, run: RunId, outcome: &RunOutcome, offset: u64, last_words: &str, mint: &Mint) {
+    pub(super) fn gone(&mut self, run: RunId, outcome: &RunOutcome, offset: u64, last_words: &str) {
         let life = &self.agent.life;
         if life.run != run || !life.is_open() {
             return;
@@ -93,7 +88,7 @@ impl Deciding {
         self.close_if_asked();
         // The process never had the prompts that wait. One that was lost with its machine is started again for them; one
         // that ended by itself is not: it might do so for ever.
-        self.go_on(mint, nobody_saw || was_ready && outcome == &(RunOutcome::Exited { code: 0 }) && !had_turn);
+        self.go_on(nobody_saw || was_ready && outcome == &(RunOutcome::Exited { code: 0 }) && !had_turn);
     }
 
     /// Prompts that were to go into the turn, and were never written, wait again.
@@ -124,5 +119,15 @@ impl Deciding {
         if self.agent.closing && !self.agent.closed && !self.agent.life.is_open() {
             self.emit(AgentClosed { reason: "it was asked to end".to_owned() });
         }
+    }
+}
+
+/// An outcome whose reason fits into an event.
+pub(super) fn within(outcome: TurnOutcome) -> TurnOutcome {
+    let cut = |reason: String| cut(&reason, limits::ITEM_PIECE_BYTES_MAX).to_owned();
+    match outcome {
+        TurnOutcome::Failed { reason } => TurnOutcome::Failed { reason: cut(reason) },
+        TurnOutcome::Interrupted { reason } => TurnOutcome::Interrupted { reason: cut(reason) },
+        other => other,
     }
 }

@@ -3,17 +3,17 @@
 use ropewalk_protocol::{
     AgentReady, AgentRefused, AskClosed, AskEnd, AskKind, Asked, EventBody, InteractionId, ItemChanged, ItemDelta,
     ItemEnded, ItemId, ItemStarted, ItemStatus, ItemText, NoticeKind, Noticed, OnAsk, OutputConsumed, RunId, Timestamp,
-    TurnConfirmed, TurnId, TurnOutcome, TurnStarted, Used, limits,
+    TurnConfirmed, TurnId, TurnOutcome, TurnSettled, TurnStarted, Used, limits,
 };
 
 use super::deciding::Deciding;
+use super::ending::within;
 use super::{Consumed, Seen};
-use crate::core::Mint;
 use crate::providers::{Observed, cut};
 
-impl Deciding {
+impl Deciding<'_> {
     /// Takes in what was seen up to a place in the run's output. What was taken in before changes nothing.
-    pub(super) fn observe(&mut self, run: RunId, seen: &[Seen], to: Consumed, mint: &Mint) {
+    pub(super) fn observe(&mut self, run: RunId, seen: &[Seen], to: Consumed) {
         let life = &self.agent.life;
         let known = life.consumed;
         let is_new = (to.offset, to.part) > (known.offset, known.part);
@@ -21,17 +21,18 @@ impl Deciding {
             return;
         }
         for seen in seen {
-            self.see(seen, mint);
+            self.see(seen);
         }
         if !is_new && !self.has_decided() && self.agent.life.outbox.is_empty() {
             return;
         }
         let Consumed { offset, part, written } = to;
         self.emit(OutputConsumed { run, offset, part, written });
-        self.go_on(mint, false);
+        self.check_budgets();
+        self.go_on(false);
     }
 
-    fn see(&mut self, seen: &Seen, mint: &Mint) {
+    fn see(&mut self, seen: &Seen) {
         let Seen { observed, offset, length } = seen;
         match observed {
             Observed::Greeted { step } => self.greet(*step, None),
@@ -45,17 +46,18 @@ impl Deciding {
             Observed::Confirmed { name } => self.confirmed(name.as_ref()),
             Observed::Began { name } => {
                 if self.agent.turn.is_none() {
-                    let (turn, run) = (TurnId::from_bytes(self.mint(mint)), self.agent.life.run);
+                    let (turn, run) = (TurnId::from_bytes(self.mint()), self.agent.life.run);
                     self.emit(TurnStarted { turn, prompt: None, run, input: 0 });
                     self.emit(TurnConfirmed { turn, name: name.clone() });
                 }
             }
-            Observed::Asked { .. } => self.asked(observed, *offset, *length, mint),
+            Observed::Asked { .. } => self.asked(observed, *offset, *length),
             Observed::Unsupported { key } => {
                 let title = "a request that this client does not serve".to_owned();
                 let (kind, detail) = (AskKind::Permission, String::new());
-                let asked = Observed::Asked { key: key.clone(), item: None, kind, title, detail, options: Vec::new() };
-                if let Some(interaction) = self.open_ask(&asked, *offset, *length, mint) {
+                let (key, item, options, wants) = (key.clone(), None, Vec::new(), Vec::new());
+                let asked = Observed::Asked { key, item, kind, title, detail, options, wants };
+                if let Some(interaction) = self.open_ask(&asked, *offset, *length) {
                     let input = self.next_input();
                     self.emit(AskClosed { interaction, reason: AskEnd::Cancelled, input });
                 }
@@ -74,9 +76,14 @@ impl Deciding {
             Observed::Settled { turn, outcome } => {
                 if self.agent.turn.as_ref().is_some_and(|open| open.id.to_string() == *turn) {
                     self.end_turn(outcome.clone(), AskEnd::AgentGone);
+                } else if let Some(turn) = self.agent.interrupted.filter(|known| known.to_string() == *turn)
+                    && !matches!(outcome, TurnOutcome::Interrupted { .. })
+                {
+                    let outcome = within(outcome.clone());
+                    self.emit(TurnSettled { turn, outcome });
                 }
             }
-            _ => self.see_item(observed, mint),
+            _ => self.see_item(observed),
         }
     }
 
@@ -127,14 +134,16 @@ impl Deciding {
         self.emit(Noticed { kind, text, until });
     }
 
-    fn asked(&mut self, asked: &Observed, offset: u64, length: u64, mint: &Mint) {
-        if let Some(interaction) = self.open_ask(asked, offset, length, mint) {
+    fn asked(&mut self, asked: &Observed, offset: u64, length: u64) {
+        if let Some(interaction) = self.open_ask(asked, offset, length)
+            && !self.apply_rules(interaction, asked)
+        {
             self.apply_policy(interaction);
         }
     }
 
-    fn open_ask(&mut self, asked: &Observed, offset: u64, length: u64, mint: &Mint) -> Option<InteractionId> {
-        let Observed::Asked { key, item, kind, title, detail, options } = asked else { return None };
+    fn open_ask(&mut self, asked: &Observed, offset: u64, length: u64) -> Option<InteractionId> {
+        let Observed::Asked { key, item, kind, title, detail, options, .. } = asked else { return None };
         let key = cut(key, limits::AGENT_WORD_BYTES_MAX);
         if self.agent.asks.iter().any(|ask| ask.key == key) {
             return None;
@@ -144,10 +153,10 @@ impl Deciding {
             return None;
         }
         let expires = match self.agent.on_ask {
-            OnAsk::WaitMillis(millis) => Some(mint.now.plus_millis(millis)),
+            OnAsk::WaitMillis(millis) => Some(self.now().plus_millis(millis)),
             OnAsk::Wait | OnAsk::Deny | OnAsk::Fail => None,
         };
-        let interaction = InteractionId::from_bytes(self.mint(mint));
+        let interaction = InteractionId::from_bytes(self.mint());
         let mut options = options.clone();
         options.truncate(OPTIONS_MAX);
         for option in &mut options {
@@ -175,13 +184,13 @@ impl Deciding {
         self.agent.items.iter().find(|item| item.key == key).map(|item| item.id)
     }
 
-    fn see_item(&mut self, observed: &Observed, mint: &Mint) {
+    fn see_item(&mut self, observed: &Observed) {
         match observed {
             Observed::ItemStarted { key, parent, kind, title, input } => {
                 if self.item(key).is_some() || self.agent.items.len() >= limits::ITEMS_OPEN_MAX {
                     return;
                 }
-                let item = ItemId::from_bytes(self.mint(mint));
+                let item = ItemId::from_bytes(self.mint());
                 self.emit(ItemStarted {
                     item,
                     key: cut(key, limits::AGENT_WORD_BYTES_MAX).to_owned(),
@@ -212,8 +221,11 @@ impl Deciding {
                     // Agents call it a failure when somebody said no.
                     let is_declined = *status == ItemStatus::Failed && open.is_declined;
                     let status = if is_declined { ItemStatus::Declined } else { *status };
-                    let item = open.id;
+                    let (item, title) = (open.id, open.call.as_ref().map(|call| call.title.clone()));
                     self.emit(ItemEnded { item, status });
+                    if let Some(title) = title {
+                        self.check_rounds(title);
+                    }
                 }
             }
             _ => {}

@@ -1,16 +1,20 @@
 //! Given events, when something comes, then these events.
 
 use ropewalk_protocol::{
-    AgentId, AgentJoined, Answer, AskEffect, AskKind, AskOption, Code, Delivery, EventBody, ItemKind, ItemStatus,
-    OnAsk, PromptId, PromptQueued, RunAsked, RunId, RunOutcome, SessionId, TerminalId, Timestamp, TurnOutcome,
+    AgentId, AgentJoined, AgentTerms, Answer, AskEffect, AskKind, AskOption, Code, Delivery, EventBody, ItemKind,
+    ItemStatus, OnAsk, PromptId, PromptQueued, RunAsked, RunId, RunOutcome, SessionId, TerminalId, Timestamp,
+    TurnOutcome,
 };
 
 use super::*;
+use crate::core::{Around, Mint, Moment};
 
 const RUN: RunId = RunId::from_bytes([3; 16]);
 
-fn mint(number: u8) -> Mint {
-    Mint::new([number; 16], Timestamp::from_unix_micros(5_000_000))
+/// The `number`th decision, so many seconds after five.
+fn moment(number: u8, seconds: u64, around: &Around) -> Moment {
+    let now = Timestamp::from_unix_micros(5_000_000).plus_millis(seconds * 1000);
+    Moment { mint: Mint::new([number; 16], now), around: around.clone() }
 }
 
 fn joined(prompt: Option<&str>, on_ask: OnAsk) -> AgentJoined {
@@ -27,6 +31,7 @@ fn joined(prompt: Option<&str>, on_ask: OnAsk) -> AgentJoined {
         on_ask,
         run: RunAsked { run: RUN, output, errors, argv: vec!["agent".into()] },
         prompt: prompt.map(|text| PromptQueued { prompt: first(), text: text.into(), delivery: Delivery::AfterTurn }),
+        terms: AgentTerms::default(),
     }
 }
 
@@ -39,12 +44,29 @@ struct Given {
     agent: Structured,
     offset: u64,
     last: Vec<EventBody>,
+    /// How many decisions there were.
+    decided: u8,
+    /// How late it is.
+    seconds: u64,
+    around: Around,
 }
 
 impl Given {
     fn new(prompt: Option<&str>, on_ask: OnAsk) -> Self {
-        let mut given = Self { agent: Structured::joined(&joined(prompt, on_ask)), offset: 0, last: Vec::new() };
-        given.when(AgentInput::Started { run: RUN, pid: 1, start_ticks: 1, mint: mint(1) });
+        Self::of(&joined(prompt, on_ask))
+    }
+
+    fn of(joined: &AgentJoined) -> Self {
+        let (agent, around) = (Structured::joined(joined), Around::default());
+        let mut given = Self { agent, offset: 0, last: Vec::new(), decided: 0, seconds: 0, around };
+        given.when(AgentInput::Started { run: RUN, pid: 1, start_ticks: 1 });
+        given
+    }
+
+    /// One with these terms, that takes prompts.
+    fn on(terms: AgentTerms) -> Self {
+        let mut given = Self::of(&AgentJoined { terms, ..joined(None, OnAsk::Wait) });
+        given.seen(vec![ready()]);
         given
     }
 
@@ -55,9 +77,11 @@ impl Given {
     }
 
     fn try_when(&mut self, input: AgentInput) -> Result<Decision, Rejection> {
-        let decision = self.agent.decide(&Input::Agent(input))?;
+        self.decided += 1;
+        let moment = moment(self.decided, self.seconds, &self.around);
+        let decision = self.agent.decide(&Input::Agent(input), &moment)?;
         for event in &decision.events {
-            self.agent.apply(event);
+            self.agent.apply(moment.mint.now, event);
         }
         self.last.clone_from(&decision.events);
         Ok(decision)
@@ -73,12 +97,11 @@ impl Given {
         self.offset += 100;
         let to = Consumed { offset: self.offset, part: 0, written: 0 };
         let seen = seen.into_iter().map(|observed| Seen { observed, offset: self.offset - 100, length: 99 }).collect();
-        self.when(AgentInput::Observed { run, seen, to, mint: mint((self.offset / 100) as u8 + 100) })
+        self.when(AgentInput::Observed { run, seen, to })
     }
 
     fn prompt(&mut self, text: &str, delivery: Delivery) -> PromptId {
-        let mint = mint(50 + text.len() as u8);
-        self.try_when(AgentInput::Prompt { text: text.into(), delivery, mint }).expect("it is queued");
+        self.try_when(AgentInput::Prompt { text: text.into(), delivery }).expect("it is queued");
         let queued = self.last.iter().find_map(|event| match event {
             EventBody::PromptQueued(queued) => Some(queued.prompt),
             _ => None,
@@ -93,7 +116,7 @@ impl Given {
     fn gone(&mut self, outcome: RunOutcome) -> Vec<&str> {
         let run = self.agent.life.run;
         let last_words = "no such model".into();
-        self.when(AgentInput::Gone { run, outcome, offset: self.offset, last_words, mint: mint(200) })
+        self.when(AgentInput::Gone { run, outcome, offset: self.offset, last_words })
     }
 
     fn outcomes(&self) -> Vec<TurnOutcome> {
@@ -123,6 +146,7 @@ fn asked(key: &str) -> Observed {
         title: "touch x".into(),
         detail: String::new(),
         options: vec![option("once", AskEffect::Allow), option("no", AskEffect::Deny)],
+        wants: Vec::new(),
     }
 }
 
@@ -152,7 +176,7 @@ fn what_was_taken_in_before_changes_nothing() {
     let mut given = Given::ready(Some("hello"));
     let to = Consumed { offset: 100, part: 0, written: 0 };
     let seen = vec![Seen { observed: completed(), offset: 0, length: 99 }];
-    let again = AgentInput::Observed { run: RUN, seen, to, mint: mint(7) };
+    let again = AgentInput::Observed { run: RUN, seen, to };
     assert_eq!(given.when(again), [""; 0]);
 }
 
@@ -160,7 +184,7 @@ fn what_was_taken_in_before_changes_nothing() {
 fn writes_that_the_process_has_are_not_handed_over_again() {
     let mut given = Given::ready(Some("hello"));
     let to = Consumed { offset: 300, part: 0, written: 1 };
-    given.when(AgentInput::Observed { run: RUN, seen: vec![item("a").into()], to, mint: mint(7) });
+    given.when(AgentInput::Observed { run: RUN, seen: vec![item("a").into()], to });
     let numbers: Vec<u64> = given.agent.life.outbox.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, [2]);
 }
@@ -299,7 +323,7 @@ fn a_process_that_dies_interrupts_its_turn_and_the_prompt_is_not_sent_again() {
     let [TurnOutcome::Interrupted { reason }] = &given.outcomes()[..] else { panic!("interrupted") };
     assert_eq!(reason, "the agent exited with code 1: no such model; it had the prompt");
     assert_eq!(given.queue(), ["two"]);
-    let three = AgentInput::Prompt { text: "three".into(), delivery: Delivery::AfterTurn, mint: mint(60) };
+    let three = AgentInput::Prompt { text: "three".into(), delivery: Delivery::AfterTurn };
     assert_eq!(given.when(three), ["prompt_queued", "run_asked"]);
     let Some((1, Outgoing::Greet { greeting, .. })) = given.agent.life.outbox.front() else { panic!("greeted anew") };
     assert_eq!(greeting.resume.as_deref(), Some("c1"));
@@ -346,7 +370,7 @@ fn a_closed_agent_takes_no_prompt_and_is_closed_when_its_process_is_gone() {
     let mut given = Given::ready(Some("one"));
     assert_eq!(given.when(AgentInput::Close), ["close_asked"]);
     assert_eq!(given.gone(RunOutcome::Signaled { signal: 15 }).last(), Some(&"closed"));
-    let two = AgentInput::Prompt { text: "two".into(), delivery: Delivery::AfterTurn, mint: mint(60) };
+    let two = AgentInput::Prompt { text: "two".into(), delivery: Delivery::AfterTurn };
     assert_eq!(given.try_when(two).unwrap_err().code, Code::AlreadyEnded);
     assert_eq!(given.when(AgentInput::Close), [""; 0]);
 }

@@ -12,7 +12,7 @@ use ropewalk_kernel::{offload, watch};
 use ropewalk_protocol::{Code, NoticeKind, Rejection, RunOutcome, TerminalId, limits};
 use tokio::time::Instant;
 
-use super::{AgentLine, is_final};
+use super::{AgentLine, is_final, paths};
 use crate::agent::structured::{AgentInput, Consumed, Seen};
 use crate::core::Input;
 use crate::hands::Hands;
@@ -142,12 +142,12 @@ impl Pump {
         let written = self.line.written.load(Ordering::Relaxed);
         if written > self.told.written {
             self.told.written = written;
-            let (run, to, mint) = (self.line.run, self.told, self.hands.directory().mint());
-            self.say(AgentInput::Observed { run, seen: Vec::new(), to, mint }).await;
+            let (run, to) = (self.line.run, self.told);
+            self.say(AgentInput::Observed { run, seen: Vec::new(), to }).await;
         }
         let last_words = self.last_words().await;
-        let (run, mint) = (self.line.run, self.hands.directory().mint());
-        self.say(AgentInput::Gone { run, outcome, offset, last_words, mint }).await;
+        let run = self.line.run;
+        self.say(AgentInput::Gone { run, outcome, offset, last_words }).await;
     }
 
     /// The last line of the error output, which is where programs say what was wrong.
@@ -285,9 +285,10 @@ impl Pump {
         let Some(last) = batch.last() else { return true };
         let (offset, part) = last.then;
         let to = Consumed { offset, part, written: self.line.written.load(Ordering::Relaxed) };
-        let seen = batch.into_iter().map(|waiting| waiting.seen).collect();
-        let (run, mint) = (self.line.run, self.hands.directory().mint());
-        let is_taken = self.say(AgentInput::Observed { run, seen, to, mint }).await;
+        let mut seen: Vec<Seen> = batch.into_iter().map(|waiting| waiting.seen).collect();
+        paths::follow(&self.line.directory, &mut seen).await;
+        let run = self.line.run;
+        let is_taken = self.say(AgentInput::Observed { run, seen, to }).await;
         self.told = to;
         self.next_preview = Instant::now() + Duration::from_millis(limits::DELTA_MILLIS);
         is_taken

@@ -107,7 +107,7 @@ fn told(seen: &[Observed]) -> Vec<String> {
             Observed::ItemChanged { key, title, input } => format!("~{key} {title} {input}"),
             Observed::Delta { .. } | Observed::Text { .. } => return None,
             Observed::ItemEnded { key, status } => format!("={key} {status:?} {:?}", text_of(seen, key)),
-            Observed::Asked { key, item, kind, title, detail, options } => {
+            Observed::Asked { key, item, kind, title, detail, options, .. } => {
                 let options: Vec<_> = options.iter().map(|option| option.id.as_str()).collect();
                 format!("ask {key} {} {kind:?} {title} {detail} {options:?}", word(item))
             }

@@ -6,7 +6,7 @@ use ropewalk_protocol::{AskEffect, AskKind, AskOption, ItemKind, ItemStatus, Not
 use serde_json::Value;
 
 use super::super::rpc::{self, Message};
-use super::super::{Observed, Parser, cut, input, tell_opaque, title};
+use super::super::{Observed, Parser, cut, input, tell_opaque, title, wants};
 use super::ids::Minted;
 use super::items::Items;
 use super::session::Session;
@@ -183,7 +183,8 @@ impl Wire {
         let is_permission = options.iter().any(|option| option.effect != AskEffect::Other);
         let kind = if is_permission { AskKind::Permission } else { AskKind::Choice };
         let title = if heading.is_empty() { "a tool".to_owned() } else { heading };
-        seen.push(Observed::Asked { key, item, kind, title, detail, options });
+        let wants = wants::of_call(call);
+        seen.push(Observed::Asked { key, item, kind, title, detail, options, wants });
     }
 
     fn notification(&mut self, method: &str, params: &Value, line: &[u8], seen: &mut Vec<Observed>) {

@@ -3,7 +3,7 @@
 use ropewalk_protocol::{Answer, AskEffect, AskKind, AskOption, limits};
 use serde_json::{Map, Value, json};
 
-use super::super::{Observed, input, title};
+use super::super::{Observed, input, title, wants};
 use super::items::tool_title;
 
 /// The tool by which the model asks people.
@@ -23,7 +23,8 @@ pub(super) fn asked(key: String, request: &Value) -> Observed {
         Some(questions) => question(questions),
         None => (AskKind::Permission, permission_title(request), permission_options(request)),
     };
-    Observed::Asked { key, item, kind, title, detail, options }
+    let wants = wants::of_tool(request["tool_name"].as_str().unwrap_or_default(), &request["input"]);
+    Observed::Asked { key, item, kind, title, detail, options, wants }
 }
 
 /// The same question, where a turn ended over it. The line it is then seen in is not the request: what needs the request, such as

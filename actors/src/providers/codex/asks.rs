@@ -4,7 +4,7 @@ use ropewalk_protocol::{Answer, AskEffect, AskKind, AskOption};
 use serde_json::{Map, Value, json};
 
 use super::items::{Facts, text, word};
-use crate::providers::{Observed, input, rpc, title};
+use crate::providers::{Observed, input, rpc, title, wants};
 
 /// Options of one question. Codex has six kinds of them; whoever sends more has other things in mind.
 const OPTIONS_MAX: usize = 16;
@@ -45,8 +45,13 @@ pub(super) fn asked(id: &Value, method: &str, params: &Value, item: Option<(Stri
         }
         _ => return Observed::Unsupported { key: key(id) },
     };
+    let wants = match method {
+        "item/commandExecution/requestApproval" => wants::of_command(&params["command"]),
+        "item/fileChange/requestApproval" => wants::of_changes(&detail["changes"], &params["grantRoot"]),
+        _ => Vec::new(),
+    };
     let options = options(method, params, kind);
-    Observed::Asked { key: key(id), item, kind, title: title(&what), detail: input(&detail), options }
+    Observed::Asked { key: key(id), item, kind, title: title(&what), detail: input(&detail), options, wants }
 }
 
 /// The same question for somebody who only has its key when it is answered. `None`: the key is not enough to answer it.

@@ -5,8 +5,8 @@ use ropewalk_protocol::{AskEffect, AskKind, ItemKind, ItemStatus, NoticeKind, Tu
 mod hostile;
 mod written;
 
-use super::super::Observed;
 use super::super::recorded::{lines, text_of};
+use super::super::{Observed, Want};
 use super::*;
 
 const PERMISSIONS: &str = include_str!("../../../tests/exchanges/opencode/perm.ndjson");
@@ -163,7 +163,8 @@ fn a_tool_that_is_allowed_runs_and_the_turn_ends_after_the_last_message() {
 fn a_permission_is_asked_about_its_tool_call() {
     let seen = observed(PERMISSIONS, 1, 1);
     let asked = seen.iter().find(|seen| matches!(seen, Observed::Asked { .. }));
-    let Some(Observed::Asked { key, item, kind, title, detail, options }) = asked else { panic!("{seen:#?}") };
+    let Some(Observed::Asked { key, item, kind, title, detail, options, wants }) = asked else { panic!("{seen:#?}") };
+    assert_eq!(*wants, [Want::Shell { command: "touch once.txt".to_owned() }]);
     assert_eq!((key.as_str(), *kind), ("per_1fa3bf843001nE8NlCU6BpTtpN", AskKind::Permission));
     assert_eq!(item.as_deref(), Some("prt_1fa3bf7fd0015zhhxayk7Q7m31"));
     assert_eq!(title, "bash: touch once.txt");

@@ -15,6 +15,7 @@ pub(super) fn page(name: &str, turn: &Turn) -> String {
             Part::Item(item) => push_item(&mut page, item),
             Part::Question(question) => push_question(&mut page, question),
             Part::Notice(notice) if notice.kind == NoticeKind::Opaque => {}
+            Part::Remark(remark) => page.push_str(&format!("[{}]\n", text::line(&remark.text))),
             Part::Notice(notice) => {
                 page.push_str(&format!("[{}: {}]\n", text::notice(notice.kind), text::line(&notice.text)));
             }
@@ -59,7 +60,11 @@ fn push_question(page: &mut String, question: &Question) {
     page.push_str(&format!("? {}\n{}", text::line(&question.title), text::detail(&question.detail)));
     let how = match (&question.answer, question.closed) {
         (Some(given), _) => {
-            let by = given.client.as_deref().unwrap_or("policy");
+            let by = match (&given.client, &question.rule) {
+                (Some(client), _) => client.clone(),
+                (None, Some(rule)) => format!("the rule “{rule}”"),
+                (None, None) => "policy".to_owned(),
+            };
             format!("{} (by {by})", answer::told(&given.answer, &question.options))
         }
         (None, Some(AskEnd::Expired)) => "nobody answered in time: denied".to_owned(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ropewalk_protocol::{AskEffect, AskKind, AskOption, limits};
 use serde_json::{Value, json};
 
-use super::super::super::{Observed, cut, title};
+use super::super::super::{Observed, cut, title, wants};
 use super::fields::{detail, text};
 use super::items::Items;
 
@@ -84,6 +84,7 @@ fn permission(key: String, item: Option<String>, request: &Value) -> Observed {
         item,
         kind: AskKind::Permission,
         title: title(&what),
+        wants: wants::of_permission(text(request, "permission").unwrap_or_default(), &request["metadata"]),
         detail: detail(about),
         options: vec![
             option("once", "Allow once", AskEffect::Allow),
@@ -107,7 +108,8 @@ fn question(key: String, item: Option<String>, questions: &Value) -> Observed {
         .map(|label| AskOption { id: word(label), name: word(label), effect: AskEffect::Other })
         .collect();
     let kind = if options.is_empty() { AskKind::Question } else { AskKind::Choice };
-    Observed::Asked { key, item, kind, title: title(&asked.join(" / ")), detail: detail(questions.clone()), options }
+    let (detail, wants) = (detail(questions.clone()), Vec::new());
+    Observed::Asked { key, item, kind, title: title(&asked.join(" / ")), detail, options, wants }
 }
 
 fn word(text: &str) -> String {

@@ -1,7 +1,8 @@
 //! What agents cost, added up from counts of different scopes.
 
-use ropewalk_protocol::{RunId, TurnId, Usage, UsageScope, UsageTotal};
 use serde::{Deserialize, Serialize};
+
+use crate::{RunId, TurnId, Usage, UsageScope, UsageTotal};
 
 /// One number, in the parts that counts of different scopes replace. A count of a wider scope takes the place of all that is
 /// within it; what is told afterwards with a narrower one comes on top.

@@ -1,0 +1,182 @@
+//! What rules make of what an agent wants to do. They are held against parsed words and paths, never against the beginning of
+//! a text: what cannot be parsed is no rule's to allow.
+
+mod shell;
+
+use std::path::{Component, Path, PathBuf};
+
+use glob::{MatchOptions, Pattern};
+use ropewalk_protocol::{Rejection, Rule, RuleAction, RuleEffect};
+
+use crate::providers::Want;
+
+/// Stands for any more words.
+const ANY_MORE: &str = "...";
+
+/// `*` does not pass a `/`: only `**` does.
+const PATHS: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
+
+const WORDS: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: false, require_literal_leading_dot: false };
+
+/// Whether rules can be held against anything.
+///
+/// # Errors
+/// `invalid_params`, naming the first one that cannot.
+pub(crate) fn check(rules: &[Rule]) -> Result<(), Rejection> {
+    rules.iter().try_for_each(|rule| {
+        let words = match rule.action {
+            RuleAction::Run => shell::pattern(&rule.pattern).ok_or_else(|| {
+                Rejection::invalid(format!("the rule “{rule}” is not made of words")).hint("Quote what is one word.")
+            })?,
+            RuleAction::Read | RuleAction::Write | RuleAction::Fetch | RuleAction::Tool => vec![rule.pattern.clone()],
+        };
+        words.iter().try_for_each(|word| match Pattern::new(word) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Rejection::invalid(format!("the rule “{rule}” matches nothing: {error}"))
+                .hint("`*` and `?` stand for other characters, `[*]` for the character itself.")),
+        })
+    })
+}
+
+/// The rule that answers: a denial of anything that is wanted, else what allows all of it. `None`: people are asked.
+pub(crate) fn judge<'a>(rules: &'a [Rule], wants: &[Want], directory: &str) -> Option<&'a Rule> {
+    let deeds: Vec<Deed> = wants.iter().flat_map(|want| deeds(want, directory)).collect();
+    let with = |effect| rules.iter().filter(move |rule: &&Rule| rule.effect == effect);
+    let denies = |rule: &&Rule| deeds.iter().any(|deed| deed.touches(rule, directory));
+    if let Some(rule) = with(RuleEffect::Deny).find(denies) {
+        return Some(rule);
+    }
+    if with(RuleEffect::Ask).any(|rule| denies(&rule)) {
+        return None;
+    }
+    let mut allowed = None;
+    for deed in &deeds {
+        allowed = Some(with(RuleEffect::Allow).find(|rule| deed.is_within(rule, directory))?);
+    }
+    allowed
+}
+
+/// One thing that is to be done.
+enum Deed {
+    Run(Vec<String>),
+    /// A path as it was named and where it leads, if that is known.
+    File(RuleAction, PathBuf, Option<PathBuf>),
+    Fetch(String),
+    Tool(String),
+    /// It cannot be told what.
+    Unclear,
+}
+
+fn deeds(want: &Want, directory: &str) -> Vec<Deed> {
+    match want {
+        Want::Shell { command } => match shell::commands(command) {
+            Some(commands) => commands.into_iter().flat_map(|argv| run(argv)).collect(),
+            None => vec![Deed::Unclear],
+        },
+        Want::Run { argv } => run(argv.clone()),
+        Want::Read { path, real } => vec![file(RuleAction::Read, path, real.as_deref(), directory)],
+        Want::Write { path, real } => vec![file(RuleAction::Write, path, real.as_deref(), directory)],
+        Want::Fetch { url } => vec![host(url).map_or(Deed::Unclear, Deed::Fetch)],
+        Want::Tool { name } => vec![Deed::Tool(name.clone())],
+    }
+}
+
+/// A program; and what a shell does that is given a command, as far as that can be told.
+fn run(argv: Vec<String>) -> Vec<Deed> {
+    const SHELLS: [&str; 5] = ["sh", "bash", "dash", "zsh", "ksh"];
+    let program = argv.first().map(|program| Path::new(program).file_name().unwrap_or_default().to_string_lossy());
+    let is_shell = program.is_some_and(|program| SHELLS.contains(&&*program));
+    match argv.as_slice() {
+        [] => vec![Deed::Unclear],
+        [_, flags, script] if is_shell && matches!(flags.as_str(), "-c" | "-lc") => match shell::commands(script) {
+            Some(commands) => commands.into_iter().map(Deed::Run).collect(),
+            None => vec![Deed::Unclear],
+        },
+        _ => vec![Deed::Run(argv)],
+    }
+}
+
+fn file(action: RuleAction, path: &str, real: Option<&str>, directory: &str) -> Deed {
+    match absolute(path, directory) {
+        Some(named) => Deed::File(action, named, real.and_then(|real| absolute(real, directory))),
+        None => Deed::Unclear,
+    }
+}
+
+/// A path without `.` and `..`, from the root on.
+fn absolute(path: &str, directory: &str) -> Option<PathBuf> {
+    let mut absolute = PathBuf::new();
+    for component in Path::new(directory).join(path).components() {
+        match component {
+            Component::ParentDir => drop(absolute.pop()),
+            Component::CurDir => {}
+            other => absolute.push(other),
+        }
+    }
+    (!path.is_empty() && absolute.is_absolute()).then_some(absolute)
+}
+
+/// The host of an address of the web; one with anything unusual before its path has none.
+fn host(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.split_once(':').map_or(authority, |(host, _)| host);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    (!host.is_empty() && host.chars().all(is_plain)).then(|| host.to_ascii_lowercase())
+}
+
+impl Deed {
+    /// Whether any of it is what the rule is about.
+    fn touches(&self, rule: &Rule, directory: &str) -> bool {
+        match self {
+            Deed::File(action, named, real) if *action == rule.action => {
+                [Some(named), real.as_ref()].into_iter().flatten().any(|path| matches_path(rule, path, directory))
+            }
+            _ => self.is_within(rule, directory),
+        }
+    }
+
+    /// Whether all of it is. A file that may lie elsewhere than it seems is not.
+    fn is_within(&self, rule: &Rule, directory: &str) -> bool {
+        match (self, rule.action) {
+            (Deed::Run(argv), RuleAction::Run) => matches_words(&rule.pattern, argv),
+            (Deed::File(RuleAction::Read, named, real), RuleAction::Read)
+            | (Deed::File(RuleAction::Write, named, real), RuleAction::Write) => {
+                let leads_there = real.as_ref().is_some_and(|real| matches_path(rule, real, directory));
+                leads_there && matches_path(rule, named, directory)
+            }
+            (Deed::Fetch(word), RuleAction::Fetch) | (Deed::Tool(word), RuleAction::Tool) => {
+                matches_word(&rule.pattern, word)
+            }
+            _ => false,
+        }
+    }
+}
+
+fn matches_word(pattern: &str, word: &str) -> bool {
+    Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_with(word, WORDS))
+}
+
+fn matches_words(pattern: &str, argv: &[String]) -> bool {
+    let Some(mut patterns) = shell::pattern(pattern) else { return false };
+    let any_more = patterns.last().is_some_and(|last| last == ANY_MORE);
+    if any_more {
+        patterns.pop();
+    }
+    let fits = if any_more { argv.len() >= patterns.len() } else { argv.len() == patterns.len() };
+    fits && !patterns.is_empty() && patterns.iter().zip(argv).all(|(pattern, word)| matches_word(pattern, word))
+}
+
+fn matches_path(rule: &Rule, path: &Path, directory: &str) -> bool {
+    let directory = Pattern::escape(directory.trim_end_matches('/'));
+    let pattern = match rule.pattern.as_str() {
+        rooted if rooted.starts_with('/') => rooted.to_owned(),
+        within => format!("{directory}/{}", within.trim_start_matches("./")),
+    };
+    Pattern::new(&pattern).is_ok_and(|pattern| pattern.matches_path_with(path, PATHS))
+}
+
+#[cfg(test)]
+mod tests;
