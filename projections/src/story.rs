@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use ropewalk_protocol::{
-    AgentId, AgentJoined, AgentState, AgentStatus, AgentTerms, AgentView, AskKind, AskOption, Asked, Cause, CommandId,
-    Delivery, Event, EventBody, InteractionId, ItemId, ItemKind, ItemStarted, OnAsk, PromptId, PromptQueued, RunAsked,
-    RunId, RunStarted, Seq, SessionCreated, SessionId, Stream, StructuredView, TerminalId, Timestamp, TurnEnded,
-    TurnId, TurnOutcome, TurnStarted,
+    AgentId, AgentJoined, AgentState, AgentStatus, AgentView, AskKind, AskOption, Asked, Cause, CommandId, Delivery,
+    Event, EventBody, InteractionId, ItemId, ItemKind, ItemStarted, OnAsk, PromptId, PromptQueued, RunAsked, RunId,
+    RunStarted, Seq, SessionCreated, SessionId, Stream, StructuredView, TerminalId, Timestamp, TurnEnded, TurnId,
+    TurnOutcome, TurnStarted,
 };
 
 use crate::Projections;
@@ -61,7 +61,7 @@ pub(crate) fn joined(agent: AgentId, number: u8, prompt: Option<PromptQueued>) -
         on_ask: OnAsk::Wait,
         run: run_asked(number),
         prompt,
-        terms: AgentTerms::default(),
+        terms: Box::default(),
     }
 }
 

@@ -83,8 +83,6 @@ codes! {
     UnknownProvider = -32018, false, "`ropewalk doctor` lists the providers and what of them is installed.";
     /// The agent's program is not installed, or not where the environment's PATH leads.
     AgentMissing = -32019, false, "Install it, or name it with --command; `ropewalk doctor` says how.";
-    /// A budget is spent.
-    BudgetSpent = -32024, false, "`ropewalk budget` shows what may be spent, and raises it.";
     /// A queue is full.
     Busy = -32020, true, "Try again in a moment, with the same command id.";
     /// There is no room on the disk.
@@ -105,6 +103,8 @@ codes! {
     InputRefused = -32033, false, "The message says why: the program has ended, takes no input, or does not read what waits for it.";
     /// What must be known to answer is in a part of the log that cannot be read.
     Unreadable = -32034, false, "`ropewalk log verify` names what is damaged; what is not concerned goes on.";
+    /// A budget is spent.
+    BudgetSpent = -32035, false, "`ropewalk budget` shows what may be spent, and raises it.";
 }
 
 impl Code {

@@ -106,6 +106,7 @@ fn an_agent_that_passes_its_check_fits_into_one_event() {
             on_ask: spec.on_ask,
             run,
             prompt,
+            terms: Box::new(samples::limited::terms()),
         };
         let stream = Stream::Session(samples::SESSION);
         let event = NewEvent { stream, at: samples::AT, cause: Some(samples::cause()), body: joined.into() };

@@ -66,6 +66,9 @@ fn every_limit_has_a_reason_and_they_fit_into_each_other() {
             "PROMPTS",
             "AGENTS",
             "ASKS",
+            "RULES",
+            "WORKSPACES",
+            "CALLS",
         ];
         assert!(units.iter().chain(&counts).any(|unit| name.contains(unit)), "{name} does not name its unit");
     }

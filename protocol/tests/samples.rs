@@ -1,6 +1,7 @@
 //! One value of everything, with every field set to something that shows when it is swapped with its neighbour.
 
 pub(crate) mod agents;
+pub(crate) mod limited;
 
 use std::collections::BTreeMap;
 
@@ -81,6 +82,7 @@ pub(crate) fn bodies() -> Vec<(&'static str, EventBody)> {
         ("", StorageRestored { refused: 17 }.into()),
     ];
     bodies.extend(agents::bodies());
+    bodies.extend(limited::bodies());
     bodies
 }
 
@@ -270,6 +272,7 @@ pub(crate) fn commands() -> Vec<(&'static str, Command)> {
         ("terminal.resize", Command::TerminalResize { session: SESSION, terminal: TERMINAL, size: SIZE }),
     ];
     commands.extend(agents::commands());
+    commands.extend(limited::commands());
     commands
 }
 
@@ -293,6 +296,7 @@ pub(crate) fn queries() -> Vec<(&'static str, Query)> {
         ("log.export", Query::LogExport { file: "/home/ada/log.archive".to_owned() }),
     ];
     queries.extend(agents::queries());
+    queries.extend(limited::queries());
     queries
 }
 
@@ -509,6 +513,7 @@ pub(crate) fn query_results() -> Vec<(&'static str, QueryResult)> {
         ("log_record", QueryResult::LogRecord { record: Box::new(record_view()) }),
     ];
     results.extend(agents::query_results());
+    results.extend(limited::query_results());
     results
 }
 

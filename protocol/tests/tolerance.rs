@@ -12,14 +12,16 @@ use serde_json::{Value, json};
 use crate::json::validator;
 use crate::samples;
 
-/// Adds a field to every object, but not where a field is an entry (an environment) or a choice (an outcome, an answer).
+/// Adds a field to every object, but not where a field is an entry (an environment) or a choice (an outcome, an answer, why an agent is held).
 fn grow(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields.iter_mut() {
                 match (name.as_str(), field) {
                     ("environment", _) => {}
-                    ("outcome" | "answer" | "on_ask", Value::Object(choice)) => choice.values_mut().for_each(grow),
+                    ("outcome" | "answer" | "on_ask" | "reason", Value::Object(choice)) => {
+                        choice.values_mut().for_each(grow)
+                    }
                     (_, field) => grow(field),
                 }
             }

@@ -32,6 +32,7 @@ pub(crate) fn spec(provider: &str, command: &[&str], agent: &Agent) -> AgentSpec
         mode: None,
         on_ask: OnAsk::Wait,
         prompt: None,
+        terms: Default::default(),
     }
 }
 

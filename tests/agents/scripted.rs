@@ -48,6 +48,7 @@ impl Scripted {
             mode: None,
             on_ask: OnAsk::Wait,
             prompt: None,
+            terms: Default::default(),
         }
     }
 

@@ -72,7 +72,7 @@ enum Deed {
 fn deeds(want: &Want, directory: &str) -> Vec<Deed> {
     match want {
         Want::Shell { command } => match shell::commands(command) {
-            Some(commands) => commands.into_iter().flat_map(|argv| run(argv)).collect(),
+            Some(commands) => commands.into_iter().flat_map(run).collect(),
             None => vec![Deed::Unclear],
         },
         Want::Run { argv } => run(argv.clone()),

@@ -181,7 +181,7 @@ impl Structured {
             items: Vec::new(),
             asks: Vec::new(),
             closed_asks: VecDeque::new(),
-            terms,
+            terms: *terms,
             spending: Spending::new(run.run),
             held: None,
             warned: Vec::new(),

@@ -109,6 +109,7 @@ impl Directory {
         let queued =
             |text| PromptQueued { prompt: PromptId::from_bytes(mint.id(5)), text, delivery: Delivery::AfterTurn };
         let (name, prompt) = (name.unwrap_or_default(), prompt.map(queued));
+        let terms = Box::new(terms);
         AgentJoined { agent, provider, name, parent, command, directory, model, mode, on_ask, run, prompt, terms }
     }
 }

@@ -138,6 +138,9 @@ pub(super) mod tests {
             queued: 0,
             asks: 0,
             usage: UsageTotal::default(),
+            budget: Default::default(),
+            spent: Default::default(),
+            held: None,
         };
         AgentView {
             agent: AgentId::from_bytes([byte; 16]),

@@ -59,7 +59,7 @@ pub struct AgentJoined {
     /// Its first prompt.
     pub prompt: Option<PromptQueued>,
     /// What holds for it for as long as it is there.
-    pub terms: AgentTerms,
+    pub terms: Box<AgentTerms>,
 }
 
 /// Version 1 of the payload of `session.agent_joined`, which knew no terms.
@@ -82,7 +82,7 @@ impl From<AgentJoinedV1> for AgentJoined {
     fn from(joined: AgentJoinedV1) -> Self {
         let AgentJoinedV1 { agent, provider, name, parent, command, directory, model, mode, on_ask, run, prompt } =
             joined;
-        let terms = AgentTerms::default();
+        let terms = Box::default();
         Self { agent, provider, name, parent, command, directory, model, mode, on_ask, run, prompt, terms }
     }
 }

@@ -2,7 +2,7 @@
 
 use ropewalk_protocol::*;
 
-use super::{AGENT, AT, ERRORS, LATER, RUN, SESSION, TERMINAL, id, program};
+use super::{AGENT, AT, ERRORS, LATER, RUN, SESSION, TERMINAL, id, limited, program};
 
 pub(crate) const PARENT: AgentId = AgentId::from_bytes(id(0xa0));
 pub(crate) const PROMPT: PromptId = PromptId::from_bytes(id(0xe1));
@@ -37,11 +37,21 @@ fn joined() -> AgentJoined {
         on_ask: OnAsk::WaitMillis(90_000),
         run: run_asked(),
         prompt: Some(prompt_queued(Delivery::AfterTurn)),
+        terms: Box::new(limited::terms()),
     }
 }
 
 fn bare_joined(on_ask: OnAsk) -> AgentJoined {
-    AgentJoined { parent: None, command: Vec::new(), model: None, mode: None, on_ask, prompt: None, ..joined() }
+    AgentJoined {
+        parent: None,
+        command: Vec::new(),
+        model: None,
+        mode: None,
+        on_ask,
+        prompt: None,
+        terms: Box::default(),
+        ..joined()
+    }
 }
 
 fn item_started(kind: ItemKind) -> ItemStarted {
@@ -271,6 +281,7 @@ pub(crate) fn spec() -> AgentSpec {
         mode: Some(text("plan")),
         on_ask: OnAsk::WaitMillis(90_000),
         prompt: Some(text("say hi")),
+        terms: limited::terms(),
     }
 }
 
@@ -284,6 +295,7 @@ pub(crate) fn bare_spec(on_ask: OnAsk) -> AgentSpec {
         mode: None,
         on_ask,
         prompt: None,
+        terms: AgentTerms::default(),
         ..spec()
     }
 }
@@ -358,6 +370,9 @@ pub(crate) fn view() -> AgentView {
         queued: 2,
         asks: 1,
         usage,
+        budget: limited::counted().0,
+        spent: limited::counted().1,
+        held: Some(limited::hold()),
     };
     AgentView {
         agent: AGENT,
@@ -389,6 +404,9 @@ pub(crate) fn bare_view() -> AgentView {
         queued: 0,
         asks: 0,
         usage: UsageTotal::default(),
+        budget: Budget::default(),
+        spent: Spent::default(),
+        held: None,
     };
     AgentView { pid: None, start_ticks: None, structured: Some(Box::new(structured)), ..view() }
 }

@@ -146,15 +146,15 @@ impl Deciding<'_> {
 
     /// Tells of budgets that run out, and stops what is beyond one.
     pub(super) fn check_budgets(&mut self) {
+        if self.agent.held.is_some() || self.agent.closing || self.agent.closed {
+            return;
+        }
         let now = self.now();
         for budget in self.agent.uses(self) {
             let warned = Warned::of(&budget, now);
             if budget.runs_out() && !self.agent.warned.contains(&warned) {
                 self.emit(BudgetWarned { budget });
             }
-        }
-        if self.agent.held.is_some() || self.agent.closing || self.agent.closed {
-            return;
         }
         if let Some(spent) = self.spent() {
             self.hold_for(spent);

@@ -1,5 +1,7 @@
 //! Given events, when something comes, then these events.
 
+mod limited;
+
 use ropewalk_protocol::{
     AgentId, AgentJoined, AgentTerms, Answer, AskEffect, AskKind, AskOption, Code, Delivery, EventBody, ItemKind,
     ItemStatus, OnAsk, PromptId, PromptQueued, RunAsked, RunId, RunOutcome, SessionId, TerminalId, Timestamp,
@@ -31,7 +33,7 @@ fn joined(prompt: Option<&str>, on_ask: OnAsk) -> AgentJoined {
         on_ask,
         run: RunAsked { run: RUN, output, errors, argv: vec!["agent".into()] },
         prompt: prompt.map(|text| PromptQueued { prompt: first(), text: text.into(), delivery: Delivery::AfterTurn }),
-        terms: AgentTerms::default(),
+        terms: Box::default(),
     }
 }
 
@@ -65,7 +67,7 @@ impl Given {
 
     /// One with these terms, that takes prompts.
     fn on(terms: AgentTerms) -> Self {
-        let mut given = Self::of(&AgentJoined { terms, ..joined(None, OnAsk::Wait) });
+        let mut given = Self::of(&AgentJoined { terms: Box::new(terms), ..joined(None, OnAsk::Wait) });
         given.seen(vec![ready()]);
         given
     }
