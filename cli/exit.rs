@@ -24,6 +24,8 @@ pub(crate) const DAMAGED: u8 = 4;
 pub(crate) const INTERRUPTED: u8 = 5;
 /// The agent asked, and the turn was cancelled for it.
 pub(crate) const ASKED: u8 = 6;
+/// A budget is spent, or the agent went round in circles.
+pub(crate) const LIMITED: u8 = 7;
 /// There is no daemon and none can be started, or it went away.
 pub(crate) const UNREACHABLE: u8 = 69;
 /// It may work later.

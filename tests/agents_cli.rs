@@ -2,6 +2,7 @@
 
 mod doctor;
 mod ends;
+mod limits;
 mod real;
 
 use std::io::{BufRead, BufReader};

@@ -26,6 +26,8 @@ pub(crate) const RUN_EXITS: &str = "Exit codes with --provider:
   3    cancelled    somebody cancelled the turn, or took the prompt back
   5    interrupted  nobody knows how far the turn went: it is never sent again by itself
   6    asked        the agent asked, and --on-ask fail ended the turn
+  7    limited      a budget is spent, or the agent went round in circles and was to be held: it is parked
+  75   rate_limited the model's server refuses more for now: the agent is parked until it does not
   124  timeout      --timeout or --idle-timeout was over: the turn was cancelled
   130  left         by a second ctrl-C; 143 by SIGTERM: the turn goes on";
 
@@ -47,11 +49,12 @@ One step a line; `#` begins a comment. {prompt}, {turn}, {turns}, {answer}, {ste
   delta TEXT                a preview of the text
   think TEXT, plan TEXT, edit TEXT
   tool NAME INPUT OUTPUT    INPUT is JSON
-  ask TITLE [| DETAIL]      a permission, and waits; then `allowed`, `denied`, `done` lines may hold steps
+  ask TITLE [| DETAIL]      a permission, and waits; then `allowed`, `denied`, `done` lines may hold steps;
+                            rules are held against `run COMMAND`, `read PATH`, `write PATH`, `fetch URL`, `tool NAME`
   choose TITLE | A | B      a choice, and waits
   question TITLE            a question, and waits
   usage KEY=N …             scope=turn|call|run|total input= cached= output= cost= context= max=
-  notice KIND TEXT          retry, rate_limited, warning or opaque
+  notice KIND [+SECONDS] TEXT  retry, rate_limited, warning or opaque; and when it goes on
   confirm                   shows that it has the prompt
   sleep MS
   repeat N … done

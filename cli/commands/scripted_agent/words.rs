@@ -1,6 +1,10 @@
 //! What a scripted agent writes: lines of JSON, as `actors` reads them for provider `scripted`. Pure.
 
-use ropewalk_protocol::{AskEffect, AskKind, AskOption, ItemKind, ItemStatus, NoticeKind, TurnOutcome, Usage, limits};
+use std::time::SystemTime;
+
+use ropewalk_protocol::{
+    AskEffect, AskKind, AskOption, ItemKind, ItemStatus, NoticeKind, Timestamp, TurnOutcome, Usage, limits,
+};
 use serde_json::{Value, json};
 
 pub(super) fn ready(conversation: &str, model: Option<&str>, mode: Option<&str>) -> Value {
@@ -46,7 +50,22 @@ pub(super) fn text(key: &str, text: &str) -> Vec<Value> {
 }
 
 pub(super) fn asked(key: &str, kind: AskKind, title: &str, detail: &str, options: &[AskOption]) -> Value {
-    json!({"type": "asked", "key": key, "kind": kind, "title": title, "detail": detail, "options": options})
+    let wants: Vec<Value> = if kind == AskKind::Permission { wants(title).into_iter().collect() } else { Vec::new() };
+    json!({
+        "type": "asked", "key": key, "kind": kind, "title": title, "detail": detail, "options": options, "wants": wants,
+    })
+}
+
+/// What a title says that is to be done, as rules are held against it.
+fn wants(title: &str) -> Option<Value> {
+    let (action, what) = title.split_once(' ')?;
+    Some(match action {
+        "run" => json!({"shell": {"command": what}}),
+        "read" | "write" => json!({action: {"path": what}}),
+        "fetch" => json!({"fetch": {"url": what}}),
+        "tool" => json!({"tool": {"name": what}}),
+        _ => return None,
+    })
 }
 
 /// The ways to answer a permission.
@@ -75,7 +94,14 @@ pub(super) fn used(usage: &Usage) -> Value {
 }
 
 pub(super) fn noticed(kind: NoticeKind, text: &str) -> Value {
-    json!({"type": "noticed", "kind": kind, "text": text})
+    let until = text.strip_prefix('+').and_then(|text| text.split_once(' '));
+    match until.and_then(|(seconds, text)| Some((seconds.parse::<u64>().ok()?, text))) {
+        Some((seconds, text)) => {
+            let until = Timestamp::from(SystemTime::now()).plus_millis(seconds.saturating_mul(1000));
+            json!({"type": "noticed", "kind": kind, "text": text, "until": until})
+        }
+        None => json!({"type": "noticed", "kind": kind, "text": text}),
+    }
 }
 
 pub(super) fn turn_ended(outcome: &TurnOutcome) -> Value {

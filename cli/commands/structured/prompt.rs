@@ -81,6 +81,7 @@ async fn give(context: &Context, given: Given, began: Instant, known: &mut Known
     let client = context.client().await?;
     let Found { session, agent } = find_agent(&client, &given.reference).await?;
     let turn_before = agent.structured.as_ref().and_then(|view| view.last_turn.as_ref()).map(|turn| turn.evidence);
+    let held = agent.structured.as_ref().and_then(|view| view.held.as_ref()).map(|held| held.reason.clone());
     // What follows this place is all that can be of the new turn; a running one that the prompt goes into began earlier.
     let before = match given.delivery {
         Delivery::Steer => turn_before.unwrap_or(Seq::ZERO),
@@ -106,6 +107,9 @@ async fn give(context: &Context, given: Given, began: Instant, known: &mut Known
         return Ok(None);
     }
     let mut story = Story::new(session, agent, prompt, Counts::default());
+    if let Some(reason) = held {
+        story.was_held(reason);
+    }
     let clocks = Clocks::new(given.limits.timeout, given.limits.idle_timeout, began, Instant::now());
     let how = How { json: context.json, shown_after, interactive: spec::is_interactive(context.json), clocks };
     let ended = watch::follow(&client, &mut story, before, how).await;

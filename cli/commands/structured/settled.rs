@@ -4,7 +4,7 @@ use ropewalk_protocol::{AgentId, SessionId, TurnId, TurnOutcome};
 use serde::Serialize;
 
 use super::cost::TurnCost;
-use crate::exit::{ASKED, CANCELLED, FAILURE, Failure, INTERRUPTED, OK, SIGNAL_BASE, TIMEOUT};
+use crate::exit::{ASKED, CANCELLED, FAILURE, Failure, INTERRUPTED, LIMITED, OK, SIGNAL_BASE, TIMEOUT, TRY_LATER};
 
 /// How it ended, for whoever followed it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -16,6 +16,10 @@ pub(super) enum Outcome {
     Interrupted,
     /// The agent asked, and what was to happen then was to end the turn.
     Asked,
+    /// A budget is spent, or the agent went round in circles.
+    Limited,
+    /// The model's server refuses more for now.
+    RateLimited,
     Timeout,
     /// By a signal with this number: the turn goes on.
     #[serde(untagged, serialize_with = "left")]
@@ -35,6 +39,8 @@ impl Outcome {
             Outcome::Cancelled => "cancelled",
             Outcome::Interrupted => "interrupted",
             Outcome::Asked => "ended by a question",
+            Outcome::Limited => "limited",
+            Outcome::RateLimited => "rate limited",
             Outcome::Timeout => "timeout",
             Outcome::Left(_) => "left",
         }
@@ -48,6 +54,8 @@ impl Outcome {
             Outcome::Cancelled => CANCELLED,
             Outcome::Interrupted => INTERRUPTED,
             Outcome::Asked => ASKED,
+            Outcome::Limited => LIMITED,
+            Outcome::RateLimited => TRY_LATER,
             Outcome::Timeout => TIMEOUT,
             Outcome::Left(signal) => SIGNAL_BASE.saturating_add(signal),
         }
@@ -149,6 +157,8 @@ mod tests {
             (Outcome::Cancelled, "cancelled", 3),
             (Outcome::Interrupted, "interrupted", 5),
             (Outcome::Asked, "asked", 6),
+            (Outcome::Limited, "limited", 7),
+            (Outcome::RateLimited, "rate_limited", 75),
             (Outcome::Timeout, "timeout", 124),
         ] {
             let line = line(&Ended::new(outcome, "why"));

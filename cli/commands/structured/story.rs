@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ropewalk_protocol::{
-    AgentId, AskEnd, AskOption, Asked, Event, EventBody, InteractionId, ItemEnded, ItemId, ItemKind, ItemStarted,
-    ItemStatus, NoticeKind, PromptId, SessionId, Stream, TurnId,
+    AgentId, AskEnd, AskOption, Asked, Event, EventBody, HoldReason, InteractionId, ItemEnded, ItemId, ItemKind,
+    ItemStarted, ItemStatus, NoticeKind, PromptId, SessionId, Stream, TurnId,
 };
 
 use super::answer;
@@ -52,6 +52,12 @@ pub(super) struct Story {
     asks: BTreeMap<InteractionId, Vec<AskOption>>,
     /// A question is open that the machine cancelled the turn for.
     asked_and_cancelled: bool,
+    /// The rule that the next answer follows.
+    ruled: Option<String>,
+    /// Why the agent is given no prompts, if it is not.
+    held: Option<HoldReason>,
+    /// What the agent said of its model's limit, if it has done nothing since.
+    limited: Option<String>,
     counts: Counts,
     ended: Option<Ended>,
 }
@@ -79,9 +85,17 @@ impl Story {
             answer: Vec::new(),
             asks: BTreeMap::new(),
             asked_and_cancelled: false,
+            ruled: None,
+            held: None,
+            limited: None,
             counts,
             ended: None,
         }
+    }
+
+    /// The agent was held before.
+    pub(super) fn was_held(&mut self, reason: HoldReason) {
+        self.held = Some(reason);
     }
 
     /// Whether an event is of this agent, or of its session as a whole.
@@ -138,6 +152,19 @@ impl Story {
             EventBody::PromptWithdrawn(withdrawn) if withdrawn.prompt == self.prompt => {
                 self.ended = Some(Ended::new(Outcome::Cancelled, "the prompt was taken back"));
             }
+            EventBody::PromptQueued(queued) if queued.prompt == self.prompt => self.wait(),
+            EventBody::Held(held) => {
+                let until = held.until.map(|until| format!(" until {until}")).unwrap_or_default();
+                said.push(Said::Line(format!("[parked{until}: {}]", held.reason)));
+                self.held = Some(held.reason.clone());
+                self.wait();
+            }
+            EventBody::Released(_) => self.held = None,
+            EventBody::BudgetWarned(warned) => said.push(Said::Line(format!("[{}]", warned.budget))),
+            EventBody::Looped(looped) => {
+                let (times, title) = (looped.items.len(), text::line(&looped.title));
+                said.push(Said::Line(format!("[it goes round in circles: {times} times {title}]")));
+            }
             EventBody::PromptSteered(steered) if steered.prompt == self.prompt => self.join(steered.turn),
             EventBody::TurnStarted(started) if started.prompt == Some(self.prompt) => {
                 self.turn = Some(started.turn);
@@ -155,6 +182,9 @@ impl Story {
                 self.counts.apply(&used.usage, in_turn);
             }
             EventBody::Noticed(noticed) if noticed.kind != NoticeKind::Opaque && self.turn.is_some() => {
+                if noticed.kind == NoticeKind::RateLimited {
+                    self.limited = Some(text::line(&noticed.text).to_owned());
+                }
                 let until = noticed.until.map(|until| format!(" (until {until})")).unwrap_or_default();
                 said.push(Said::Line(format!(
                     "[{}: {}{until}]",
@@ -166,6 +196,14 @@ impl Story {
                 self.apply_ask(body, event, said);
                 self.apply_item(body, said);
             }
+        }
+    }
+
+    /// A prompt that an agent is not given waits, and nobody knows for how long.
+    fn wait(&mut self) {
+        if let (Some(reason), None) = (&self.held, self.turn) {
+            let reason = format!("the agent is parked: {reason}; the prompt waits");
+            self.ended = Some(Ended::new(Outcome::Limited, reason));
         }
     }
 
@@ -183,10 +221,15 @@ impl Story {
     fn end(&mut self, ended: Ended, said: &mut Vec<Said>) {
         let open: Vec<ItemId> = self.items.keys().copied().collect();
         open.iter().for_each(|item| self.end_text(*item, said));
-        self.ended = Some(if ended.outcome == Outcome::Cancelled && self.asked_and_cancelled {
-            Ended::new(Outcome::Asked, "the agent asked, and nobody is there to answer")
-        } else {
-            ended
+        self.ended = Some(match (ended.outcome, &self.held, &self.limited) {
+            (Outcome::Cancelled, ..) if self.asked_and_cancelled => {
+                Ended::new(Outcome::Asked, "the agent asked, and nobody is there to answer")
+            }
+            (Outcome::Cancelled, Some(reason @ (HoldReason::Budget(_) | HoldReason::Loop { .. })), _) => {
+                Ended::new(Outcome::Limited, reason.to_string())
+            }
+            (Outcome::Failed, _, Some(limit)) => Ended::new(Outcome::RateLimited, limit),
+            _ => ended,
         });
     }
 
@@ -198,12 +241,16 @@ impl Story {
             }
             EventBody::Answered(answered) => {
                 if let Some(options) = self.asks.remove(&answered.interaction) {
-                    let by =
-                        event.cause.as_ref().map_or("by policy".to_owned(), |cause| format!("by {}", cause.client));
+                    let by = match (&event.cause, self.ruled.take()) {
+                        (Some(cause), _) => format!("by {}", cause.client),
+                        (None, Some(rule)) => format!("by the rule “{rule}”"),
+                        (None, None) => "by policy".to_owned(),
+                    };
                     let told = format!("{} ({by})", answer::told(&answered.answer, &options));
                     said.push(Said::Closed(answered.interaction, told));
                 }
             }
+            EventBody::RuleApplied(applied) => self.ruled = Some(applied.rule.to_string()),
             EventBody::AskClosed(closed) if self.asks.contains_key(&closed.interaction) => {
                 let why = match closed.reason {
                     AskEnd::Expired => "nobody answered in time: denied",
@@ -240,6 +287,7 @@ impl Story {
     }
 
     fn start(&mut self, started: &ItemStarted, said: &mut Vec<Said>) {
+        self.limited = None;
         let nested = started.parent.is_some();
         let mut item = Item {
             turn: started.turn,

@@ -1,7 +1,7 @@
 use ropewalk_protocol::{
-    Answer, Answered, AskClosed, AskKind, CancelAsked, Cause, CommandId, ItemChanged, ItemDelta, ItemText,
-    PromptSteered, PromptWithdrawn, RunEnded, RunId, RunOutcome, Seq, Timestamp, TurnEnded, TurnOutcome, TurnStarted,
-    Usage, UsageScope, Used,
+    Answer, Answered, AskClosed, AskKind, BudgetScope, BudgetUse, CancelAsked, Cause, CommandId, Delivery, Held,
+    ItemChanged, ItemDelta, ItemText, Measure, Noticed, PromptQueued, PromptSteered, PromptWithdrawn, Released,
+    RunEnded, RunId, RunOutcome, Seq, Timestamp, TurnEnded, TurnOutcome, TurnStarted, Usage, UsageScope, Used,
 };
 
 use super::*;
@@ -297,4 +297,49 @@ fn a_prompt_that_steers_goes_on_with_what_is_open() {
         .whole(2, "begun and done")
         .done(2, ItemStatus::Completed);
     assert_eq!((told.printed(), told.story.known().text), ("gun and done\n".to_owned(), "begun and done".to_owned()));
+}
+
+fn held(measure: Measure) -> HoldReason {
+    HoldReason::Budget(BudgetUse { scope: BudgetScope::Agent, measure, spent: 2, limit: 2 })
+}
+
+fn outcome(told: &Told) -> Option<Outcome> {
+    told.story.ended().map(|ended| ended.outcome)
+}
+
+fn ended(outcome: TurnOutcome) -> TurnEnded {
+    TurnEnded { turn: TURN, outcome }
+}
+
+#[test]
+fn a_turn_that_a_budget_ended_is_limited_and_one_that_somebody_cancelled_is_cancelled() {
+    let hold = |reason| Held { reason, until: None };
+    let limited = Told::started().then(hold(held(Measure::Cost))).then(ended(TurnOutcome::Cancelled));
+    assert_eq!(outcome(&limited), Some(Outcome::Limited));
+    let by_somebody = Told::started().then(hold(HoldReason::Asked {}));
+    assert_eq!(outcome(&by_somebody), None, "the turn goes on");
+    assert_eq!(outcome(&by_somebody.then(ended(TurnOutcome::Cancelled))), Some(Outcome::Cancelled));
+}
+
+#[test]
+fn a_prompt_that_a_parked_agent_is_not_given_is_not_waited_for() {
+    let hold = Held { reason: held(Measure::Turns), until: None };
+    let queued = || PromptQueued { prompt: PROMPT, text: String::new(), delivery: Delivery::AfterTurn };
+    assert_eq!(outcome(&Told::new().then(hold.clone())), Some(Outcome::Limited));
+    let mut before = Told::new();
+    before.story.was_held(held(Measure::Turns));
+    assert_eq!(outcome(&before), None);
+    assert_eq!(outcome(&before.then(queued())), Some(Outcome::Limited));
+    let mut released = Told::new();
+    released.story.was_held(held(Measure::Turns));
+    assert_eq!(outcome(&released.then(Released {}).then(queued())), None);
+}
+
+#[test]
+fn a_turn_that_failed_by_the_model_s_limit_may_be_tried_later() {
+    let notice = || Noticed { kind: NoticeKind::RateLimited, text: "5 hours".to_owned(), until: None };
+    let failed = || ended(TurnOutcome::Failed { reason: "429".to_owned() });
+    assert_eq!(outcome(&Told::started().then(notice()).then(failed())), Some(Outcome::RateLimited));
+    let went_on = Told::started().then(notice()).begin(1, ItemKind::Text, "", "").then(failed());
+    assert_eq!(outcome(&went_on), Some(Outcome::Failed));
 }
