@@ -341,6 +341,7 @@ pub(crate) enum Bench {
     Attach,
     Idle,
     Recover,
+    Agents,
     /// Mixed load with cuts and kills, for some minutes; not part of `all`.
     Soak,
     All,

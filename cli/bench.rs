@@ -3,6 +3,7 @@
 //! Every measurement has a throwaway home with a daemon of its own, a real process of this binary. What a figure is held
 //! against does the same work without the product: see [`limits`].
 
+mod agents;
 mod append;
 mod attach;
 mod daemons;
@@ -66,6 +67,7 @@ async fn one(lab: &Lab, what: Bench) -> Result<Vec<Figure>, Failure> {
         Bench::Output => lab.with_home("output", output::measure).await,
         Bench::Attach => lab.with_home("attach", attach::measure).await,
         Bench::Idle => lab.with_home("idle", idle::measure).await,
+        Bench::Agents => lab.with_home("agents", agents::measure).await,
         Bench::Recover => lab.with_home("recover", recover::measure).await,
         Bench::Soak | Bench::All => Err(lab::wrong("this is not one measurement")),
     }
@@ -86,5 +88,6 @@ async fn all(lab: &Lab) -> Result<Vec<Figure>, Failure> {
     figures.extend(lab.with_home("output", output::measure).await?);
     figures.extend(lab.with_home("attach", attach::measure).await?);
     figures.extend(lab.with_home("idle", idle::measure).await?);
+    figures.extend(lab.with_home("agents", agents::measure).await?);
     Ok(figures)
 }

@@ -91,3 +91,6 @@ impl Policies {
         self.session_rules(session).iter().chain(of_workspaces).cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -217,10 +217,10 @@ impl Structured {
     fn state(&self) -> AgentState {
         match (self.closed, self.process, self.turn) {
             (true, _, _) => AgentState::Closed,
+            (false, _, None) if self.held.is_some() => AgentState::Parked,
             (false, Process::Gone, _) => AgentState::Stopped,
             (false, _, Some(_)) if !self.asks.is_empty() => AgentState::Waiting,
             (false, _, Some(_)) => AgentState::Working,
-            (false, _, None) if self.held.is_some() => AgentState::Parked,
             (false, Process::Starting, None) => AgentState::Starting,
             (false, Process::Ready, None) => AgentState::Idle,
         }

@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use ropewalk_protocol::{
-    AgentClosed, AgentGreeted, AgentRefused, AgentState, Answer, Answered, AskClosed, AskEnd, Delivery, ItemDelta,
-    ItemKind, OutputConsumed, PromptEdited, PromptId, PromptMoved, PromptSteered, PromptWithdrawn, RunEnded, RunFailed,
-    RunOutcome, RunStarted, Seq, SessionState, SettingsChanged, TerminalClosed, TurnConfirmed, TurnOutcome, Usage,
-    UsageScope, Used, limits,
+    AgentClosed, AgentGreeted, AgentRefused, AgentState, Answer, Answered, AskClosed, AskEnd, Delivery, Held,
+    HoldReason, ItemDelta, ItemKind, OutputConsumed, PromptEdited, PromptId, PromptMoved, PromptSteered,
+    PromptWithdrawn, Released, RunEnded, RunFailed, RunOutcome, RunStarted, Seq, SessionState, SettingsChanged,
+    TerminalClosed, TurnConfirmed, TurnOutcome, TurnSettled, Usage, UsageScope, Used, limits,
 };
 
 use crate::story::{
@@ -222,4 +222,37 @@ fn what_an_agent_writes_is_known_as_a_stream_without_a_screen() {
     story.tell(ropewalk_protocol::Stream::Terminal(SESSION, errors(1)), TerminalClosed { offset: 300 });
     assert_eq!(story.projections.terminals().get(errors(1)).unwrap().closed_at, Some(300));
     assert_eq!(story.projections.terminals().get(output(1)).unwrap().closed_at, None);
+}
+
+#[test]
+fn an_agent_that_is_held_is_parked_between_turns_and_a_loop_is_shown_with_the_calls_that_make_it() {
+    let mut story = Story::of_a_ready_agent();
+    story.agent(started(1));
+    let calls: Vec<Seq> =
+        (1..=3).map(|number| story.agent(item_started(number, Some(turn(1)), ItemKind::Tool))).collect();
+    let items = vec![item(1), item(3)];
+    let held = story.agent(Held { reason: HoldReason::Loop { items }, until: None });
+    assert_eq!(story.state(), AgentState::Working, "its turn goes on");
+    let end = story.agent(ended(1, TurnOutcome::Cancelled));
+    story.is(AgentState::Parked, end, end);
+    let view = story.structured().held.expect("it is held");
+    assert_eq!((view.evidence, view.since), (vec![calls[0], calls[2], held], crate::story::at(held)));
+    let released = story.agent(Released {});
+    story.is(AgentState::Idle, released, released);
+    story.agent(Held { reason: HoldReason::Asked {}, until: None });
+    story.agent(RunEnded { run: run(1), outcome: RunOutcome::Exited { code: 0 }, offset: 10 });
+    assert_eq!(story.state(), AgentState::Parked, "no prompt starts it again");
+    story.agent(AgentClosed { reason: "asked to end".to_owned() });
+    assert_eq!((story.state(), story.structured().held), (AgentState::Closed, None));
+}
+
+#[test]
+fn a_turn_that_is_settled_anew_ended_as_the_agent_s_record_says() {
+    let mut story = Story::of_a_ready_agent();
+    story.agent(started(1));
+    story.agent(ended(1, TurnOutcome::Interrupted { reason: "it is gone".to_owned() }));
+    story.agent(TurnSettled { turn: turn(2), outcome: TurnOutcome::Completed });
+    let settled = story.agent(TurnSettled { turn: turn(1), outcome: TurnOutcome::Completed });
+    let last = story.structured().last_turn.expect("a turn");
+    assert_eq!((last.outcome, last.evidence), (TurnOutcome::Completed, settled));
 }
