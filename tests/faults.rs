@@ -3,6 +3,7 @@
 //! What is drawn comes from a seed; a failure prints the point that repeats it. `ROPEWALK_FAULT_RUNS` asks for more points
 //! than the few that every run takes, `ROPEWALK_FAULT_SEED` for others, and `ROPEWALK_FAULT_SECONDS` for longer pauses.
 
+mod agents_clock;
 mod damaged_files;
 mod descriptors;
 mod disk_full;
