@@ -272,6 +272,7 @@ fn failures_of_the_models_server() {
         "turn failed: exceeded retry limit, last status: 429 Too Many Requests",
         "confirmed",
         "Text",
+        "Failed",
         "Retry: Reconnecting... 1/1: stream disconnected before completion: scripted mid-stream error",
         "Text",
         "turn failed: stream disconnected before completion: scripted mid-stream error",

@@ -168,7 +168,12 @@ impl Wire {
                 self.asks.remove(&key);
                 seen.push(Observed::AskClosed { key });
             }
-            "error" => self.counts.failure(params, seen),
+            "error" => {
+                if params["willRetry"] == true {
+                    self.give_up_texts(params, seen);
+                }
+                self.counts.failure(params, seen);
+            }
             "account/rateLimits/updated" => self.counts.limits(&params["rateLimits"], seen),
             "warning" | "guardianWarning" => self.warn(text(params, "message"), seen),
             "configWarning" => self.warn(&joined(text(params, "summary"), text(params, "details")), seen),
@@ -288,6 +293,12 @@ impl Wire {
             }
             !is_closed
         });
+    }
+
+    /// The model is asked anew, and codex will not speak again of what it had begun to say.
+    fn give_up_texts(&mut self, params: &Value, seen: &mut Vec<Observed>) {
+        let is_said = |open: &Open| matches!(open.facts.kind, ItemKind::Text | ItemKind::Thinking);
+        self.close(&word(text(params, "turnId")), is_said, ItemStatus::Failed, seen);
     }
 
     /// Begins an item, or tells more of it. Its key.
