@@ -75,7 +75,9 @@ impl Provider for Acp {
             Outgoing::Greet { step, greeting } => greet(*step, greeting),
             Outgoing::Prompt { turn, conversation: Some(session), text, .. } => {
                 let params = json!({"sessionId": session, "prompt": [{"type": "text", "text": text}]});
-                ask(Minted::Prompt { turn }, "session/prompt", params)
+                // The marks of the agents' own commands.
+                let is_command = text.trim_start().starts_with(['/', '$']);
+                ask(Minted::Prompt { turn, is_command }, "session/prompt", params)
             }
             Outgoing::Interrupt { conversation: Some(session), .. } => {
                 rpc::notification("session/cancel", json!({"sessionId": session}), true)

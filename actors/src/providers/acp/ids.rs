@@ -16,12 +16,12 @@ pub(crate) enum Minted<'a> {
     Fence { awaited: usize },
     /// Another model or mode; `awaited`: as for a fence, 0 once the greeting is over.
     Set { awaited: usize, setting: Setting, way: Way, value: &'a str },
-    /// A prompt: the reply is the end of the turn.
-    Prompt { turn: &'a str },
+    /// A prompt: the reply is the end of the turn. `is_command`: it may be for the agent itself, which asks no model then.
+    Prompt { turn: &'a str, is_command: bool },
 }
 
 /// What can be set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Setting {
     Model,
     Mode,
@@ -68,7 +68,8 @@ impl fmt::Display for Minted<'_> {
             Minted::Set { awaited, setting, way, value } => {
                 write!(f, "set:{awaited}:{}:{}:{value}", setting.name(), way.name())
             }
-            Minted::Prompt { turn } => write!(f, "prompt:{turn}"),
+            Minted::Prompt { turn, is_command: false } => write!(f, "prompt:{turn}"),
+            Minted::Prompt { turn, is_command: true } => write!(f, "command:{turn}"),
         }
     }
 }
@@ -89,7 +90,10 @@ impl<'a> Minted<'a> {
             return Some(Minted::Fence { awaited: awaited.parse().ok()? });
         }
         if let Some(turn) = id.strip_prefix("prompt:") {
-            return Some(Minted::Prompt { turn });
+            return Some(Minted::Prompt { turn, is_command: false });
+        }
+        if let Some(turn) = id.strip_prefix("command:") {
+            return Some(Minted::Prompt { turn, is_command: true });
         }
         let mut parts = id.strip_prefix("set:")?.splitn(4, ':');
         let awaited = parts.next()?.parse().ok()?;
@@ -115,7 +119,8 @@ mod tests {
             Minted::Fence { awaited: 5 },
             set(2, Setting::Model, Way::Option),
             set(0, Setting::Mode, Way::Method),
-            Minted::Prompt { turn: "01-2" },
+            Minted::Prompt { turn: "01-2", is_command: false },
+            Minted::Prompt { turn: "01-2", is_command: true },
         ] {
             assert_eq!(Minted::of(&minted.to_string()), Some(minted));
         }

@@ -1,5 +1,7 @@
 //! The conversation with an agent, and what it takes until it takes prompts. Pure.
 
+use std::collections::BTreeMap;
+
 use ropewalk_protocol::NoticeKind;
 use serde_json::Value;
 
@@ -20,6 +22,8 @@ pub(crate) struct Session {
     mode: Option<String>,
     /// The ways to set something that the agent offers.
     offered: Vec<(Setting, Way)>,
+    /// What can be set in two ways, and was answered in the first of them so far: whether it was taken.
+    half_answered: BTreeMap<Setting, bool>,
     /// Replies to the last step of the greeting.
     replies: usize,
     /// It takes prompts. What comes before is history.
@@ -94,10 +98,20 @@ impl Session {
         seen.push(Observed::Ready { conversation, version, model, mode });
     }
 
-    /// What people are to know of a setting that the agent did not take. Of two ways, those that it offers count.
-    pub(crate) fn matters(&self, setting: Setting, way: Way) -> bool {
+    /// The agent took a setting in this way, or did not: whether people are to know that it did not. Of two ways those that it
+    /// offers count, and where it offers both, one that it takes is enough.
+    pub(crate) fn is_refused(&mut self, setting: Setting, way: Way, is_taken: bool) -> bool {
         let is_offered = |way| self.offered.contains(&(setting, way));
-        is_offered(way) || way == Way::Method && !is_offered(Way::Option)
+        if Way::ALL.into_iter().all(is_offered) {
+            return match self.half_answered.remove(&setting) {
+                Some(was_taken) => !was_taken && !is_taken,
+                None => {
+                    self.half_answered.insert(setting, is_taken);
+                    false
+                }
+            };
+        }
+        !is_taken && (is_offered(way) || way == Way::Method && !is_offered(Way::Option))
     }
 
     /// A model or mode is in use now.

@@ -50,7 +50,7 @@ fn replies(recorded: &str) -> Vec<String> {
                 Some("session/new") => Minted::New { settings: false },
                 Some("session/load") => Minted::Load { conversation: &session },
                 Some("session/set_mode") => Minted::Set { awaited: 0, setting: Setting::Mode, way: Way::Method, value },
-                Some("session/prompt") => Minted::Prompt { turn: &number },
+                Some("session/prompt") => Minted::Prompt { turn: &number, is_command: false },
                 _ => continue,
             };
             if matches!(minted, Minted::Load { .. }) {

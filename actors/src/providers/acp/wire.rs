@@ -77,11 +77,12 @@ impl Wire {
                 seen.push(Observed::Opened { step: SETTLE_LOADED, conversation: conversation.to_owned() });
             }
             Minted::Fence { awaited } => self.replied(awaited, seen),
-            Minted::Set { awaited, setting, value, .. } => {
+            Minted::Set { awaited, setting, way, value } => {
+                self.session.is_refused(setting, way, true);
                 self.session.is_set(setting, value, seen);
                 self.replied(awaited, seen);
             }
-            Minted::Prompt { .. } => self.prompt_ended(result, seen),
+            Minted::Prompt { is_command, .. } => self.prompt_ended(result, is_command, seen),
         }
     }
 
@@ -90,7 +91,7 @@ impl Wire {
         let what = match minted {
             Minted::Fence { awaited } => return self.replied(awaited, seen),
             Minted::Set { awaited, setting, way, value } => {
-                if self.session.matters(setting, way) {
+                if self.session.is_refused(setting, way, false) {
                     let text = format!("the agent did not take the {} {value}: {reason}", setting.name());
                     notice(NoticeKind::Warning, &text, seen);
                 }
@@ -126,14 +127,17 @@ impl Wire {
         self.session.ready(seen);
     }
 
-    fn prompt_ended(&mut self, result: &Value, seen: &mut Vec<Observed>) {
+    fn prompt_ended(&mut self, result: &Value, is_command: bool, seen: &mut Vec<Observed>) {
         let failed = |reason: &str| TurnOutcome::Failed { reason: reason.to_owned() };
+        // Gemini CLI gives a broken answer up and ends the turn as if all were well. It counts what it was answered.
+        let was_answered = is_command || !has_counted_nothing(result);
         let outcome = match (result["stopReason"].as_str(), &self.trouble) {
             (Some("end_turn"), Some(said)) => {
                 let said = said.trim();
                 failed(if said.is_empty() { "the agent told of an error, and not of which" } else { said })
             }
-            (Some("end_turn"), None) => TurnOutcome::Completed,
+            (Some("end_turn"), None) if was_answered => TurnOutcome::Completed,
+            (Some("end_turn"), None) => failed("the model gave no whole answer, and the agent ended the turn"),
             (Some("cancelled"), _) => TurnOutcome::Cancelled,
             (Some("refusal"), _) => failed("the model refused"),
             (Some("max_tokens"), _) => failed("the model reached its limit of tokens"),
@@ -273,9 +277,14 @@ impl Wire {
         }
         let error = &codex["error"];
         if error["willRetry"] == true {
+            // The model is asked anew, and says it all again.
+            self.items.end_run(ItemStatus::Failed, seen);
             let words =
                 [&error["message"], &error["additionalDetails"]].map(|words| words.as_str().unwrap_or_default());
-            notice(NoticeKind::Retry, words.join(": ").trim_matches([':', ' ']), seen);
+            let mut about = error["codexErrorInfo"].as_object().into_iter().flat_map(|info| info.values());
+            let is_limit = about.any(|about| about["httpStatusCode"] == 429);
+            let kind = if is_limit { NoticeKind::RateLimited } else { NoticeKind::Retry };
+            notice(kind, words.join(": ").trim_matches([':', ' ']), seen);
         }
     }
 
@@ -285,6 +294,11 @@ impl Wire {
             seen.push(Observed::Confirmed { name: None });
         }
     }
+}
+
+/// The agent counts by the models that answered, and none did.
+fn has_counted_nothing(reply: &Value) -> bool {
+    reply["usage"].is_null() && reply["_meta"]["quota"]["model_usage"].as_array().is_some_and(Vec::is_empty)
 }
 
 /// Why nothing came of a request.

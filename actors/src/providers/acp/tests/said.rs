@@ -55,6 +55,68 @@ fn prompts_wait_for_what_was_wanted_and_a_way_that_is_not_offered_does_not_matte
 }
 
 #[test]
+fn of_two_ways_that_are_offered_one_that_is_taken_is_enough() {
+    // codex-acp 2.6.0: a model by its name alone is an option's value, and no method's.
+    let opened = json!({"id": "greet:1:settings", "result": {"sessionId": "s", "models": {"currentModelId": "a[low]",
+        "availableModels": [{"modelId": "a[low]"}]}, "configOptions": [{"id": "model", "currentValue": "a"}]}});
+    let reason = "Unsupported format of modelId: b. Expected: modelId[effort].";
+    let taken = |id: &str| json!({"id": id, "result": {}}).to_string();
+    let lines = [
+        opened.to_string(),
+        taken("set:2:model:option:b"),
+        failed("set:2:model:method:b", -32603, reason),
+        failed("set:0:model:method:c", -32603, reason),
+        taken("set:0:model:option:c"),
+        failed("set:0:model:method:d", -32603, "unknown"),
+        failed("set:0:model:option:d", -32603, "no such model"),
+    ];
+    let warning = "Warning the agent did not take the model d: no such model";
+    assert_eq!(told_after(&[HELLO], &lines), ["opened 3 s", "ready s 1 b -", "ready - - c -", warning]);
+}
+
+/// As codex-acp 2.6.0 tells it.
+#[test]
+fn what_is_cut_failed_and_is_said_again() {
+    let info = |status: Value, details: &str| {
+        let info = json!({"responseStreamDisconnected": {"httpStatusCode": status}});
+        let error = json!({"message": "Reconnecting... 1/1", "codexErrorInfo": info, "additionalDetails": details,
+            "misalignment": null, "turnId": "01a200f9-21d5-7321-8cf6-52d6d24bacb5", "willRetry": true});
+        update(json!({"sessionUpdate": "session_info_update", "_meta": {"codex": {"error": error}}}))
+    };
+    let cut = "stream disconnected before completion: Transport error: network error: error decoding response body";
+    let limit = "exceeded retry limit, last status: 429 Too Many Requests";
+    let lines = [
+        chunk(json!("msg_1"), "hi"),
+        info(Value::Null, cut),
+        info(json!(429), limit),
+        chunk(json!("msg_2"), "hi"),
+        ended("end_turn"),
+    ];
+    let expected = [
+        "confirmed",
+        "+msg_1#1 Text  ",
+        "=msg_1#1 Failed \"hi\"",
+        &format!("Retry Reconnecting... 1/1: {cut}"),
+        &format!("RateLimited Reconnecting... 1/1: {limit}"),
+        "+msg_2#2 Text  ",
+        "=msg_2#2 Completed \"hi\"",
+        "end completed",
+    ];
+    assert_eq!(told_after(&[HELLO, NEW], &lines), expected);
+}
+
+/// As Gemini CLI 0.61.0 tells of a stream that was cut as often as it asks, and of a command of its own.
+#[test]
+fn a_turn_without_an_answer_of_the_model_failed_unless_the_agent_was_meant() {
+    let counts = r#"{"quota":{"token_count":{"input_tokens":0,"output_tokens":0},"model_usage":[]}}"#;
+    let reply = |id: &str| format!(r#"{{"id":"{id}","result":{{"stopReason":"end_turn","_meta":{counts}}}}}"#);
+    let told = |id: &str| told_after(&[HELLO, NEW], &[chunk(Value::Null, "This text breaks off "), reply(id)]);
+    let reason = "end failed: the model gave no whole answer, and the agent ended the turn";
+    assert_eq!(told("prompt:t")[2..], ["=chunks#1 Failed \"This text breaks off \"", reason]);
+    assert_eq!(told("command:t")[2..], ["=chunks#1 Completed \"This text breaks off \"", "end completed"]);
+}
+
+#[test]
 fn who_cannot_be_worked_with_is_refused() {
     let refused = |before: &[&str], line: String| told_after(before, &[line]).remove(0);
     let version = "refused the agent speaks version 2 of the Agent Client Protocol, this build speaks 1";

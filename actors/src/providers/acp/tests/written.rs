@@ -76,6 +76,14 @@ fn prompts_interrupts_and_settings_name_the_session() {
     assert_eq!(named(&prompt), ["session/prompt prompt:t"]);
     let text = json!([{"type": "text", "text": "a\n\"b\""}]);
     assert_eq!(prompt[0]["params"], json!({"sessionId": "s", "prompt": text}));
+    let command = Outgoing::Prompt {
+        turn: "t".to_owned(),
+        conversation: conversation.clone(),
+        text: " /memory list".to_owned(),
+        model: None,
+        mode: None,
+    };
+    assert_eq!(named(&written(&command, None)), ["session/prompt command:t"], "it may not ask a model");
     let interrupt = written(&Outgoing::Interrupt { conversation: conversation.clone(), turn: None }, None);
     assert_eq!(interrupt, [json!({"jsonrpc": "2.0", "method": "session/cancel", "params": {"sessionId": "s"}})]);
     let settings = Outgoing::Settings { conversation, model: Some("m".to_owned()), mode: None };
