@@ -9,6 +9,8 @@ programs=(
     "codex @openai/codex 0.169.0"
     "opencode opencode-ai 1.18.33"
     "gemini @google/gemini-cli 0.61.0"
+    "claude-agent-acp @agentclientprotocol/claude-agent-acp 0.49.0"
+    "codex-acp @agentclientprotocol/codex-acp 2.6.0"
 )
 
 optional=false
@@ -44,10 +46,11 @@ install() {
         echo "npm could not install $package@$version: $(grep -m 1 'npm error' "$making/said" || tail -n 1 "$making/said")"
         return 1
     fi
-    # It has to run here: gemini does not with an old Node.js, the others not without their binary for this machine.
-    local printed
+    # It has to run here: some do not with an old Node.js, others not without their binary for this machine. One does not
+    # know --version, and tells its version to whoever greets it.
+    local printed greeting='{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":1}}'
     printed="$(aside env HOME="$making/home" timeout 60 "$making/tree/node_modules/.bin/$name" --version \
-        </dev/null 2>"$making/said")"
+        <<<"$greeting" 2>"$making/said")"
     if [[ "$printed" != *"$version"* ]]; then
         echo "$package@$version does not run on this machine: $(tail -n 1 "$making/said")"
         return 1
@@ -64,7 +67,7 @@ for program in "${programs[@]}"; do
     how="is there"
     if [ ! -d "$place" ]; then
         if ! why="$(install "$name" "$package" "$version" "$place")"; then
-            printf '%-9s %-8s MISSING: %s\n' "$name" "$version" "$why"
+            printf '%-16s %-8s MISSING: %s\n' "$name" "$version" "$why"
             rm -f "$cache/bin/$name"
             missing=$((missing + 1))
             continue
@@ -73,7 +76,7 @@ for program in "${programs[@]}"; do
     fi
     # What npm puts on a user's PATH, so that the tests meet what users have.
     ln -sfn "../$name-$version/node_modules/.bin/$name" "$cache/bin/$name"
-    printf '%-9s %-8s %s\n' "$name" "$version" "$how"
+    printf '%-16s %-8s %s\n' "$name" "$version" "$how"
 done
 
 if [ "$missing" -gt 0 ]; then

@@ -1,9 +1,11 @@
 //! An agent driven through ropewalk: what is asked of it, and what the log says of it.
 
+use std::time::{Duration, Instant};
+
 use ropewalk_protocol::{
-    AgentId, AgentSpec, Answer, Asked, Command, CommandResult, Delivery, Event, EventBody, InteractionView, ItemId,
-    ItemKind, ItemStatus, OnAsk, PromptId, Query, QueryResult, Rejection, Seq, SessionId, SubscribeAfter,
-    SubscribeParams, TurnId, TurnOutcome,
+    AgentId, AgentSpec, AgentState, Answer, Asked, Command, CommandResult, Delivery, Event, EventBody, InteractionView,
+    ItemId, ItemKind, ItemStatus, OnAsk, PromptId, Query, QueryResult, Rejection, Seq, SessionId, StructuredView,
+    SubscribeAfter, SubscribeParams, TurnId, TurnOutcome,
 };
 use ropewalk_transport::client::{Client, SubscriptionItem};
 use tokio::sync::mpsc;
@@ -88,6 +90,36 @@ impl Driven {
     pub(crate) async fn cancel(&self) {
         let (session, agent) = (self.session, self.agent);
         self.client.command(mint(), Command::AgentCancel { session, agent }).await.unwrap();
+    }
+
+    /// What the daemon tells of the agent.
+    pub(crate) async fn view(&self) -> StructuredView {
+        let reference = self.session.to_string();
+        match self.client.query(Query::SessionGet { reference }).await.unwrap().result {
+            QueryResult::Session { session } => {
+                let agent = session.agents.into_iter().find(|agent| agent.agent == self.agent).unwrap();
+                *agent.structured.unwrap()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn state(&self) -> AgentState {
+        self.view().await.status.state
+    }
+
+    /// The daemon tells this state, at the latest a second after it takes questions.
+    pub(crate) async fn is(&self, expected: AgentState) {
+        let began = Instant::now();
+        let mut again = tokio::time::interval(Duration::from_millis(10));
+        loop {
+            let state = self.state().await;
+            if state == expected {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(1), "it is {state:?}, not {expected:?}\n{}", self.story());
+            again.tick().await;
+        }
     }
 
     pub(crate) async fn end(&self) {

@@ -46,7 +46,18 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
 
 impl Agent {
     pub(crate) fn claude(model: &Model) -> Option<Self> {
-        let mut agent = Self::new("claude", "claude-sonnet-4-5")?;
+        Self::of_claude("claude", model)
+    }
+
+    /// Claude Code behind the Agent Client Protocol.
+    pub(crate) fn claude_acp(model: &Model) -> Option<Self> {
+        let mut agent = Self::of_claude("claude-agent-acp", model)?;
+        agent.set("ANTHROPIC_MODEL", agent.model);
+        Some(agent)
+    }
+
+    fn of_claude(program: &str, model: &Model) -> Option<Self> {
+        let mut agent = Self::new(program, "claude-sonnet-4-5")?;
         agent.set("CLAUDE_CONFIG_DIR", agent.home.join("claude"));
         agent.set("ANTHROPIC_BASE_URL", model.url());
         agent.set("ANTHROPIC_API_KEY", "sk-ant-stand-in");
@@ -63,8 +74,17 @@ impl Agent {
     }
 
     pub(crate) fn codex(model: &Model) -> Option<Self> {
+        Self::of_codex("codex", model)
+    }
+
+    /// Codex behind the Agent Client Protocol; it brings a codex of its own.
+    pub(crate) fn codex_acp(model: &Model) -> Option<Self> {
+        Self::of_codex("codex-acp", model)
+    }
+
+    fn of_codex(program: &str, model: &Model) -> Option<Self> {
         // A model that it knows: with an unknown one it warns at every turn, and cannot patch files.
-        let mut agent = Self::new("codex", "gpt-5.5")?;
+        let mut agent = Self::new(program, "gpt-5.5")?;
         agent.set("CODEX_HOME", agent.home.join("codex"));
         agent.set("STAND_IN_KEY", "sk-stand-in");
         let (name, url) = (agent.model, model.url());
@@ -94,6 +114,10 @@ impl Agent {
     pub(crate) fn opencode(model: &Model) -> Option<Self> {
         let mut agent = Self::new("opencode", "stand-in/stand-in")?;
         let url = format!("{}/v1", model.url());
+        let known = json!({
+            "name": "Stand-in", "tool_call": true, "reasoning": true,
+            "limit": {"context": 200_000, "output": 8_000}, "cost": {"input": 1, "output": 2},
+        });
         let config = json!({
             "model": agent.model,
             "small_model": agent.model,
@@ -104,10 +128,7 @@ impl Agent {
                 "npm": "@ai-sdk/openai-compatible",
                 "name": "Stand-in",
                 "options": {"baseURL": url, "apiKey": "sk-stand-in"},
-                "models": {"stand-in": {
-                    "name": "Stand-in", "tool_call": true, "reasoning": true,
-                    "limit": {"context": 200_000, "output": 8_000}, "cost": {"input": 1, "output": 2},
-                }},
+                "models": {"stand-in": known, "another": known},
             }},
             "permission": {"bash": "ask", "edit": "ask"},
         });

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use ropewalk_protocol::{
-    AgentSpec, AgentState, Answer, Asked, Code, Command, CommandResult, EventBody, ItemKind, OnAsk, Query, QueryResult,
-    TurnOutcome,
+    AgentSpec, AgentState, Answer, Asked, Code, Command, CommandResult, EventBody, ItemKind, OnAsk, TurnOutcome,
 };
 use rustix::process::Signal;
 
@@ -66,17 +65,6 @@ async fn spawn(driven: &Driven, spec: AgentSpec) -> ropewalk_protocol::AgentId {
     let command = Command::AgentSpawn { session: driven.session, agent: Box::new(spec), parent: Some(driven.agent) };
     match driven.client.command(mint(), command).await.unwrap().result {
         CommandResult::AgentSpawned { agent, .. } => agent,
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn state(driven: &Driven) -> AgentState {
-    let reference = driven.session.to_string();
-    match driven.client.query(Query::SessionGet { reference }).await.unwrap().result {
-        QueryResult::Session { session } => {
-            let agent = session.agents.into_iter().find(|agent| agent.agent == driven.agent).unwrap();
-            agent.structured.unwrap().status.state
-        }
         other => panic!("{other:?}"),
     }
 }
@@ -236,7 +224,7 @@ fn an_agent_that_does_its_worst_harms_nobody_else() {
         }
         let grown = resident_kib(scripted.home.daemon_pid()).saturating_sub(before);
         assert!(grown < GROWTH_KIB_MAX, "the daemon grew by {grown} KiB");
-        assert_eq!(state(&deaf).await, AgentState::Starting);
+        assert_eq!(deaf.state().await, AgentState::Starting);
         let withdraw = Command::PromptWithdraw { session: deaf.session, agent: deaf.agent, prompt: unread };
         deaf.client.command(mint(), withdraw).await.unwrap();
     });
@@ -254,7 +242,7 @@ fn an_agent_that_ignores_a_cancel_is_ended() {
         driven.cancel().await;
         assert_eq!(driven.outcome(prompt).await, TurnOutcome::Cancelled);
         driven.event("agent.run_ended", 0).await;
-        assert_eq!(state(&driven).await, AgentState::Stopped);
+        assert_eq!(driven.state().await, AgentState::Stopped);
         driven.is_settled();
     });
 }
@@ -268,12 +256,12 @@ fn liveness_truth_of_agents() {
         let mut driven = Driven::start(&scripted.home, scripted.spec("killed", script)).await;
         let prompt = driven.prompt("go").await;
         driven.event("agent.item_delta", 0).await;
-        assert_eq!(state(&driven).await, AgentState::Working);
+        assert_eq!(driven.state().await, AgentState::Working);
         kill_and_wait(driven.pid(), Signal::KILL);
         let outcome = driven.outcome(prompt).await;
         assert!(matches!(outcome, TurnOutcome::Interrupted { .. }), "{outcome:?}");
         driven.event("agent.run_ended", 0).await;
-        assert_eq!(state(&driven).await, AgentState::Stopped);
+        assert_eq!(driven.state().await, AgentState::Stopped);
     });
 }
 

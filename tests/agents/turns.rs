@@ -1,45 +1,21 @@
 //! Each of the agents' own programs through ropewalk: answers, tools allowed and denied, cancels, failures of the model,
 //! deaths of the agent and of the daemon.
 
-use ropewalk_protocol::{Answer, ItemKind, ItemStatus, TurnOutcome};
+use ropewalk_protocol::{AgentState, Answer, ItemKind, ItemStatus, TurnOutcome};
 use rustix::process::Signal;
 
-use super::Agent;
-use super::driven::{Driven, spec};
+use super::driven::Driven;
+use super::drivers::{CLAUDE, CLAUDE_ACP, CODEX, CODEX_ACP, Driver, GEMINI, OPENCODE, OPENCODE_ACP, allow};
 use crate::harness::{Home, block_on, kill_and_wait};
 use crate::model::{AFTER_TOOL, Model, Outcome, PLAIN};
-
-/// One of the programs: how it is asked for.
-struct Driver {
-    provider: &'static str,
-    command: &'static [&'static str],
-    mode: Option<&'static str>,
-    /// It goes on with a conversation in another process at any time.
-    resumes: bool,
-    home: fn(&Model) -> Option<Agent>,
-}
-
-const CLAUDE: Driver = Driver { provider: "claude", command: &[], mode: None, resumes: true, home: Agent::claude };
-const CODEX: Driver = Driver { provider: "codex", command: &[], mode: Some("ask"), resumes: true, home: Agent::codex };
-const OPENCODE: Driver =
-    Driver { provider: "opencode", command: &[], mode: None, resumes: true, home: Agent::opencode };
-/// It does not load a conversation again in the minute of the clock in which it was begun.
-const GEMINI: Driver =
-    Driver { provider: "acp", command: &["gemini"], mode: None, resumes: false, home: Agent::gemini };
-
-fn allow() -> Answer {
-    Answer::Allow { always: false }
-}
 
 /// Answers with deltas, a tool allowed and one denied, a cancel in mid-stream, a model that fails: in one session.
 fn works(driver: &Driver) {
     let model = Model::start();
-    let Some(agent) = (driver.home)(&model) else { return };
+    let Some(agent) = driver.home(&model) else { return };
     let home = Home::started();
     block_on(async {
-        let mut spec = spec(driver.provider, driver.command, &agent);
-        spec.model = Some(agent.model.to_owned());
-        spec.mode = driver.mode.map(str::to_owned);
+        let mut spec = driver.spec(&agent);
         spec.prompt = Some("[[plain]] say something".to_owned());
         let mut driven = Driven::start(&home, spec).await;
         driven.event("agent.turn_ended", 0).await;
@@ -50,7 +26,7 @@ fn works(driver: &Driver) {
         assert_eq!(driven.said(first), PLAIN, "{}", driven.story());
         assert_eq!(model.turns("say something").len(), 1, "one prompt is one turn");
 
-        let allowed = driven.prompt("[[bash touch allowed.txt]] make it").await;
+        let allowed = driven.prompt(&format!("{} make it", driver.bash("touch allowed.txt"))).await;
         let question = driven.question(0).await;
         driven.answer(&question, allow()).await.unwrap();
         assert_eq!(driven.outcome(allowed).await, TurnOutcome::Completed, "{}", driven.story());
@@ -59,7 +35,7 @@ fn works(driver: &Driver) {
         let tools = driven.items_of(allowed, ItemKind::Tool);
         assert!(tools.iter().any(|(_, status)| *status == Some(ItemStatus::Completed)), "{}", driven.story());
 
-        let denied = driven.prompt("[[bash touch denied.txt]] make that").await;
+        let denied = driven.prompt(&format!("{} make that", driver.bash("touch denied.txt"))).await;
         let question = driven.question(1).await;
         driven.answer(&question, Answer::Deny { reason: Some("not that".to_owned()) }).await.unwrap();
         driven.outcome(denied).await;
@@ -90,13 +66,10 @@ fn works(driver: &Driver) {
 /// The agent's process and the daemon die in turn, and no prompt is lost or runs twice.
 fn survives(driver: &Driver) {
     let model = Model::start();
-    let Some(agent) = (driver.home)(&model) else { return };
+    let Some(agent) = driver.home(&model) else { return };
     let home = Home::started();
     block_on(async {
-        let mut spec = spec(driver.provider, driver.command, &agent);
-        spec.model = Some(agent.model.to_owned());
-        spec.mode = driver.mode.map(str::to_owned);
-        let mut driven = Driven::start(&home, spec).await;
+        let mut driven = Driven::start(&home, driver.spec(&agent)).await;
 
         // The daemon dies in the middle of an answer.
         let streamed = driven.prompt("[[plain It begins.]] [[gate middle]] [[plain It ends.]] stream").await;
@@ -111,11 +84,12 @@ fn survives(driver: &Driver) {
         assert_eq!(model.turns("stream").len(), 1, "it ran once");
 
         // The daemon dies while the agent asks.
-        let asked = driven.prompt("[[bash touch asked.txt]] ask").await;
+        let asked = driven.prompt(&format!("{} ask", driver.bash("touch asked.txt"))).await;
         let question = driven.question(0).await;
         home.kill_daemon();
         home.start();
         let mut driven = driven.again(&home).await;
+        driven.is(AgentState::Waiting).await;
         let open = driven.open_questions().await;
         assert_eq!(open.iter().map(|open| open.interaction).collect::<Vec<_>>(), [question.interaction]);
         driven.answer(&question, allow()).await.unwrap();
@@ -188,4 +162,34 @@ fn gemini_works() {
 #[test]
 fn gemini_survives() {
     survives(&GEMINI);
+}
+
+#[test]
+fn claude_over_acp_works() {
+    works(&CLAUDE_ACP);
+}
+
+#[test]
+fn claude_over_acp_survives() {
+    survives(&CLAUDE_ACP);
+}
+
+#[test]
+fn codex_over_acp_works() {
+    works(&CODEX_ACP);
+}
+
+#[test]
+fn codex_over_acp_survives() {
+    survives(&CODEX_ACP);
+}
+
+#[test]
+fn opencode_over_acp_works() {
+    works(&OPENCODE_ACP);
+}
+
+#[test]
+fn opencode_over_acp_survives() {
+    survives(&OPENCODE_ACP);
 }
