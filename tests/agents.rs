@@ -13,8 +13,12 @@
 mod alone;
 pub(crate) mod driven;
 mod drivers;
+mod failing;
+mod helpers;
 mod homes;
+mod restarts;
 mod scripted;
+mod settings;
 mod turns;
 
 pub(crate) use self::homes::Agent;

@@ -49,6 +49,8 @@ pub(crate) struct Request {
     pub(crate) path: String,
     /// It declares tools: a turn of the agent, not a title that it asks for beside.
     pub(crate) is_turn: bool,
+    /// The model that is asked for.
+    pub(crate) model: String,
     /// The last user text that has a directive, else the last one.
     pub(crate) prompt: String,
     pub(crate) body: Value,
@@ -80,8 +82,16 @@ pub(crate) struct Model {
 #[derive(Debug, Default)]
 struct State {
     requests: Vec<Request>,
-    failures: VecDeque<(u16, Vec<(String, String)>)>,
+    failures: VecDeque<Failure>,
     open_gates: BTreeSet<String>,
+}
+
+/// What happens to a turn, whatever its prompt says.
+#[derive(Debug)]
+enum Failure {
+    Refused(u16, Vec<(String, String)>),
+    /// The connection is closed at the end of the answer's last text, as after `[[drop]]`.
+    Cut,
 }
 
 impl Model {
@@ -135,7 +145,12 @@ impl Model {
     /// The next turn that is asked for is refused with this status, whatever its prompt says; once per call.
     pub(crate) fn fail_next(&self, status: u16, headers: &[(&str, &str)]) {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        self.state.send_modify(|state| state.failures.push_back((status, headers)));
+        self.state.send_modify(|state| state.failures.push_back(Failure::Refused(status, headers)));
+    }
+
+    /// The next turn that is asked for breaks off with the connection, before its answer is whole; once per call.
+    pub(crate) fn cut_next(&self) {
+        self.state.send_modify(|state| state.failures.push_back(Failure::Cut));
     }
 
     /// Lets go on what waits, or will wait, at a `[[gate NAME]]`.
@@ -171,22 +186,23 @@ async fn serve(stream: TcpStream, state: Arc<watch::Sender<State>>) {
     let dialect = dialect(&request);
     let asked = dialect.map(|dialect| dialect.read(&request.path, &request.body)).unwrap_or_default();
     let is_turn = !asked.tools.is_empty();
-    let prompt = asked.prompt().unwrap_or_default().to_owned();
+    let (model, prompt) = (asked.model.clone(), asked.prompt().unwrap_or_default().to_owned());
     let (mut at, mut failure) = (0, None);
     state.send_modify(|state| {
         at = state.requests.len();
         failure = if is_turn { state.failures.pop_front() } else { None };
         let http::Request { path, body, .. } = request;
-        state.requests.push(Request { path, is_turn, prompt, body, outcome: Outcome::Open });
+        state.requests.push(Request { path, is_turn, model, prompt, body, outcome: Outcome::Open });
     });
     let path = state.borrow().requests[at].path.clone();
     let done = async {
         match (dialect, failure) {
-            (Some(dialect), Some((status, headers))) => {
+            (Some(dialect), Some(Failure::Refused(status, headers))) => {
                 http::answer(&mut to, status, &headers, &dialect.failure(status)).await?;
                 Ok(Outcome::Refused(status))
             }
-            (Some(dialect), None) => answer(&mut to, dialect, &asked, &state).await,
+            (Some(dialect), Some(Failure::Cut)) => answer(&mut to, dialect, &asked, &state, true).await,
+            (Some(dialect), None) => answer(&mut to, dialect, &asked, &state, false).await,
             (None, _) => beside(&mut to, &path).await,
         }
     };
@@ -229,8 +245,13 @@ async fn answer(
     dialect: &dyn Dialect,
     asked: &Asked,
     state: &watch::Sender<State>,
+    is_cut: bool,
 ) -> std::io::Result<Outcome> {
     match asked.answer(Uuid::now_v7().simple().to_string()) {
+        Answer::Say(reply) if is_cut => {
+            let reply = Reply { end: End::Cut, ..reply };
+            if asked.stream { stream(to, dialect, &reply, state).await } else { Ok(Outcome::Broken) }
+        }
         Answer::Hang => std::future::pending().await,
         Answer::Refuse(status) => {
             http::answer(to, status, &[], &dialect.failure(status)).await?;

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use ropewalk_protocol::{
     AgentId, AgentSpec, AgentState, Answer, Asked, Command, CommandResult, Delivery, Event, EventBody, InteractionView,
-    ItemId, ItemKind, ItemStatus, OnAsk, PromptId, Query, QueryResult, Rejection, Seq, SessionId, StructuredView,
-    SubscribeAfter, SubscribeParams, TurnId, TurnOutcome,
+    ItemId, ItemKind, ItemStatus, NoticeKind, OnAsk, PromptId, Query, QueryResult, Rejection, Seq, SessionId,
+    StructuredView, SubscribeAfter, SubscribeParams, TurnId, TurnOutcome,
 };
 use ropewalk_transport::client::{Client, SubscriptionItem};
 use tokio::sync::mpsc;
@@ -90,6 +90,19 @@ impl Driven {
     pub(crate) async fn cancel(&self) {
         let (session, agent) = (self.session, self.agent);
         self.client.command(mint(), Command::AgentCancel { session, agent }).await.unwrap();
+    }
+
+    /// Has it use another model or work in another mode.
+    pub(crate) async fn set(&self, model: Option<&str>, mode: Option<&str>) {
+        let (session, agent) = (self.session, self.agent);
+        let set = Command::AgentSet { session, agent, model: model.map(str::to_owned), mode: mode.map(str::to_owned) };
+        self.client.command(mint(), set).await.unwrap();
+    }
+
+    /// Lets it go on that is held.
+    pub(crate) async fn release(&self) {
+        let (session, agent) = (self.session, self.agent);
+        self.client.command(mint(), Command::AgentRelease { session, agent }).await.unwrap();
     }
 
     /// What the daemon tells of the agent.
@@ -184,6 +197,28 @@ impl Driven {
     pub(crate) fn said(&self, prompt: PromptId) -> String {
         let items = self.items_of(prompt, ItemKind::Text);
         items.into_iter().map(|(item, _)| self.text(item)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// What the agent said in this prompt's turn and brought to an end.
+    pub(crate) fn finished(&self, prompt: PromptId) -> String {
+        let items = self.items_of(prompt, ItemKind::Text).into_iter();
+        let finished = items.filter(|(_, status)| *status == Some(ItemStatus::Completed));
+        finished.map(|(item, _)| self.text(item)).collect::<Vec<_>>().join("\n")
+    }
+
+    /// What was told beside the work in this prompt's turn.
+    pub(crate) fn notices(&self, prompt: PromptId) -> Vec<NoticeKind> {
+        let turn = turn_of(prompt);
+        let in_turn = self
+            .events
+            .iter()
+            .skip_while(|event| !matches!(&event.body, EventBody::TurnStarted(started) if started.turn == turn))
+            .take_while(|event| !matches!(&event.body, EventBody::TurnEnded(ended) if ended.turn == turn));
+        let told = in_turn.filter_map(|event| match &event.body {
+            EventBody::Noticed(noticed) => Some(noticed.kind),
+            _ => None,
+        });
+        told.collect()
     }
 
     /// The items of this kind in this prompt's turn, and how they ended.

@@ -88,7 +88,12 @@ impl Dialect for Gemini {
             503 => "UNAVAILABLE",
             _ => "INTERNAL",
         };
-        json!({"error": {"code": status, "message": format!("scripted error {status}"), "status": name}})
+        let mut error = json!({"code": status, "message": format!("scripted error {status}"), "status": name});
+        if status == 429 {
+            let kind = "type.googleapis.com/google.rpc.RetryInfo";
+            error["details"] = json!([{"@type": kind, "retryDelay": "0.2s"}]);
+        }
+        json!({"error": error})
     }
 }
 
