@@ -219,8 +219,11 @@ limits! {
     /// Milliseconds an agent has to end a turn that it was asked to cancel, and then after SIGINT; the next signals follow
     /// as when a session is ended.
     CANCEL_GRACE_MILLIS: u64 = 5000;
-    /// Milliseconds an agent may live on after it closed its output, or a child of its may keep the output open after its end.
+    /// Milliseconds an agent may live on after it closed its output.
     AGENT_LINGER_MILLIS: u64 = 3000;
+    /// Milliseconds a child of an agent's may keep the output open after the agent's end, which is told then: what it left
+    /// behind is ended with it, and the status is to be true within a second.
+    AGENT_CHILD_MILLIS: u64 = 500;
     /// Milliseconds without a word from an agent in a turn, with no question open, after which it counts as stalled.
     STALL_MILLIS: u64 = 120_000;
     /// Bytes kept free by a file that is given up when the disk is full, so that the log can be opened and closed.

@@ -32,6 +32,9 @@ use crate::providers::{self, Observed, Outgoing, Provider};
 /// How many questions that are closed are remembered, to tell who comes late what became of them.
 const CLOSED_ASKS_KEPT: usize = 32;
 
+/// How many tools that have ended are remembered: sub-agents that work in the background are of one of them.
+const ENDED_TOOLS_KEPT: usize = 32;
+
 /// Something that a structured agent is asked or told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum AgentInput {
@@ -106,6 +109,8 @@ pub(crate) struct Structured {
     queue: VecDeque<PromptQueued>,
     turn: Option<Turn>,
     items: Vec<OpenItem>,
+    /// Tools that have ended, the newest last: what works for one may go on after it.
+    ended_tools: VecDeque<(String, ItemId)>,
     asks: Vec<OpenAsk>,
     /// What became of questions that are closed, oldest first.
     closed_asks: VecDeque<(InteractionId, String)>,
@@ -179,6 +184,7 @@ impl Structured {
             queue: prompt.into_iter().collect(),
             turn: None,
             items: Vec::new(),
+            ended_tools: VecDeque::new(),
             asks: Vec::new(),
             closed_asks: VecDeque::new(),
             terms: *terms,

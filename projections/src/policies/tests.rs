@@ -60,15 +60,15 @@ fn rules_hold_in_their_session_and_for_whoever_works_in_their_directory_or_below
     let set =
         |directory: &str, texts: &[&str]| WorkspaceRulesSet { directory: directory.to_owned(), rules: rules(texts) };
     story.session(SessionRulesSet { rules: rules(&["deny run rm ..."]) });
-    story.tell(Stream::Machine, set("/home/ada/work", &["allow run ls"]));
-    story.tell(Stream::Machine, set("/home/ada/wor", &["allow run never"]));
+    story.tell(Stream::Machine, set("/home/ada/project", &["allow run ls"]));
+    story.tell(Stream::Machine, set("/home/ada/proj", &["allow run never"]));
     story.tell(Stream::Machine, set("/", &["ask run sudo ..."]));
     let hold = |story: &Story, directory: &str| -> Vec<String> {
         let rules = story.projections.policies().rules(SESSION, directory);
         rules.iter().map(ToString::to_string).collect()
     };
-    assert_eq!(hold(&story, "/home/ada/work/a"), ["deny run rm ...", "ask run sudo ...", "allow run ls"]);
-    assert_eq!(hold(&story, "/home/ada/works"), ["deny run rm ...", "ask run sudo ..."]);
+    assert_eq!(hold(&story, "/home/ada/project/a"), ["deny run rm ...", "ask run sudo ...", "allow run ls"]);
+    assert_eq!(hold(&story, "/home/ada/projects"), ["deny run rm ...", "ask run sudo ..."]);
     story.tell(Stream::Machine, set("/", &[]));
     assert_eq!(hold(&story, "/tmp"), ["deny run rm ..."]);
     assert_eq!(story.projections.policies().workspaces().len(), 2);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const HOME: &str = "/home/ada/work";
+const HOME: &str = "/home/ada/project";
 
 fn rules(texts: &[&str]) -> Vec<Rule> {
     texts.iter().map(|text| text.parse().expect("a rule")).collect()
@@ -72,22 +72,22 @@ fn a_denial_wins_over_everything_and_asking_over_allowing() {
 fn paths_are_held_against_as_they_are_named_and_as_they_lead() {
     let texts = ["allow write src/**", "deny write **/secret*", "allow read /etc/hosts"];
     for (path, real, judgement) in [
-        ("src/a/b.rs", Some("/home/ada/work/src/a/b.rs"), ALLOWED),
-        ("./src/b.rs", Some("/home/ada/work/src/b.rs"), ALLOWED),
-        ("/home/ada/work/src/b.rs", Some("/home/ada/work/src/b.rs"), ALLOWED),
+        ("src/a/b.rs", Some("/home/ada/project/src/a/b.rs"), ALLOWED),
+        ("./src/b.rs", Some("/home/ada/project/src/b.rs"), ALLOWED),
+        ("/home/ada/project/src/b.rs", Some("/home/ada/project/src/b.rs"), ALLOWED),
         ("src/../../x", Some("/home/ada/x"), None),
         ("src/link/x", Some("/etc/x"), None),
         ("src/b.rs", None, None),
-        ("srcs/b.rs", Some("/home/ada/work/srcs/b.rs"), None),
+        ("srcs/b.rs", Some("/home/ada/project/srcs/b.rs"), None),
         ("src/x/secret.txt", None, DENIED),
-        ("src/x/plain", Some("/home/ada/work/src/secret.txt"), DENIED),
+        ("src/x/plain", Some("/home/ada/project/src/secret.txt"), DENIED),
         ("", None, None),
     ] {
         assert_eq!(judged(&texts, &[write(path, real)]), judgement, "{path:?} {real:?}");
     }
     let read = |path: &str| Want::Read { path: path.to_owned(), real: Some(path.to_owned()) };
     assert_eq!(judged(&texts, &[read("/etc/hosts")]), ALLOWED);
-    assert_eq!(judged(&texts, &[read("/home/ada/work/src/a")]), None, "to write is not to read");
+    assert_eq!(judged(&texts, &[read("/home/ada/project/src/a")]), None, "to write is not to read");
 }
 
 #[test]

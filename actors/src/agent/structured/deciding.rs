@@ -7,7 +7,7 @@ use ropewalk_protocol::{
 
 use super::life::{Life, Phase};
 use super::rounds::Call;
-use super::{AgentInput, CLOSED_ASKS_KEPT, OpenAsk, OpenItem, Structured, Turn};
+use super::{AgentInput, CLOSED_ASKS_KEPT, ENDED_TOOLS_KEPT, OpenAsk, OpenItem, Structured, Turn};
 use crate::core::{Decision, Moment};
 use crate::providers::{Outgoing, Starting};
 
@@ -278,6 +278,12 @@ impl Structured {
             EventBody::ItemEnded(ended) => {
                 if let Some(place) = self.items.iter().position(|item| item.id == ended.item) {
                     let item = self.items.remove(place);
+                    if item.call.is_some() {
+                        if self.ended_tools.len() == ENDED_TOOLS_KEPT {
+                            self.ended_tools.pop_front();
+                        }
+                        self.ended_tools.push_back((item.key, item.id));
+                    }
                     self.rounds.take(item.id, item.call, ended.status);
                 }
             }

@@ -184,6 +184,13 @@ impl Deciding<'_> {
         self.agent.items.iter().find(|item| item.key == key).map(|item| item.id)
     }
 
+    /// The item that another is part of: it may have ended, as what is done in the background is of a call that returned.
+    fn parent(&self, key: &str) -> Option<ItemId> {
+        let cut = cut(key, limits::AGENT_WORD_BYTES_MAX);
+        let ended = || self.agent.ended_tools.iter().rfind(|(ended, _)| ended == cut).map(|(_, item)| *item);
+        self.item(key).or_else(ended)
+    }
+
     fn see_item(&mut self, observed: &Observed) {
         match observed {
             Observed::ItemStarted { key, parent, kind, title, input } => {
@@ -195,7 +202,7 @@ impl Deciding<'_> {
                     item,
                     key: cut(key, limits::AGENT_WORD_BYTES_MAX).to_owned(),
                     turn: self.agent.turn.as_ref().map(|turn| turn.id),
-                    parent: parent.as_ref().and_then(|key| self.item(key)),
+                    parent: parent.as_ref().and_then(|key| self.parent(key)),
                     kind: *kind,
                     title: cut(title, limits::ITEM_TITLE_BYTES_MAX).to_owned(),
                     input: cut(input, limits::ITEM_INPUT_BYTES_MAX).to_owned(),

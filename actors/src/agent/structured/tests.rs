@@ -444,3 +444,26 @@ fn an_agent_that_reads_nothing_is_told_no_more_than_a_few_things() {
     let set = AgentInput::Set { model: Some("m".into()), mode: None };
     assert_eq!(given.try_when(set).unwrap_err().code, Code::Busy);
 }
+
+#[test]
+fn what_is_done_in_the_background_is_part_of_the_call_that_returned() {
+    let mut given = Given::ready(Some("one"));
+    let started = |key: &str, parent: Option<&str>, kind| {
+        let (parent, title, input) = (parent.map(str::to_owned), String::new(), String::new());
+        Observed::ItemStarted { key: key.into(), parent, kind, title, input }
+    };
+    given.seen(vec![started("call", None, ItemKind::Tool)]);
+    let Some(EventBody::ItemStarted(call)) = given.last.first().cloned() else { panic!("it begins") };
+    given.seen(vec![Observed::ItemEnded { key: "call".into(), status: ItemStatus::Completed }]);
+    given.seen(vec![completed()]);
+    given.seen(vec![started("later", Some("call"), ItemKind::Text), started("other", Some("unknown"), ItemKind::Text)]);
+    let parents: Vec<_> = given
+        .last
+        .iter()
+        .filter_map(|event| match event {
+            EventBody::ItemStarted(started) => Some(started.parent),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(parents, [Some(call.item), None]);
+}

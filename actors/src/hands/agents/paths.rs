@@ -63,18 +63,18 @@ mod tests {
     #[test]
     fn links_are_followed_and_what_is_not_there_yet_is_taken_as_it_is_named() {
         let home = std::env::temp_dir().canonicalize().unwrap().join(format!("rw-links-{}", std::process::id()));
-        std::fs::create_dir_all(home.join("work/src")).unwrap();
+        std::fs::create_dir_all(home.join("project/src")).unwrap();
         std::fs::write(home.join("secret"), "").unwrap();
-        symlink(&home, home.join("work/up")).unwrap();
-        symlink(home.join("nowhere"), home.join("work/dangling")).unwrap();
+        symlink(&home, home.join("project/up")).unwrap();
+        symlink(home.join("nowhere"), home.join("project/dangling")).unwrap();
         let look = |path: &str| {
             let mut want = Want::Write { path: path.to_owned(), real: None };
-            super::look(&home.join("work"), &mut want);
+            super::look(&home.join("project"), &mut want);
             let Want::Write { real, .. } = want else { panic!("it is written") };
             real.map(|real| real.strip_prefix(home.to_str().unwrap()).unwrap_or(&real).to_owned())
         };
-        assert_eq!(look("src").as_deref(), Some("/work/src"));
-        assert_eq!(look("src/new/file").as_deref(), Some("/work/src/new/file"));
+        assert_eq!(look("src").as_deref(), Some("/project/src"));
+        assert_eq!(look("src/new/file").as_deref(), Some("/project/src/new/file"));
         assert_eq!(look("up/secret").as_deref(), Some("/secret"));
         assert_eq!(look("up/new").as_deref(), Some("/new"));
         assert_eq!(look("src/../up/secret").as_deref(), Some("/secret"));

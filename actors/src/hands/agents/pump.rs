@@ -114,7 +114,7 @@ impl Pump {
             let all_is_here = gone.borrow().as_ref().is_some_and(|(_, end)| self.at >= *end);
             if all_is_here && lingers_until.is_none() {
                 // A child of the agent's may keep the output open.
-                lingers_until = Some(Instant::now() + Duration::from_millis(limits::AGENT_LINGER_MILLIS));
+                lingers_until = Some(Instant::now() + Duration::from_millis(limits::AGENT_CHILD_MILLIS));
             }
             let preview = (!self.waiting.is_empty()).then_some(self.next_preview);
             let wakes = [preview, lingers_until].into_iter().flatten().min();
@@ -129,11 +129,12 @@ impl Pump {
                 return;
             }
         }
-        self.end(gone).await;
+        self.end(gone, lingers_until.is_some_and(|until| until <= Instant::now())).await;
     }
 
-    /// Tells that the process is gone. One that lives on without its output is of no use: it is ended.
-    async fn end(&mut self, mut gone: tokio::sync::watch::Receiver<Option<(RunOutcome, u64)>>) {
+    /// Tells that the process is gone. One that lives on without its output is of no use: it is ended. `is_left_open`: a child
+    /// of its keeps its outputs open.
+    async fn end(&mut self, mut gone: tokio::sync::watch::Receiver<Option<(RunOutcome, u64)>>, is_left_open: bool) {
         let linger = Duration::from_millis(limits::AGENT_LINGER_MILLIS);
         if tokio::time::timeout(linger, gone.wait_for(Option::is_some)).await.is_err() {
             self.hands.stop(self.line.run);
@@ -145,17 +146,18 @@ impl Pump {
             let (run, to) = (self.line.run, self.told);
             self.say(AgentInput::Observed { run, seen: Vec::new(), to }).await;
         }
-        let last_words = self.last_words().await;
+        let last_words = self.last_words(is_left_open).await;
         let run = self.line.run;
         self.say(AgentInput::Gone { run, outcome, offset, last_words }).await;
     }
 
     /// The last line of the error output, which is where programs say what was wrong.
-    async fn last_words(&self) -> String {
+    async fn last_words(&self, is_left_open: bool) -> String {
         let end = match self.hands.lanes().get(self.line.errors) {
             Some(lane) => {
                 // They come by a way of their own, and may be behind.
-                tokio::time::timeout(Duration::from_millis(limits::AGENT_LINGER_MILLIS), complete(&lane)).await.ok();
+                let wait = if is_left_open { 0 } else { limits::AGENT_CHILD_MILLIS };
+                tokio::time::timeout(Duration::from_millis(wait), complete(&lane)).await.ok();
                 lane.end()
             }
             None => {
