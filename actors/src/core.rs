@@ -99,8 +99,8 @@ pub struct Around {
 
 /// Whoever knows what lies around agents.
 pub trait Surroundings: Send + Sync {
-    /// What lies around this agent.
-    fn around(&self, session: SessionId, agent: AgentId, now: Timestamp) -> Around;
+    /// What lies around this agent; its rules only where they are asked for.
+    fn around(&self, session: SessionId, agent: AgentId, now: Timestamp, with_rules: bool) -> Around;
     /// The agents that are held.
     fn held(&self) -> Vec<(SessionId, AgentId)>;
     /// How many directories have rules, and whether this one has.

@@ -113,9 +113,10 @@ impl Directory {
     }
 
     /// What an actor decides with at this time.
-    pub(crate) fn moment(&self, stream: Stream, now: Timestamp) -> Moment {
+    pub(crate) fn moment(&self, stream: Stream, now: Timestamp, input: &Input) -> Moment {
         let Stream::Agent(session, agent) = stream else { return Moment::default() };
-        let around = self.0.surroundings.get().map(|surroundings| surroundings.around(session, agent, now));
+        let asks = matches!(input, Input::Agent(input) if input.asks());
+        let around = self.0.surroundings.get().map(|surroundings| surroundings.around(session, agent, now, asks));
         Moment { mint: self.mint_at(now), around: around.unwrap_or_default() }
     }
 

@@ -258,7 +258,7 @@ impl Handler<Deliver> for Host {
         if let Some((stream, body)) = &message.observed {
             self.core.apply(*stream, message.now, body);
         }
-        let moment = self.directory.moment(self.stream, message.now);
+        let moment = self.directory.moment(self.stream, message.now, &message.input);
         match self.core.decide(&message.input, &moment) {
             Ok(decision) => self.append(message, decision),
             Err(rejection) => self.refuse(message, rejection),

@@ -38,6 +38,8 @@ pub(crate) enum Observed {
     Refused { reason: String },
     /// The agent shows that it has the prompt of the open turn; the turn's name, if the agent has one for it.
     Confirmed { name: Option<String> },
+    /// The agent did not take this prompt into its turn, by our id of it: it is to be a turn of its own.
+    SteerRefused { prompt: String },
     /// The agent begins a turn that nobody asked for.
     Began { name: Option<String> },
     /// An item begins. One that is open already under this key is left as it is.
@@ -118,6 +120,10 @@ pub(crate) enum Want {
     Fetch { url: String },
     /// Any other tool.
     Tool { name: String },
+    /// The tool's own name, beside what is done by it: rules may forbid it by that.
+    Called { name: String },
+    /// The directory in which it is done.
+    At { directory: String },
 }
 
 /// Something to write to an agent. In JSON, as the scripted agent reads it: `{"prompt": {"turn": …}}`. All that is needed to encode it is in it, so that it can be written again after a crash.

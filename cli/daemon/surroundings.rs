@@ -19,7 +19,7 @@ impl FromProjections {
 }
 
 impl Surroundings for FromProjections {
-    fn around(&self, session: SessionId, agent: AgentId, now: Timestamp) -> Around {
+    fn around(&self, session: SessionId, agent: AgentId, now: Timestamp, with_rules: bool) -> Around {
         self.read(|projections| {
             let policies = projections.policies();
             let known = projections.agents().get(session, agent).and_then(|agent| agent.structured.as_ref());
@@ -33,7 +33,9 @@ impl Surroundings for FromProjections {
                 let own = known.map(|agent| agent.spending.settled_today(now)).unwrap_or_default();
                 around.day_others = policies.day_spent(now).minus(own);
             }
-            around.rules = policies.rules(session, known.map_or("/", |agent| &agent.directory));
+            if with_rules {
+                around.rules = policies.rules(session, known.map_or("/", |agent| &agent.directory));
+            }
             around
         })
     }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use ropewalk_protocol::{Budget, Event, EventBody, Rule, SessionId, Spent, Stream, Timestamp, WorkspaceView, day_of};
+use ropewalk_protocol::{
+    Budget, Event, EventBody, Rule, SessionId, Spent, Stream, Timestamp, WorkspaceView, day_of, is_another_day,
+};
 use serde::{Deserialize, Serialize};
 
 /// What holds in one session.
@@ -31,7 +33,7 @@ pub struct Policies {
 impl Policies {
     /// Takes an event in. `before` and `after`: what its agent had spent on the event's day before it, and has with it.
     pub(crate) fn apply(&mut self, event: &Event, before: Spent, after: Spent) {
-        if day_of(event.at) > self.day {
+        if is_another_day(self.day, event.at) {
             (self.day, self.day_spent) = (day_of(event.at), Spent::default());
         }
         // What a clock that went back tells is of a day that is over.

@@ -20,7 +20,7 @@ pub use budget::{
 };
 pub(crate) use rule::check_rules;
 pub use rule::{Rule, RuleAction, RuleEffect, RulesOwner};
-pub use spending::{Spending, day_of, next_day};
+pub use spending::{Spending, day_of, is_another_day, next_day};
 pub use usage::UsageCount;
 
 /// What an item of a turn is.

@@ -27,7 +27,7 @@ pub use agent::{
     AgentSpec, AgentTerms, Answer, AskEffect, AskEnd, AskKind, AskOption, BUDGET_WARN_PERCENT, Budget, BudgetOwner,
     BudgetScope, BudgetUse, Delivery, HoldReason, ItemKind, ItemStatus, Measure, NoticeKind, OnAsk, OnLimit, OnLoop,
     Rule, RuleAction, RuleEffect, RulesOwner, Spending, Spent, TurnOutcome, Usage, UsageCount, UsageScope, day_of,
-    next_day,
+    is_another_day, next_day,
 };
 pub use bincode_frame::BincodeFrame;
 pub use command::{Command, CommandResult};

@@ -175,7 +175,7 @@ limits! {
     /// The pattern of a rule.
     RULE_BYTES_MAX: usize = 512;
     /// All rules of one session or directory. They are stored in one event.
-    RULES_BYTES_MAX: usize = 16 * KIB;
+    RULES_BYTES_MAX: usize = 8 * KIB;
     /// Directories with rules, all in one answer.
     WORKSPACES_RULED_MAX: usize = 32;
     /// Identical calls of a tool, one after another and all with the same result, after which an agent goes round in circles.

@@ -13,6 +13,9 @@ use crate::providers::Want;
 /// Stands for any more words.
 const ANY_MORE: &str = "...";
 
+/// Shells that shells are given as commands.
+const SHELLS_WITHIN_MAX: usize = 3;
+
 /// `*` does not pass a `/`: only `**` does.
 const PATHS: MatchOptions =
     MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: false };
@@ -26,16 +29,35 @@ const WORDS: MatchOptions =
 /// `invalid_params`, naming the first one that cannot.
 pub(crate) fn check(rules: &[Rule]) -> Result<(), Rejection> {
     rules.iter().try_for_each(|rule| {
+        let wrong =
+            |why: &str, hint: &str| Rejection::invalid(format!("the rule “{rule}” matches nothing: {why}")).hint(hint);
         let words = match rule.action {
-            RuleAction::Run => shell::pattern(&rule.pattern).ok_or_else(|| {
-                Rejection::invalid(format!("the rule “{rule}” is not made of words")).hint("Quote what is one word.")
-            })?,
-            RuleAction::Read | RuleAction::Write | RuleAction::Fetch | RuleAction::Tool => vec![rule.pattern.clone()],
+            RuleAction::Run => {
+                let words = shell::pattern(&rule.pattern);
+                let words = words.ok_or_else(|| wrong("it is not made of words", "Quote what is one word."))?;
+                let early = words.iter().rev().skip(1).any(|word| word == ANY_MORE);
+                if early {
+                    return Err(wrong("`...` stands for any more words at the end only", "`*` stands for one word."));
+                }
+                words
+            }
+            RuleAction::Read | RuleAction::Write => {
+                let rest = rule.pattern.strip_prefix("./").or(rule.pattern.strip_prefix('/')).unwrap_or(&rule.pattern);
+                let is_plain = |part: &str| !matches!(part, "" | "." | "..") && !part.starts_with('~');
+                if !rest.split('/').all(is_plain) {
+                    let hint =
+                        "Name the path as it is, from `/` on or from the agent's directory on; `**` for all below.";
+                    return Err(wrong("`~`, `.`, `..` and empty parts are in no path", hint));
+                }
+                vec![rule.pattern.clone()]
+            }
+            RuleAction::Fetch | RuleAction::Tool => vec![rule.pattern.clone()],
         };
         words.iter().try_for_each(|word| match Pattern::new(word) {
             Ok(_) => Ok(()),
-            Err(error) => Err(Rejection::invalid(format!("the rule “{rule}” matches nothing: {error}"))
-                .hint("`*` and `?` stand for other characters, `[*]` for the character itself.")),
+            Err(error) => {
+                Err(wrong(error.msg, "`*` and `?` stand for other characters, `[*]` for the character itself."))
+            }
         })
     })
 }
@@ -52,7 +74,7 @@ pub(crate) fn judge<'a>(rules: &'a [Rule], wants: &[Want], directory: &str) -> O
         return None;
     }
     let mut allowed = None;
-    for deed in &deeds {
+    for deed in deeds.iter().filter(|deed| !matches!(deed, Deed::Called(_) | Deed::Within(_))) {
         allowed = Some(with(RuleEffect::Allow).find(|rule| deed.is_within(rule, directory))?);
     }
     allowed
@@ -61,41 +83,66 @@ pub(crate) fn judge<'a>(rules: &'a [Rule], wants: &[Want], directory: &str) -> O
 /// One thing that is to be done.
 enum Deed {
     Run(Vec<String>),
+    /// A shell around what is to be done: it may be forbidden, and is not what is to be allowed.
+    Within(Vec<String>),
     /// A path as it was named and where it leads, if that is known.
     File(RuleAction, PathBuf, Option<PathBuf>),
     Fetch(String),
     Tool(String),
+    /// The name of the tool by which something is done that is told apart: it may be forbidden by it, and is not allowed by it.
+    Called(String),
     /// It cannot be told what.
     Unclear,
 }
 
 fn deeds(want: &Want, directory: &str) -> Vec<Deed> {
     match want {
-        Want::Shell { command } => match shell::commands(command) {
-            Some(commands) => commands.into_iter().flat_map(run).collect(),
-            None => vec![Deed::Unclear],
-        },
-        Want::Run { argv } => run(argv.clone()),
+        Want::Shell { command } => script(command, SHELLS_WITHIN_MAX),
+        Want::Run { argv } => run(argv.clone(), SHELLS_WITHIN_MAX),
         Want::Read { path, real } => vec![file(RuleAction::Read, path, real.as_deref(), directory)],
         Want::Write { path, real } => vec![file(RuleAction::Write, path, real.as_deref(), directory)],
         Want::Fetch { url } => vec![host(url).map_or(Deed::Unclear, Deed::Fetch)],
         Want::Tool { name } => vec![Deed::Tool(name.clone())],
+        Want::Called { name } => vec![Deed::Called(name.clone())],
+        Want::At { directory: at } if absolute(at, directory) == absolute(".", directory) => Vec::new(),
+        // What is found by a name there may be something else.
+        Want::At { .. } => vec![Deed::Unclear],
     }
 }
 
-/// A program; and what a shell does that is given a command, as far as that can be told.
-fn run(argv: Vec<String>) -> Vec<Deed> {
+/// What a shell's command does.
+fn script(text: &str, within_max: usize) -> Vec<Deed> {
+    match shell::commands(text) {
+        Some(commands) => commands.into_iter().flat_map(|argv| run(argv, within_max)).collect(),
+        None => vec![Deed::Unclear],
+    }
+}
+
+/// A program; or what a shell does that is given a command.
+fn run(argv: Vec<String>, within_max: usize) -> Vec<Deed> {
     const SHELLS: [&str; 5] = ["sh", "bash", "dash", "zsh", "ksh"];
-    let program = argv.first().map(|program| Path::new(program).file_name().unwrap_or_default().to_string_lossy());
-    let is_shell = program.is_some_and(|program| SHELLS.contains(&&*program));
+    let Some(program) = argv.first() else { return vec![Deed::Unclear] };
+    let name = base_name(program);
+    let is_system_s = [name.to_owned(), format!("/bin/{name}"), format!("/usr/bin/{name}")].contains(program);
     match argv.as_slice() {
-        [] => vec![Deed::Unclear],
-        [_, flags, script] if is_shell && matches!(flags.as_str(), "-c" | "-lc") => match shell::commands(script) {
-            Some(commands) => commands.into_iter().map(Deed::Run).collect(),
-            None => vec![Deed::Unclear],
-        },
+        [_, flags, text] if SHELLS.contains(&name) && is_system_s && matches!(flags.as_str(), "-c" | "-lc") => {
+            // The shell itself may be forbidden; what it does is all that is to be allowed.
+            let mut deeds = vec![Deed::Within(argv.clone())];
+            if within_max == 0 {
+                deeds.push(Deed::Unclear);
+            } else {
+                deeds.extend(script(text, within_max - 1));
+            }
+            deeds
+        }
+        // Whoever asks a shell in another way may mean anything.
+        _ if SHELLS.contains(&name) => vec![Deed::Within(argv), Deed::Unclear],
         _ => vec![Deed::Run(argv)],
     }
+}
+
+fn base_name(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or_default()
 }
 
 fn file(action: RuleAction, path: &str, real: Option<&str>, directory: &str) -> Deed {
@@ -122,7 +169,11 @@ fn absolute(path: &str, directory: &str) -> Option<PathBuf> {
 fn host(url: &str) -> Option<String> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
     let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority.split_once(':').map_or(authority, |(host, _)| host);
+    let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
+    if !port.chars().all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    let host = host.strip_suffix('.').unwrap_or(host);
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     (!host.is_empty() && host.chars().all(is_plain)).then(|| host.to_ascii_lowercase())
 }
@@ -133,6 +184,14 @@ impl Deed {
         match self {
             Deed::File(action, named, real) if *action == rule.action => {
                 [Some(named), real.as_ref()].into_iter().flatten().any(|path| matches_path(rule, path, directory))
+            }
+            Deed::Run(argv) | Deed::Within(argv) if rule.action == RuleAction::Run => {
+                // A program is forbidden by its name, wherever it lies.
+                let mut named = argv.clone();
+                if let Some(program) = named.first_mut() {
+                    *program = base_name(program).to_owned();
+                }
+                matches_words(&rule.pattern, argv) || matches_words(&rule.pattern, &named)
             }
             _ => self.is_within(rule, directory),
         }
@@ -147,9 +206,8 @@ impl Deed {
                 let leads_there = real.as_ref().is_some_and(|real| matches_path(rule, real, directory));
                 leads_there && matches_path(rule, named, directory)
             }
-            (Deed::Fetch(word), RuleAction::Fetch) | (Deed::Tool(word), RuleAction::Tool) => {
-                matches_word(&rule.pattern, word)
-            }
+            (Deed::Fetch(host), RuleAction::Fetch) => matches_word(&rule.pattern.to_ascii_lowercase(), host),
+            (Deed::Tool(name) | Deed::Called(name), RuleAction::Tool) => matches_word(&rule.pattern, name),
             _ => false,
         }
     }
@@ -166,7 +224,7 @@ fn matches_words(pattern: &str, argv: &[String]) -> bool {
         patterns.pop();
     }
     let fits = if any_more { argv.len() >= patterns.len() } else { argv.len() == patterns.len() };
-    fits && !patterns.is_empty() && patterns.iter().zip(argv).all(|(pattern, word)| matches_word(pattern, word))
+    fits && patterns.iter().zip(argv).all(|(pattern, word)| matches_word(pattern, word))
 }
 
 fn matches_path(rule: &Rule, path: &Path, directory: &str) -> bool {

@@ -32,6 +32,9 @@ use crate::providers::{self, Observed, Outgoing, Provider};
 /// How many questions that are closed are remembered, to tell who comes late what became of them.
 const CLOSED_ASKS_KEPT: usize = 32;
 
+/// How many prompts that went into turns are remembered: agents answer at once, if they do.
+const STEERED_KEPT: usize = 4;
+
 /// How many tools that have ended are remembered: sub-agents that work in the background are of one of them.
 const ENDED_TOOLS_KEPT: usize = 32;
 
@@ -74,6 +77,18 @@ pub(crate) enum AgentInput {
     Reconsider,
 }
 
+impl AgentInput {
+    /// Whether the agent asks for something, which rules may answer.
+    pub(crate) fn asks(&self) -> bool {
+        match self {
+            AgentInput::Observed { seen, .. } => {
+                seen.iter().any(|seen| matches!(seen.observed, Observed::Asked { .. }))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What was seen, and the line it was seen in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
@@ -108,6 +123,8 @@ pub(crate) struct Structured {
     life: Life,
     queue: VecDeque<PromptQueued>,
     turn: Option<Turn>,
+    /// Prompts that went into turns, the newest last: the agent may yet say that it did not take one.
+    steered: VecDeque<(PromptId, String)>,
     items: Vec<OpenItem>,
     /// Tools that have ended, the newest last: what works for one may go on after it.
     ended_tools: VecDeque<(String, ItemId)>,
@@ -183,6 +200,7 @@ impl Structured {
             life: Life::new(&run, Outgoing::Greet { step: 0, greeting: Default::default() }),
             queue: prompt.into_iter().collect(),
             turn: None,
+            steered: VecDeque::new(),
             items: Vec::new(),
             ended_tools: VecDeque::new(),
             asks: Vec::new(),
@@ -272,7 +290,9 @@ impl Structured {
                 effects.push(Effect::Insist { run });
             }
             EventBody::TurnEnded(_) => effects.push(Effect::TurnSettled { run }),
-            EventBody::TurnStarted(_) => effects.extend(self.time_is_up_at().map(later)),
+            EventBody::TurnStarted(_) | EventBody::AgentBudgetSet(_) => {
+                effects.extend(self.time_is_up_at().map(later));
+            }
             EventBody::Held(held) => effects.extend(held.until.map(later)),
             EventBody::Asked(asked) => effects.extend(asked.expires.map(|at| Effect::Later {
                 at,

@@ -72,13 +72,14 @@ impl Directory {
     pub(super) async fn spawn_agent(
         &self,
         session: SessionId,
-        spec: AgentSpec,
+        mut spec: AgentSpec,
         parent: Option<AgentId>,
         commanded: Commanded,
         now: Timestamp,
     ) -> Answer {
-        if let Err(rejection) = check(&spec).await {
-            return self.refuse_unless_retryable(commanded, rejection).await;
+        match check(&spec).await {
+            Ok(directory) => spec.directory = directory,
+            Err(rejection) => return self.refuse_unless_retryable(commanded, rejection).await,
         }
         let joined = Box::new(self.joining(spec, parent));
         let agent = joined.agent;
@@ -119,8 +120,9 @@ fn is_refused(answer: &Answer) -> bool {
     answer.as_ref().is_err_and(|rejection| !is_doubtful(rejection))
 }
 
-/// Whether there is such a provider, such a directory, and the program: nothing is begun that cannot be.
-pub(super) async fn check(spec: &AgentSpec) -> Result<(), Rejection> {
+/// Whether there is such a provider, such a directory, and the program: nothing is begun that cannot be. The answer is where
+/// the directory really is: rules are held against that.
+pub(super) async fn check(spec: &AgentSpec) -> Result<String, Rejection> {
     let Some(provider) = providers::named(&spec.provider) else {
         let names: Vec<&str> = providers::ALL.iter().map(|provider| provider.name()).collect();
         let shown: String = spec.provider.chars().take(80).collect();
@@ -138,19 +140,29 @@ pub(super) async fn check(spec: &AgentSpec) -> Result<(), Rejection> {
 }
 
 /// Blocking.
-fn look(provider: &dyn Provider, program: &str, directory: &Path, path: &str) -> Result<(), Rejection> {
-    if !directory.is_dir() {
-        let message = format!("{} is not a directory", directory.display());
-        return Err(Rejection::new(Code::WorkspaceMissing, message));
-    }
+fn look(provider: &dyn Provider, program: &str, directory: &Path, path: &str) -> Result<String, Rejection> {
+    let real = real_directory(directory)?;
     let is_there = if program.contains('/') {
         directory.join(program).is_file()
     } else {
         std::env::split_paths(path).any(|folder| directory.join(folder).join(program).is_file())
     };
     if is_there {
-        return Ok(());
+        return Ok(real);
     }
     let message = format!("the program of {}, {program:?}, is not installed, or not in PATH", provider.name());
     Err(Rejection::new(Code::AgentMissing, message))
+}
+
+/// A directory's path without links. Blocking.
+///
+/// # Errors
+/// `workspace_missing`.
+pub(super) fn real_directory(directory: &Path) -> Result<String, Rejection> {
+    let missing = || {
+        let message = format!("{} is not a directory", directory.display());
+        Rejection::new(Code::WorkspaceMissing, message)
+    };
+    let real = directory.canonicalize().ok().filter(|real| real.is_dir()).ok_or_else(missing)?;
+    real.into_os_string().into_string().map_err(|_| missing())
 }

@@ -87,11 +87,12 @@ impl Directory {
         commanded: Commanded,
         now: Timestamp,
     ) -> Answer {
-        let Asked { program, size, agent } = asked;
-        if let Some(spec) = &agent
-            && let Err(rejection) = agents::check(spec).await
-        {
-            return self.refuse_unless_retryable(commanded, rejection).await;
+        let Asked { program, size, mut agent } = asked;
+        if let Some(spec) = &mut agent {
+            match agents::check(spec).await {
+                Ok(directory) => spec.directory = directory,
+                Err(rejection) => return self.refuse_unless_retryable(commanded, rejection).await,
+            }
         }
         if let Err(rejection) = check_directories(workspace.as_ref(), program.as_ref()).await {
             return self.refuse_unless_retryable(commanded, rejection).await;

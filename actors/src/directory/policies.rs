@@ -1,7 +1,10 @@
 //! Commands that bound agents or answer for people, where no single actor is to decide.
 
+use std::path::Path;
+
 use ropewalk_kernel::Answer;
 use ropewalk_kernel::log::Batch;
+use ropewalk_kernel::offload;
 use ropewalk_protocol::record::NewEvent;
 use ropewalk_protocol::{
     Budget, Cause, Code, CommandResult, DayBudgetSet, EventBody, Rejection, Rule, RulesOwner, Stream, Timestamp,
@@ -9,6 +12,7 @@ use ropewalk_protocol::{
 };
 
 use super::Directory;
+use super::agents::real_directory;
 use crate::agent::rules;
 use crate::agent::structured::AgentInput;
 use crate::core::Input;
@@ -37,6 +41,14 @@ impl Directory {
                 self.ask(Stream::Session(session), Input::SetRules { rules }, Some(by), now).await
             }
             RulesOwner::Workspace { directory } => {
+                // One that is gone has no other name.
+                let (named, is_cleared) = (directory.clone(), rules.is_empty());
+                let real = offload::blocking(move || real_directory(Path::new(&named))).await;
+                let directory = match real.map_err(|error| Rejection::new(Code::Internal, error.to_string()))? {
+                    Ok(real) => real,
+                    Err(_) if is_cleared => directory,
+                    Err(rejection) => return self.refuse_for_good(by, rejection).await,
+                };
                 let ruled = self.0.surroundings.get().map(|surroundings| surroundings.workspaces_ruled(&directory));
                 if let Some((count, is_one)) = ruled
                     && !is_one

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use ropewalk_protocol::{AgentState, Command as Change, CommandResult, Delivery, Rejection, Seq, StructuredView};
+use ropewalk_protocol::{
+    AgentState, Code, Command as Change, CommandAnswer, CommandResult, Delivery, Rejection, Seq, StructuredView,
+};
 
 use super::super::{Context, find};
 use super::clocks::Clocks;
@@ -63,17 +65,25 @@ pub(super) async fn prompt_all(
         let hint = format!("`ropewalk spawn {reference} --provider …` starts one.");
         return Err(Rejection::not_found("structured agent that takes prompts").hint(hint).into());
     }
+    let mut refused = None;
     for (agent, known) in agents {
         let (agent, environment) = (agent.agent, spec::environment_of_agents());
         let command = Change::AgentPrompt { session, agent, text: text.clone(), delivery, environment };
-        let answer = change(&client, command).await?;
-        match answer.result {
-            _ if context.json => print::json(&answer)?,
-            CommandResult::PromptQueued { prompt } => print::line(&format!("{prompt}  {}", print::plain(&known.name))),
-            _ => return Err(unexpected()),
+        match change(&client, command).await {
+            Ok(answer) if context.json => print::json(&answer)?,
+            Ok(CommandAnswer { result: CommandResult::PromptQueued { prompt }, .. }) => {
+                print::line(&format!("{prompt}  {}", print::plain(&known.name)));
+            }
+            Ok(_) => return Err(unexpected()),
+            // It ends just now.
+            Err(rejection) if rejection.code == Code::AlreadyEnded => {}
+            Err(rejection) => {
+                print::talk(&format!("{} does not have it: {}", print::plain(&known.name), rejection.message));
+                refused = refused.or(Some(rejection));
+            }
         }
     }
-    Ok(OK)
+    refused.map_or(Ok(OK), |rejection| Err(rejection.into()))
 }
 
 async fn give(context: &Context, given: Given, began: Instant, known: &mut Known) -> Result<Option<Ended>, Failure> {

@@ -24,7 +24,7 @@ pub(super) async fn rules(
     let client = context.client().await?;
     let of = match session {
         Some(reference) => RulesOwner::Session { session: find(&client, reference).await?.session },
-        None => RulesOwner::Workspace { directory: directory(workspace.map(Into::into))? },
+        None => RulesOwner::Workspace { directory: real(directory(workspace.map(Into::into))?) },
     };
     let known = match &of {
         RulesOwner::Session { session } => policy(&client, Some(*session)).await?.rules,
@@ -42,6 +42,12 @@ pub(super) async fn rules(
         return Ok(OK);
     }
     list(context, &rules)
+}
+
+/// The path by which the daemon knows a directory. One that is not there is named as it was.
+fn real(directory: String) -> String {
+    let real = std::fs::canonicalize(&directory).ok().and_then(|real| real.into_os_string().into_string().ok());
+    real.unwrap_or(directory)
 }
 
 fn of_directory(policy: PolicyView, directory: &str) -> Vec<Rule> {

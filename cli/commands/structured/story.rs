@@ -54,6 +54,8 @@ pub(super) struct Story {
     asked_and_cancelled: bool,
     /// The rule that the next answer follows.
     ruled: Option<String>,
+    /// The prompt waits, or has its turn.
+    is_queued: bool,
     /// Why the agent is given no prompts, if it is not.
     held: Option<HoldReason>,
     /// What the agent said of its model's limit, if it has done nothing since.
@@ -86,6 +88,7 @@ impl Story {
             asks: BTreeMap::new(),
             asked_and_cancelled: false,
             ruled: None,
+            is_queued: false,
             held: None,
             limited: None,
             counts,
@@ -152,7 +155,11 @@ impl Story {
             EventBody::PromptWithdrawn(withdrawn) if withdrawn.prompt == self.prompt => {
                 self.ended = Some(Ended::new(Outcome::Cancelled, "the prompt was taken back"));
             }
-            EventBody::PromptQueued(queued) if queued.prompt == self.prompt => self.wait(),
+            EventBody::PromptQueued(queued) if queued.prompt == self.prompt => {
+                self.is_queued = true;
+                self.wait();
+            }
+            EventBody::AgentJoined(joined) if joined.agent == self.agent => self.is_queued = true,
             EventBody::Held(held) => {
                 let until = held.until.map(|until| format!(" until {until}")).unwrap_or_default();
                 said.push(Said::Line(format!("[parked{until}: {}]", held.reason)));
@@ -201,9 +208,12 @@ impl Story {
 
     /// A prompt that an agent is not given waits, and nobody knows for how long.
     fn wait(&mut self) {
-        if let (Some(reason), None) = (&self.held, self.turn) {
-            let reason = format!("the agent is parked: {reason}; the prompt waits");
-            self.ended = Some(Ended::new(Outcome::Limited, reason));
+        if let (Some(reason), None, true) = (&self.held, self.turn, self.is_queued) {
+            let outcome = match reason {
+                HoldReason::RateLimited { .. } => Outcome::RateLimited,
+                HoldReason::Asked {} | HoldReason::Budget(_) | HoldReason::Loop { .. } => Outcome::Limited,
+            };
+            self.ended = Some(Ended::new(outcome, format!("the agent is parked: {reason}; the prompt waits")));
         }
     }
 

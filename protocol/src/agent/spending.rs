@@ -26,6 +26,13 @@ pub fn day_of(at: Timestamp) -> u64 {
     at.unix_micros() / DAY_MICROS
 }
 
+/// Whether a moment is of another day than this one: of a later one, or of one so much earlier that the clock must have been
+/// wrong. What comes a little late is of the day that is.
+pub fn is_another_day(day: u64, at: Timestamp) -> bool {
+    let this = day_of(at);
+    this > day || this + 1 < day
+}
+
 /// The first moment of the day after this one.
 pub fn next_day(at: Timestamp) -> Timestamp {
     Timestamp::from_unix_micros((day_of(at) + 1).saturating_mul(DAY_MICROS))
@@ -41,8 +48,8 @@ impl Spending {
 
     /// Takes an event of the agent in.
     pub fn apply(&mut self, at: Timestamp, body: &EventBody) {
-        if day_of(at) > self.day {
-            self.before_today = self.total(next_day(Timestamp::from_unix_micros(self.day * DAY_MICROS)).min(at));
+        if is_another_day(self.day, at) {
+            self.before_today = self.total(Timestamp::from_unix_micros(day_of(at) * DAY_MICROS));
             self.day = day_of(at);
         }
         match body {
@@ -77,8 +84,8 @@ impl Spending {
 
     /// What of it was spent on the day of this moment.
     pub fn today(&self, now: Timestamp) -> Spent {
-        if day_of(now) > self.day {
-            let midnight = next_day(Timestamp::from_unix_micros(self.day * DAY_MICROS)).min(now);
+        if is_another_day(self.day, now) {
+            let midnight = Timestamp::from_unix_micros(day_of(now) * DAY_MICROS);
             return self.total(now).minus(self.total(midnight));
         }
         self.total(now).minus(self.before_today)
@@ -176,5 +183,9 @@ mod tests {
         spending.apply(at(2, 6), &ended());
         assert_eq!(spending.total(at(2, 7)).time_millis, 0);
         assert_eq!(spending.today(at(2, 7)).tokens, 5);
+        let mut ahead = Spending::new(RUN);
+        ahead.apply(at(900, 0), &used(5));
+        ahead.apply(at(3, 10), &used(7));
+        assert_eq!((ahead.today(at(3, 11)).tokens, ahead.today(at(4, 0)).tokens), (7, 0), "the clock was ahead once");
     }
 }

@@ -87,8 +87,10 @@ pub struct StructuredView {
     /// What it cost so far.
     pub usage: UsageTotal,
     /// What it may cost.
+    #[serde(default)]
     pub budget: Budget,
     /// What counts of it against budgets.
+    #[serde(default)]
     pub spent: Spent,
     /// Why it is given no prompts, if it is not.
     pub held: Option<HoldView>,

@@ -1,10 +1,45 @@
 //! The words of a shell's command, where nothing but words is in it. Anything that a shell would make something else of (a
 //! variable, a substitution, a redirection, a name with a `*`) is not parsed: who knows what it becomes?
 
+/// What a shell passes over between words.
+const BLANKS: [char; 3] = [' ', '\t', '\n'];
+
+/// Commands that are looked at. A longer one is people's to read.
+const COMMAND_BYTES_MAX: usize = 16 * 1024;
+
+/// What a shell itself does, and what changes the meaning of the commands that follow.
+const CHANGES: [&str; 22] = [
+    "cd",
+    "pushd",
+    "popd",
+    "export",
+    "declare",
+    "typeset",
+    "local",
+    "readonly",
+    "hash",
+    "read",
+    "set",
+    "unset",
+    "enable",
+    "unalias",
+    "shopt",
+    "getopts",
+    "mapfile",
+    "readarray",
+    "let",
+    "umask",
+    "ulimit",
+    "printf",
+];
+
 /// The programs that a command runs, each with its words; `None`: not all that it does is told by words.
 pub(super) fn commands(text: &str) -> Option<Vec<Vec<String>>> {
+    if text.len() > COMMAND_BYTES_MAX {
+        return None;
+    }
     let mut parser = Parser { commands: vec![Vec::new()], word: None };
-    let mut chars = text.trim().chars().peekable();
+    let mut chars = text.trim_matches(BLANKS).chars().peekable();
     while let Some(c) = chars.next() {
         match c {
             ' ' | '\t' => parser.end_word(),
@@ -27,7 +62,10 @@ pub(super) fn commands(text: &str) -> Option<Vec<Vec<String>>> {
     }
     let commands = parser.commands;
     let is_plain = |argv: &Vec<String>| argv.first().is_some_and(|program| is_program(program));
-    (!commands.is_empty() && commands.iter().all(is_plain)).then_some(commands)
+    let is_alone = commands.len() == 1;
+    let stays = |argv: &Vec<String>| is_alone || !CHANGES.contains(&argv[0].as_str());
+    (!commands.is_empty() && commands.iter().all(|argv| is_plain(argv) && stays(argv) && !evaluates(argv)))
+        .then_some(commands)
 }
 
 /// The words of a pattern: as a command's, but `*`, `?` and brackets are what they are.
@@ -37,11 +75,18 @@ pub(super) fn pattern(text: &str) -> Option<Vec<String>> {
     while let Some(c) = chars.next() {
         match c {
             ' ' | '\t' => parser.end_word(),
+            ';' | '|' | '&' | '<' | '>' => return None,
             _ => parser.push(c, &mut chars, true)?,
         }
     }
     parser.end_word();
     parser.commands.pop().filter(|words| !words.is_empty())
+}
+
+/// Whether words are evaluated as more than words: names of variables may hold commands.
+fn evaluates(argv: &[String]) -> bool {
+    matches!(argv[0].as_str(), "printf" | "test" | "[" | "wait")
+        && argv[1..].iter().any(|word| word.starts_with("-v") || word == "-p" || word == "-R")
 }
 
 /// Whether a word in a program's place is one: no assignment, no word of the shell's own grammar.
@@ -102,7 +147,8 @@ impl Parser {
                 c => word.push(c),
             },
             '$' | '`' | '(' | ')' | '{' | '}' | '<' | '>' | '*' | '?' | '[' | ']' | '!' if !is_pattern => return None,
-            '~' | '#' if is_first && !is_pattern => return None,
+            '~' if !is_pattern => return None,
+            '#' if is_first && !is_pattern => return None,
             c if c.is_control() => return None,
             c => word.push(c),
         }
@@ -128,7 +174,9 @@ mod tests {
             ("a && b || c | d; e", "a ; b ; c ; d ; e"),
             ("a\n\nb\n", "a ; b"),
             ("a;", "a"),
-            ("echo a#b x~", "echo|a#b|x~"),
+            ("echo a#b 'x~'", "echo|a#b|x~"),
+            ("cd x", "cd|x"),
+            ("./check\u{a0}", "./check\u{a0}"),
             ("echo ''", "echo|"),
         ] {
             assert_eq!(parsed(text).as_deref(), Some(words), "{text}");
@@ -172,6 +220,14 @@ mod tests {
             "a \u{1b}[0m",
             "exec ls",
             "time ls",
+            "dd of=~/x",
+            "cd x && ls",
+            "printf -v PATH /x; ls",
+            "printf -v 'a[$(id)]' x",
+            "test -v 'a[$(id)]'",
+            "export A; ls",
+            "a\u{7}",
+            "printf x; ls",
         ] {
             assert_eq!(parsed(text), None, "{text:?}");
         }

@@ -92,13 +92,16 @@ fn paths_are_held_against_as_they_are_named_and_as_they_lead() {
 
 #[test]
 fn addresses_are_matched_by_their_host_and_tools_by_their_name() {
-    let texts = ["allow fetch *.example.com", "deny fetch evil.example.com", "allow tool mcp__docs__*"];
+    let texts = ["allow fetch *.example.com", "deny fetch Evil.example.com", "allow tool mcp__docs__*"];
     for (url, judgement) in [
         ("https://docs.example.com/a?b", ALLOWED),
         ("http://docs.example.com:8080", ALLOWED),
         ("https://DOCS.Example.com/", ALLOWED),
         ("https://evil.example.com/", DENIED),
         ("https://docs.example.com@evil.net/", None),
+        ("https://docs.example.com:x@evil.net/", None),
+        ("https://docs.example.com:80@evil.net/", None),
+        ("https://evil.example.com./", DENIED),
         ("https://evil.net/docs.example.com", None),
         ("https://evil.net\\@docs.example.com/", None),
         ("file:///etc/passwd", None),
@@ -121,7 +124,58 @@ fn a_directory_with_unusual_characters_in_its_name_is_meant_as_it_is() {
 
 #[test]
 fn rules_that_match_nothing_are_refused() {
-    for text in ["allow run 'x", "allow write a***b", "deny tool [", "deny fetch ***"] {
+    for text in [
+        "allow run 'x",
+        "allow write a***b",
+        "deny tool [",
+        "deny fetch ***",
+        "deny run ... rm",
+        "deny run git push && x",
+        "deny read ~/.ssh/**",
+        "deny write ../secrets/**",
+        "deny write src//a",
+        "deny write src/",
+        "deny write /a/./b",
+    ] {
         assert!(check(&rules(&[text])).is_err(), "{text}");
     }
+}
+
+#[test]
+fn a_program_is_forbidden_by_its_name_wherever_it_lies_and_within_whatever_shell() {
+    let texts = ["allow run ...", "deny run rm ..."];
+    for (command, judgement) in [
+        ("ls", ALLOWED),
+        ("rm x", DENIED),
+        ("/bin/rm x", DENIED),
+        ("bash -c 'rm x'", DENIED),
+        ("bash -c \"bash -c 'rm x'\"", DENIED),
+        ("bash -ec 'rm x'", None),
+        ("bash -c 'rm x' _", None),
+        ("bash script", None),
+        ("bash -c 'ls'", ALLOWED),
+    ] {
+        assert_eq!(judged(&texts, &[shell(command)]), judgement, "{command:?}");
+    }
+    assert_eq!(judged(&["deny run bash ...", "allow run ls"], &[shell("bash -c ls")]), DENIED);
+    assert_eq!(judged(&["deny run ..."], &[shell("ls")]), DENIED);
+}
+
+#[test]
+fn a_program_that_only_has_a_shell_s_name_is_no_shell() {
+    let texts = ["allow write src/**", "allow run cargo test"];
+    assert_eq!(judged(&texts, &[shell("src/bash -c 'cargo test'")]), None);
+    assert_eq!(judged(&texts, &[shell("/usr/bin/bash -c 'cargo test'")]), ALLOWED);
+}
+
+#[test]
+fn what_is_done_in_another_directory_is_asked_about_and_a_tool_is_forbidden_by_its_own_name_too() {
+    let texts = ["allow run ./check.sh"];
+    let at = |directory: &str| [shell("./check.sh"), Want::At { directory: directory.to_owned() }];
+    assert_eq!(judged(&texts, &at(HOME)), ALLOWED);
+    assert_eq!(judged(&texts, &at("/tmp/evil")), None);
+    let called = [shell("ls"), Want::Called { name: "Bash".to_owned() }];
+    assert_eq!(judged(&["allow run ls"], &called), ALLOWED);
+    assert_eq!(judged(&["allow run ls", "deny tool Bash"], &called), DENIED);
+    assert_eq!(judged(&["allow tool Bash"], &called[1..]), None, "by its name alone nothing is allowed");
 }

@@ -42,7 +42,8 @@ impl Deciding<'_> {
 
     /// Puts a prompt into the running turn, where the agent can.
     fn steer(&mut self, prompt: PromptId) {
-        let steers = self.agent.provider().is_some_and(|provider| provider.abilities().steers);
+        let steers =
+            self.agent.provider().is_some_and(|provider| provider.abilities().steers) && self.agent.held.is_none();
         let Some(turn) = self.agent.turn.as_ref().filter(|turn| steers && turn.confirmed && !turn.cancelling) else {
             return;
         };

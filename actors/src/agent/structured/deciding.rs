@@ -7,7 +7,7 @@ use ropewalk_protocol::{
 
 use super::life::{Life, Phase};
 use super::rounds::Call;
-use super::{AgentInput, CLOSED_ASKS_KEPT, ENDED_TOOLS_KEPT, OpenAsk, OpenItem, Structured, Turn};
+use super::{AgentInput, CLOSED_ASKS_KEPT, ENDED_TOOLS_KEPT, OpenAsk, OpenItem, STEERED_KEPT, Structured, Turn};
 use crate::core::{Decision, Moment};
 use crate::providers::{Outgoing, Starting};
 
@@ -193,7 +193,10 @@ impl Structured {
 
     fn apply_to_turn(&mut self, body: &EventBody) {
         match body {
-            EventBody::PromptQueued(queued) => self.enqueue(queued.clone()),
+            EventBody::PromptQueued(queued) => {
+                self.steered.retain(|(prompt, _)| *prompt != queued.prompt);
+                self.enqueue(queued.clone());
+            }
             EventBody::PromptEdited(edited) => {
                 if let Some(waiting) = self.queue.iter_mut().find(|waiting| waiting.prompt == edited.prompt) {
                     waiting.text.clone_from(&edited.text);
@@ -208,6 +211,10 @@ impl Structured {
             EventBody::PromptWithdrawn(withdrawn) => drop(self.unqueue(withdrawn.prompt)),
             EventBody::PromptSteered(steered) => {
                 if let Some(waiting) = self.unqueue(steered.prompt) {
+                    if self.steered.len() == STEERED_KEPT {
+                        self.steered.pop_front();
+                    }
+                    self.steered.push_back((steered.prompt, waiting.text.clone()));
                     let outgoing = Outgoing::Steer {
                         prompt: steered.prompt.to_string(),
                         conversation: self.conversation.clone(),

@@ -88,11 +88,6 @@ impl Structured {
                     call.changed(changed);
                 }
             }
-            EventBody::ItemDelta(delta) => {
-                if let Some(call) = self.call_of(delta.item) {
-                    call.gave(&delta.text, false);
-                }
-            }
             EventBody::ItemText(text) => {
                 if let Some(call) = self.call_of(text.item) {
                     call.gave(&text.text, text.first);
@@ -124,8 +119,9 @@ impl Structured {
 impl Deciding<'_> {
     /// The bound that keeps it from a turn, if one does. The turn that it has may use its last one up.
     fn spent(&self) -> Option<BudgetUse> {
-        let has_turn = self.agent.turn.is_some();
-        let spent = |budget: &BudgetUse| budget.is_spent() && !(has_turn && budget.measure == Measure::Turns);
+        // A turn that the agent began by itself is not the last one of a budget: nobody counted on it.
+        let is_given = self.agent.turn.as_ref().is_some_and(|turn| turn.input > 0);
+        let spent = |budget: &BudgetUse| budget.is_spent() && !(is_given && budget.measure == Measure::Turns);
         self.agent.uses(self).into_iter().find(spent)
     }
 
@@ -146,18 +142,24 @@ impl Deciding<'_> {
 
     /// Tells of budgets that run out, and stops what is beyond one.
     pub(super) fn check_budgets(&mut self) {
-        if self.agent.held.is_some() || self.agent.closing || self.agent.closed {
+        if self.agent.closing || self.agent.closed {
             return;
         }
+        let spent = self.spent();
+        let is_told =
+            |agent: &Structured| matches!(agent.held.as_ref().map(|held| &held.reason), Some(HoldReason::Budget(_)));
         let now = self.now();
         for budget in self.agent.uses(self) {
             let warned = Warned::of(&budget, now);
-            if budget.runs_out() && !self.agent.warned.contains(&warned) {
+            if !is_told(&self.agent) && budget.runs_out() && !self.agent.warned.contains(&warned) {
                 self.emit(BudgetWarned { budget });
             }
         }
-        if let Some(spent) = self.spent() {
-            self.hold_for(spent);
+        if let Some(spent) = spent {
+            // Whoever held it for another reason still has to let it go.
+            if self.agent.held.is_none() {
+                self.hold_for(spent);
+            }
             self.cancel(&spent.to_string());
         }
     }
@@ -232,6 +234,13 @@ impl Deciding<'_> {
 
     /// What holds it may be over, and what it may cost may be spent.
     pub(super) fn reconsider(&mut self) {
+        if let Some(HoldReason::Budget(was)) = self.agent.held.as_ref().map(|held| held.reason.clone())
+            && let Some(spent) = self.spent()
+            && (spent.scope, spent.measure) != (was.scope, was.measure)
+        {
+            // It is held for something else by now, and until another time.
+            self.hold_for(spent);
+        }
         let is_over = self.agent.held.as_ref().is_some_and(|held| match &held.reason {
             HoldReason::Budget(_) => self.spent().is_none(),
             HoldReason::RateLimited { .. } => held.until.is_some_and(|until| until <= self.now()),

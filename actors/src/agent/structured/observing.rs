@@ -1,9 +1,9 @@
 //! What the agent said, made into events of ours.
 
 use ropewalk_protocol::{
-    AgentReady, AgentRefused, AskClosed, AskEnd, AskKind, Asked, EventBody, InteractionId, ItemChanged, ItemDelta,
-    ItemEnded, ItemId, ItemStarted, ItemStatus, ItemText, NoticeKind, Noticed, OnAsk, OutputConsumed, RunId, Timestamp,
-    TurnConfirmed, TurnId, TurnOutcome, TurnSettled, TurnStarted, Used, limits,
+    AgentReady, AgentRefused, AskClosed, AskEnd, AskKind, Asked, Delivery, EventBody, InteractionId, ItemChanged,
+    ItemDelta, ItemEnded, ItemId, ItemStarted, ItemStatus, ItemText, NoticeKind, Noticed, OnAsk, OutputConsumed,
+    PromptQueued, RunId, Timestamp, TurnConfirmed, TurnId, TurnOutcome, TurnSettled, TurnStarted, Used, limits,
 };
 
 use super::deciding::Deciding;
@@ -44,6 +44,12 @@ impl Deciding<'_> {
             }
             Observed::Refused { reason } => self.refused(reason),
             Observed::Confirmed { name } => self.confirmed(name.as_ref()),
+            Observed::SteerRefused { prompt } => {
+                let known = self.agent.steered.iter().find(|(steered, _)| steered.to_string() == *prompt).cloned();
+                if let Some((prompt, text)) = known {
+                    self.emit(PromptQueued { prompt, text, delivery: Delivery::Steer });
+                }
+            }
             Observed::Began { name } => {
                 if self.agent.turn.is_none() {
                     let (turn, run) = (TurnId::from_bytes(self.mint()), self.agent.life.run);

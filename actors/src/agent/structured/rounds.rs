@@ -5,13 +5,18 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use ropewalk_protocol::{ItemChanged, ItemId, ItemKind, ItemStarted, ItemStatus, limits};
 use serde::{Deserialize, Serialize};
 
+use crate::providers::cut;
+
+/// As much of a title as is told of a round.
+const TITLE_BYTES_MAX: usize = 120;
+
 /// A call of a tool on its way. Hashes are of one build only: after another build took over a round may be counted too short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Call {
     pub(super) title: String,
     /// What is called, and how.
     what: u64,
-    /// What it gave, as far as it is told.
+    /// What it gave, as far as it is settled: previews come in pieces that mean nothing.
     gave: u64,
     /// It changes files: that is progress.
     changes: bool,
@@ -27,14 +32,14 @@ impl Call {
     /// What an item does that makes a round or ends one; `None` for words.
     pub(super) fn of(started: &ItemStarted) -> Option<Self> {
         let changes = started.kind == ItemKind::FileChange;
-        let title = started.title.clone();
+        let title = cut(&started.title, TITLE_BYTES_MAX).to_owned();
         let what = hash((&started.title, &started.input));
         (changes || started.kind == ItemKind::Tool).then_some(Self { title, what, gave: 0, changes })
     }
 
     /// The agent told more of it.
     pub(super) fn changed(&mut self, changed: &ItemChanged) {
-        self.title.clone_from(&changed.title);
+        self.title = cut(&changed.title, TITLE_BYTES_MAX).to_owned();
         self.what = hash((&changed.title, &changed.input));
     }
 

@@ -467,3 +467,19 @@ fn what_is_done_in_the_background_is_part_of_the_call_that_returned() {
         .collect();
     assert_eq!(parents, [Some(call.item), None]);
 }
+
+#[test]
+fn a_prompt_that_the_agent_did_not_take_into_its_turn_is_a_turn_of_its_own_before_the_others() {
+    let mut given = Given::ready(Some("one"));
+    given.seen(vec![Observed::Confirmed { name: None }]);
+    given.prompt("last", Delivery::AfterTurn);
+    let steered = given.prompt("steered", Delivery::Steer);
+    assert_eq!(given.queue(), ["last"]);
+    given.agent.life.consumed.written = 99;
+    let refused = || Observed::SteerRefused { prompt: steered.to_string() };
+    assert_eq!(given.seen(vec![refused()]), ["prompt_queued", "output_consumed"]);
+    assert_eq!(given.queue(), ["steered", "last"]);
+    assert_eq!(given.seen(vec![refused()]), ["output_consumed"], "once");
+    assert_eq!(given.seen(vec![completed()]), ["turn_ended", "output_consumed", "turn_started"]);
+    assert_eq!(given.agent.turn.as_ref().map(|turn| turn.id), Some(deciding::turn_of(steered)));
+}

@@ -46,7 +46,7 @@ pub(super) fn asked(id: &Value, method: &str, params: &Value, item: Option<(Stri
         _ => return Observed::Unsupported { key: key(id) },
     };
     let wants = match method {
-        "item/commandExecution/requestApproval" => wants::of_command(&params["command"]),
+        "item/commandExecution/requestApproval" => wants::of_command(params),
         "item/fileChange/requestApproval" => wants::of_changes(&detail["changes"], &params["grantRoot"]),
         _ => Vec::new(),
     };

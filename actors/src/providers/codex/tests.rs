@@ -83,6 +83,7 @@ fn told(seen: &[Observed]) -> Vec<String> {
             Observed::Refused { reason } => format!("refused: {reason}"),
             Observed::Opened { step, .. } => format!("opened {step}"),
             Observed::Unsupported { key } => format!("unsupported {key}"),
+            Observed::SteerRefused { prompt } => format!("steer refused {prompt}"),
             Observed::Settled { turn, outcome } => format!("settled {turn} {outcome}"),
             Observed::Confirmed { .. } => "confirmed".into(),
             Observed::Began { .. } => "began".into(),
@@ -342,6 +343,7 @@ fn settings_questions_and_what_codex_does_not_take() {
         "confirmed",
         "Warning: codex did not take the prompt into the running turn: expected active turn id `nope` but found \
          `01a2004c-281f-7ad2-b28b-88a83ac0a873`",
+        "steer refused p9",
         "turn cancelled",
         "turn failed: codex did not take the prompt: invalid thread id: invalid length: expected length 32 for simple \
          format, found 0",

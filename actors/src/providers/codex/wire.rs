@@ -128,7 +128,10 @@ impl Wire {
                 let reason = bounded(&format!("codex did not take the prompt: {}", refusal(message)));
                 seen.push(Observed::TurnEnded { outcome: TurnOutcome::Failed { reason } });
             }
-            ("steer", _) => seen.push(warning("the prompt into the running turn")),
+            ("steer", prompt) => {
+                seen.push(warning("the prompt into the running turn"));
+                seen.push(Observed::SteerRefused { prompt: word(prompt) });
+            }
             // The turn had ended by itself.
             ("interrupt", _) if self.turn.is_none() => {}
             ("interrupt", _) => seen.push(warning("the interrupt")),

@@ -164,7 +164,8 @@ fn a_permission_is_asked_about_its_tool_call() {
     let seen = observed(PERMISSIONS, 1, 1);
     let asked = seen.iter().find(|seen| matches!(seen, Observed::Asked { .. }));
     let Some(Observed::Asked { key, item, kind, title, detail, options, wants }) = asked else { panic!("{seen:#?}") };
-    assert_eq!(*wants, [Want::Shell { command: "touch once.txt".to_owned() }]);
+    let called = Want::Called { name: "bash".to_owned() };
+    assert_eq!(*wants, [Want::Shell { command: "touch once.txt".to_owned() }, called]);
     assert_eq!((key.as_str(), *kind), ("per_1fa3bf843001nE8NlCU6BpTtpN", AskKind::Permission));
     assert_eq!(item.as_deref(), Some("prt_1fa3bf7fd0015zhhxayk7Q7m31"));
     assert_eq!(title, "bash: touch once.txt");

@@ -325,7 +325,11 @@ fn a_turn_that_a_budget_ended_is_limited_and_one_that_somebody_cancelled_is_canc
 fn a_prompt_that_a_parked_agent_is_not_given_is_not_waited_for() {
     let hold = Held { reason: held(Measure::Turns), until: None };
     let queued = || PromptQueued { prompt: PROMPT, text: String::new(), delivery: Delivery::AfterTurn };
-    assert_eq!(outcome(&Told::new().then(hold.clone())), Some(Outcome::Limited));
+    assert_eq!(outcome(&Told::new().then(queued()).then(hold.clone())), Some(Outcome::Limited));
+    let earlier = Told::new().then(hold.clone()).then(Released {});
+    assert_eq!(outcome(&earlier.then(queued())), None, "that was before");
+    let limited = Held { reason: HoldReason::RateLimited { text: "5 hours".to_owned() }, until: None };
+    assert_eq!(outcome(&Told::new().then(limited).then(queued())), Some(Outcome::RateLimited));
     let mut before = Told::new();
     before.story.was_held(held(Measure::Turns));
     assert_eq!(outcome(&before), None);

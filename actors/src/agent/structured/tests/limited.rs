@@ -255,3 +255,44 @@ fn a_turn_that_was_taken_for_interrupted_is_settled_by_the_agent_s_own_record() 
     assert_eq!(given.seen(vec![settled(&turn)]), ["output_consumed"], "once");
     assert_eq!(given.seen(vec![ready()]), ["ready", "output_consumed", "turn_started"]);
 }
+
+#[test]
+fn an_agent_that_somebody_holds_spends_no_more_than_it_may_and_is_not_steered() {
+    let mut given = on(cost(100));
+    given.prompt("one", Delivery::AfterTurn);
+    given.seen(vec![Observed::Confirmed { name: None }]);
+    given.when(AgentInput::Hold);
+    given.prompt("steered", Delivery::Steer);
+    assert_eq!(given.queue(), ["steered"]);
+    assert_eq!(given.seen(vec![used(0, 100)]), ["used", "output_consumed", "budget_warned", "cancel_asked"]);
+    assert_eq!(given.held(), Some(&HoldReason::Asked {}));
+    given.seen(vec![completed()]);
+    assert_eq!(given.try_when(AgentInput::Release).unwrap_err().code, Code::BudgetSpent);
+}
+
+#[test]
+fn a_turn_that_the_agent_begins_by_itself_beyond_its_budget_is_cancelled() {
+    let mut given = on(turns(1));
+    given.prompt("one", Delivery::AfterTurn);
+    given.seen(vec![completed()]);
+    assert!(given.held().is_some());
+    let events = given.seen(vec![Observed::Began { name: None }]);
+    assert!(events.contains(&"cancel_asked"), "{events:?}");
+}
+
+#[test]
+fn an_agent_that_is_held_by_two_budgets_waits_for_the_one_that_is_left() {
+    let mut given = on(cost(10));
+    given.around.day_budget = cost(10);
+    given.prompt("one", Delivery::AfterTurn);
+    given.seen(vec![used(0, 10)]);
+    given.seen(vec![completed()]);
+    given.prompt("two", Delivery::AfterTurn);
+    assert!(matches!(given.held(), Some(HoldReason::Budget(spent)) if spent.scope == BudgetScope::Agent));
+    assert_eq!(given.when(AgentInput::SetBudget { budget: cost(1000) }), ["budget_set", "held"]);
+    let held = given.agent.held.clone().expect("it is held");
+    assert!(matches!(held.reason, HoldReason::Budget(spent) if spent.scope == BudgetScope::Day));
+    assert!(held.until.is_some(), "until the day ends");
+    given.seconds = 24 * 60 * 60;
+    assert_eq!(given.when(AgentInput::Reconsider), ["released", "turn_started"]);
+}

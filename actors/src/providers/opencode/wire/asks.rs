@@ -84,7 +84,11 @@ fn permission(key: String, item: Option<String>, request: &Value) -> Observed {
         item,
         kind: AskKind::Permission,
         title: title(&what),
-        wants: wants::of_permission(text(request, "permission").unwrap_or_default(), &request["metadata"]),
+        wants: wants::of_permission(
+            text(request, "permission").unwrap_or_default(),
+            &request["metadata"],
+            &request["patterns"],
+        ),
         detail: detail(about),
         options: vec![
             option("once", "Allow once", AskEffect::Allow),
