@@ -17,6 +17,7 @@ mod failing;
 mod helpers;
 mod homes;
 mod restarts;
+mod ruled;
 mod scripted;
 mod settings;
 mod turns;
