@@ -226,6 +226,18 @@ limits! {
     AGENT_CHILD_MILLIS: u64 = 500;
     /// Milliseconds without a word from an agent in a turn, with no question open, after which it counts as stalled.
     STALL_MILLIS: u64 = 120_000;
+    /// A line that an MCP client writes to the server that it has of ours: a call with a prompt in it.
+    MCP_LINE_BYTES_MAX: usize = MIB;
+    /// Calls of one MCP server that are carried out at once. More are refused with `busy`.
+    MCP_CALLS_MAX: usize = 16;
+    /// What a tool of the MCP server answers of what another agent said: what fits well into a model's context.
+    MCP_ANSWER_BYTES_MAX: usize = 32 * KIB;
+    /// Turns that a tool of the MCP server reads at once.
+    MCP_TURNS_MAX: usize = 50;
+    /// Milliseconds a tool of the MCP server waits for an agent where nobody says how long.
+    MCP_WAIT_MILLIS: u64 = 60_000;
+    /// The longest such wait, in milliseconds.
+    MCP_WAIT_MILLIS_MAX: u64 = 600_000;
     /// Bytes kept free by a file that is given up when the disk is full, so that the log can be opened and closed.
     BALLAST_BYTES: u64 = 8 * 1024 * 1024;
 }

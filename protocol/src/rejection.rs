@@ -59,6 +59,8 @@ codes! {
     ForbiddenHost = -32004, false, "Connect to 127.0.0.1 or localhost by that name.";
     /// The process at the other end belongs to another user.
     ForbiddenPeer = -32005, false, "Run as the user that owns the daemon.";
+    /// The token is good for less than that.
+    Forbidden = -32008, false, "An agent may read its own session, and prompt the other agents of it. Ask a person to do more.";
     /// Something is over a bound.
     TooLarge = -32006, false, "See docs/limits.md; send it in parts.";
     /// The other side speaks another version.
