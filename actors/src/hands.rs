@@ -14,6 +14,7 @@ use ropewalk_protocol::{AgentId, ClientId, Code, Program, Rejection, RunId, Sess
 use tokio::sync::watch;
 
 use self::agents::Agents;
+pub use self::agents::McpAccess;
 pub(crate) use self::agents::TakenUp;
 pub use self::line::HolderLine;
 
@@ -232,12 +233,16 @@ impl Hands {
         if let Ends::Terminal(size) = ends {
             self.0.lanes.open(place.terminal, place.session, 0, size, true);
         }
+        self.hand_over(run, place, program, ends);
+    }
+
+    /// Has the holder start a program whose place is held.
+    fn hand_over(&self, run: RunId, place: Place, program: Program, ends: Ends) {
         let hands = self.clone();
         tokio::spawn(async move {
-            let Place { session, agent, terminal, errors, .. } = place;
+            let Place { session, terminal, errors, .. } = place;
             let spawn = Spawn { run, session, stream: terminal, program, ends };
             let outcome = hands.0.link.spawn(spawn).await;
-            let agent = Stream::Agent(session, agent);
             let follow = || {
                 hands.0.link.follow(terminal, 0)?;
                 errors.map_or(Ok(()), |errors| hands.0.link.follow(errors, 0))
@@ -253,14 +258,20 @@ impl Hands {
                 Err(rejection) if rejection.code == Code::HolderUnavailable => return,
                 Err(rejection) => rejection.to_string(),
             };
-            if !hands.agent_not_spawned(run, &reason) {
-                hands.directory().report(agent, None, Input::SpawnFailed { run, reason });
-            }
-            hands.0.lanes.complete(terminal, 0);
-            if let Some(errors) = errors {
-                hands.0.lanes.complete(errors, 0);
-            }
+            hands.spawn_failed(run, place, &reason);
         });
+    }
+
+    /// The program does not run, and will not.
+    fn spawn_failed(&self, run: RunId, place: Place, reason: &str) {
+        if !self.agent_not_spawned(run, reason) {
+            let agent = Stream::Agent(place.session, place.agent);
+            self.directory().report(agent, None, Input::SpawnFailed { run, reason: reason.to_owned() });
+        }
+        self.0.lanes.complete(place.terminal, 0);
+        if let Some(errors) = place.errors {
+            self.0.lanes.complete(errors, 0);
+        }
     }
 
     /// Changes a terminal's size; the answer is the offset it holds from.

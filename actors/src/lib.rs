@@ -21,7 +21,7 @@ mod waking;
 
 pub use self::core::{Around, Surroundings};
 pub use directory::Directory;
-pub use hands::{Hands, HolderLine};
+pub use hands::{Hands, HolderLine, McpAccess};
 pub use holder::{Dial as HolderDial, HolderError, Launch, Line, Link, Welcome as HolderWelcome};
 pub use lanes::{InputDone, Lane, LaneRead, Lanes, OutputSink, Presence};
 pub use machine::Machine;

@@ -9,6 +9,7 @@ mod acp;
 mod claude;
 mod codex;
 pub(crate) mod lines;
+mod mcp;
 mod opencode;
 #[cfg(test)]
 pub(crate) mod recorded;
@@ -19,7 +20,7 @@ mod wants;
 use std::fmt::Debug;
 
 use ropewalk_protocol::{
-    Answer, AskKind, AskOption, ItemKind, ItemStatus, NoticeKind, Timestamp, TurnOutcome, Usage, limits,
+    Answer, AskKind, AskOption, ItemKind, ItemStatus, NoticeKind, Program, Timestamp, TurnOutcome, Usage, limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -164,6 +165,9 @@ pub(crate) struct Greeting {
     pub(crate) model: Option<String>,
     /// The mode it is to work in.
     pub(crate) mode: Option<String>,
+    /// It is given an MCP server, with this command line. That is empty until the greeting is written: where the daemon's
+    /// files lie is known only then, and none of it is stored.
+    pub(crate) mcp: Option<Vec<String>>,
 }
 
 /// How a process is to be started.
@@ -204,6 +208,8 @@ pub(crate) trait Provider: Debug + Send + Sync {
     fn environment(&self) -> &'static [(&'static str, &'static str)] {
         &[]
     }
+    /// Gives the process an MCP server, by this command line, where that is not part of the greeting.
+    fn give_mcp_server(&self, _server: &[String], _program: &mut Program) {}
     /// A parser that has seen nothing.
     fn parser(&self) -> Box<dyn Parser>;
     /// The bytes to write, its line ends with them; empty: nothing is written. `request`: the line that an answer is to.

@@ -131,9 +131,19 @@ async fn take_up(
             // The end of its output is in the log, and that of the run is not.
             hands.lanes().open_complete(output, session, stored_end(journal, output).await?);
         }
+        let mut mcp_server = Vec::new();
+        if known.has_mcp() {
+            match hands.grant_mcp(session, agent, run).await {
+                Ok(server) => mcp_server = server,
+                Err(error) => tracing::error!(%stream, %error, "an agent's access to the MCP server is not there"),
+            }
+        }
         let directory = known.directory().to_owned();
         let (consumed, outbox) = (life.consumed, life.outbox.iter().cloned().collect());
-        hands.take_up(provider, TakenUp { session, agent, run, output, errors, directory, consumed, outbox });
+        hands.take_up(
+            provider,
+            TakenUp { session, agent, run, output, errors, directory, consumed, outbox, mcp_server },
+        );
         if known.is_cancelling() {
             hands.insist_on_cancel(run);
         }

@@ -263,7 +263,13 @@ impl Structured {
             resume: self.conversation.clone(),
             model: self.model.clone(),
             mode: self.mode.clone(),
+            mcp: self.terms.mcp.then(Vec::new),
         }
+    }
+
+    /// Whether it is given an MCP server.
+    pub(crate) fn has_mcp(&self) -> bool {
+        self.terms.mcp
     }
 
     pub(super) fn decide(&self, input: &Input, moment: &Moment) -> Result<Decision, Rejection> {

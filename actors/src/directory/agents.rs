@@ -96,8 +96,13 @@ impl Directory {
         let mint = self.mint();
         let agent = AgentId::from_bytes(mint.id(0));
         self.0.hands.keep_agent_environment(agent, environment);
-        let greeting =
-            Greeting { directory: directory.clone(), resume: None, model: model.clone(), mode: mode.clone() };
+        let greeting = Greeting {
+            directory: directory.clone(),
+            model: model.clone(),
+            mode: mode.clone(),
+            mcp: terms.mcp.then(Vec::new),
+            ..Greeting::default()
+        };
         let fresh = PromptId::from_bytes(mint.id(1)).to_string();
         let starting = Starting { command: &command, greeting: &greeting, fresh };
         let argv = providers::named(&provider).map_or_else(Vec::new, |provider| provider.argv(&starting));

@@ -1,30 +1,30 @@
 //! The daemon's end of a structured agent's run: what is written to it, in order and once, and what becomes of it.
 
+mod mcp;
 mod paths;
 mod pump;
+mod start;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use ropewalk_protocol::holder::Ends;
 use ropewalk_protocol::{
-    AgentId, ClientId, Code, Program, Rejection, RunAsked, RunFailed, RunId, RunOutcome, SessionId, Size, Stream,
-    TerminalId, limits,
+    AgentId, ClientId, Code, Rejection, RunFailed, RunId, RunOutcome, SessionId, Size, Stream, TerminalId, limits,
 };
 use tokio::sync::{Notify, watch};
 
+pub use self::mcp::McpAccess;
 use super::{Hands, Place};
 use crate::agent::structured::{AgentInput, Consumed};
 use crate::core::Input;
-use crate::providers::{self, Outgoing, Provider};
+use crate::providers::{Greeting, Outgoing, Provider};
 
 const SIGINT: i32 = 2;
 /// How long a write waits that was not taken.
 const WRITE_PAUSE: Duration = Duration::from_millis(250);
-/// What the name of a program begins with that is this executable itself.
-const SELF: &str = "@self";
 
 /// The lines to all structured agents that run, and what is needed to start them.
 #[derive(Default)]
@@ -32,6 +32,8 @@ pub(super) struct Agents {
     lines: Mutex<HashMap<RunId, Arc<AgentLine>>>,
     /// Agents' environments, as the newest client had them. They are never stored: they may hold secrets.
     environments: Mutex<HashMap<AgentId, BTreeMap<String, String>>>,
+    /// What lets a run reach the MCP server.
+    access: OnceLock<Arc<dyn McpAccess>>,
 }
 
 /// One run's line.
@@ -44,8 +46,12 @@ pub(super) struct AgentLine {
     /// The directory it works in.
     directory: String,
     provider: &'static dyn Provider,
+    /// The command line of its MCP server, from when the process is started; empty: it has none.
+    mcp_server: OnceLock<Vec<String>>,
     writes: Mutex<Writes>,
     wake: Notify,
+    /// The holder was asked to start the process, or will not be.
+    handed_over: watch::Sender<bool>,
     /// The number of the last write that the process has taken.
     written: AtomicU64,
     /// The process is there to be written to.
@@ -114,6 +120,8 @@ pub(crate) struct TakenUp {
     pub(crate) directory: String,
     pub(crate) consumed: Consumed,
     pub(crate) outbox: Vec<(u64, Outgoing)>,
+    /// The command line of its MCP server, if that is known already.
+    pub(crate) mcp_server: Vec<String>,
 }
 
 impl Hands {
@@ -123,6 +131,16 @@ impl Hands {
 
     fn line_of(&self, run: RunId) -> Option<Arc<AgentLine>> {
         self.lines().get(&run).cloned()
+    }
+
+    /// Ends once the holder was asked to start the run, or will not be.
+    pub(super) fn handed_over(&self, run: RunId) -> impl Future<Output = ()> + Send + use<> {
+        let line = self.line_of(run);
+        async move {
+            if let Some(line) = line {
+                line.handed_over.subscribe().wait_for(|handed_over| *handed_over).await.ok();
+            }
+        }
     }
 
     fn environments(&self) -> MutexGuard<'_, HashMap<AgentId, BTreeMap<String, String>>> {
@@ -144,7 +162,11 @@ impl Hands {
 
     /// Takes up a run's output where it is taken in, and goes on writing what may not be written.
     pub(crate) fn take_up(&self, provider: &'static dyn Provider, taken: TakenUp) {
-        let TakenUp { session, agent, run, output, errors, directory, consumed, outbox } = taken;
+        self.open_line(provider, taken).handed_over.send_replace(true);
+    }
+
+    fn open_line(&self, provider: &'static dyn Provider, taken: TakenUp) -> Arc<AgentLine> {
+        let TakenUp { session, agent, run, output, errors, directory, consumed, outbox, mcp_server } = taken;
         let next = outbox.first().map_or(consumed.written + 1, |(number, _)| *number);
         let line = Arc::new(AgentLine {
             session,
@@ -154,8 +176,10 @@ impl Hands {
             errors,
             directory,
             provider,
+            mcp_server: known_once(mcp_server),
             writes: Mutex::new(Writes { next, waiting: outbox.into_iter().collect() }),
             wake: Notify::new(),
+            handed_over: watch::Sender::new(false),
             written: AtomicU64::new(next.saturating_sub(1)),
             started: watch::Sender::new(false),
             gone: watch::Sender::new(None),
@@ -170,44 +194,8 @@ impl Hands {
                 () = writer.write_all(&written_to) => {}
             }
         });
-        tokio::spawn(pump::run(self.clone(), line, consumed));
-    }
-
-    /// Starts a structured agent's process.
-    pub(super) fn spawn_agent(
-        &self,
-        session: SessionId,
-        agent: AgentId,
-        provider: &str,
-        directory: String,
-        asked: RunAsked,
-        first: (u64, Outgoing),
-    ) {
-        let RunAsked { run, output, errors, argv } = asked;
-        let known = self.environments().get(&agent).cloned();
-        let (provider, mut environment) = match (providers::named(provider), known) {
-            (Some(provider), Some(environment)) => (provider, environment),
-            (provider, _) => {
-                let reason = match provider {
-                    None => "this build does not know its provider",
-                    // Nothing is started with another environment than asked for.
-                    Some(_) => "the daemon was started anew since, and does not know its environment; prompt it again",
-                };
-                let (reason, is_final) = (reason.to_owned(), provider.is_none());
-                let input = Input::Agent(AgentInput::SpawnFailed { run, reason, is_final });
-                return self.directory().report(Stream::Agent(session, agent), None, input);
-            }
-        };
-        for (name, value) in provider.environment() {
-            environment.insert((*name).to_owned(), (*value).to_owned());
-        }
-        let program = Program { argv: with_self(argv), directory: directory.clone(), environment };
-        let place = Place::of_agent(session, agent, output, errors);
-        let (consumed, outbox) = (Consumed::default(), vec![first]);
-        self.0.lanes.open(output, session, 0, NO_SIZE, false);
-        self.0.lanes.open(errors, session, 0, NO_SIZE, false);
-        self.take_up(provider, TakenUp { session, agent, run, output, errors, directory, consumed, outbox });
-        self.spawn(run, place, program, Ends::Pipes { errors });
+        tokio::spawn(pump::run(self.clone(), line.clone(), consumed));
+        line
     }
 
     /// A write was decided.
@@ -246,7 +234,7 @@ impl Hands {
             },
             _ => None,
         };
-        line.provider.encode(outgoing, request.as_deref())
+        line.provider.encode(&with_mcp_server(outgoing, line.mcp_server.get()), request.as_deref())
     }
 
     /// Writes until it is written: the holder writes each number once. It waits for as long as the program does not read.
@@ -296,6 +284,7 @@ impl Hands {
     pub(super) fn end_line(&self, run: RunId) {
         if let Some(line) = self.lines().remove(&run) {
             line.over.send_replace(true);
+            self.revoke_mcp(run);
         }
     }
 
@@ -355,14 +344,24 @@ impl Place {
     }
 }
 
-/// The command line with this executable in the place of the word for it.
-fn with_self(mut argv: Vec<String>) -> Vec<String> {
-    if argv.first().is_some_and(|program| program == SELF)
-        && let Ok(path) = std::env::current_exe()
-    {
-        argv[0] = path.to_string_lossy().into_owned();
+/// A command line that is known, or is set later.
+fn known_once(server: Vec<String>) -> OnceLock<Vec<String>> {
+    let known = OnceLock::new();
+    if !server.is_empty() {
+        drop(known.set(server));
     }
-    argv
+    known
+}
+
+/// A greeting with the command line of the MCP server in it.
+fn with_mcp_server<'a>(outgoing: &'a Outgoing, server: Option<&Vec<String>>) -> Cow<'a, Outgoing> {
+    match outgoing {
+        Outgoing::Greet { step, greeting: greeting @ Greeting { mcp: Some(_), .. } } => {
+            let mcp = Some(server.cloned().unwrap_or_default());
+            Cow::Owned(Outgoing::Greet { step: *step, greeting: Greeting { mcp, ..greeting.clone() } })
+        }
+        other => Cow::Borrowed(other),
+    }
 }
 
 /// The size that a stream without a screen is said to have.

@@ -18,7 +18,10 @@ impl Hands {
     /// Asks everything a run started to stop, then makes it, until nothing of it lives.
     pub(crate) fn stop(&self, run: RunId) {
         let hands = self.clone();
+        let handed_over = self.handed_over(run);
         tokio::spawn(async move {
+            // A process that is started after it was stopped would be nobody's.
+            handed_over.await;
             for signal in [SIGHUP, SIGTERM].into_iter().chain(std::iter::repeat(SIGKILL)) {
                 if hands.insist(run, signal).await {
                     break;

@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 
 use self::ids::{Minted, Setting, Way};
 use self::wire::Wire;
+use super::mcp::MCP_SERVER;
 use super::rpc::{self, Message};
 use super::{Abilities, Greeting, Outgoing, Parser, Provider, Starting};
 
@@ -101,7 +102,8 @@ fn ask(id: Minted<'_>, method: &str, params: Value) -> Vec<u8> {
 
 /// A step of the greeting, see [`wire::Step`].
 fn greet(step: u8, greeting: &Greeting) -> Vec<u8> {
-    let Greeting { directory, resume, model, mode } = greeting;
+    let Greeting { directory, resume, model, mode, mcp } = greeting;
+    let servers = mcp.as_deref().map(server).into_iter().flatten().collect::<Vec<_>>();
     let wanted = [model, mode].into_iter().flatten().count();
     match (step, resume) {
         (wire::INITIALIZE, _) => {
@@ -111,11 +113,11 @@ fn greet(step: u8, greeting: &Greeting) -> Vec<u8> {
             ask(Minted::Initialize, "initialize", params)
         }
         (wire::OPEN, None) => {
-            let params = json!({"cwd": directory, "mcpServers": []});
+            let params = json!({"cwd": directory, "mcpServers": servers});
             ask(Minted::New { settings: wanted > 0 }, "session/new", params)
         }
         (wire::OPEN, Some(conversation)) => {
-            let params = json!({"sessionId": conversation, "cwd": directory, "mcpServers": []});
+            let params = json!({"sessionId": conversation, "cwd": directory, "mcpServers": servers});
             ask(Minted::Load { conversation }, "session/load", params)
         }
         (wire::SETTLE_NEW | wire::SETTLE_LOADED, Some(session)) => {
@@ -129,6 +131,12 @@ fn greet(step: u8, greeting: &Greeting) -> Vec<u8> {
         }
         _ => Vec::new(),
     }
+}
+
+/// An MCP server on stdio, by its command line.
+fn server(command: &[String]) -> Option<Value> {
+    let (program, arguments) = command.split_first()?;
+    Some(json!({"name": MCP_SERVER, "command": program, "args": arguments, "env": []}))
 }
 
 /// The requests that set a model and a mode.

@@ -12,8 +12,10 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+use ropewalk_protocol::Program;
 use serde_json::{Value, json};
 
+use super::mcp::MCP_SERVER;
 use super::{Abilities, Outgoing, Parser, Provider, Starting};
 
 /// What the request that greets is called.
@@ -65,6 +67,13 @@ impl Provider for Claude {
     /// A program that is replaced while it is worked with is another one than was looked at. Everything else is the user's choice.
     fn environment(&self) -> &'static [(&'static str, &'static str)] {
         &[("DISABLE_AUTOUPDATER", "1")]
+    }
+
+    /// Besides the servers that the user has: without `--strict-mcp-config` they stay.
+    fn give_mcp_server(&self, server: &[String], program: &mut Program) {
+        let Some((command, arguments)) = server.split_first() else { return };
+        let config = json!({"mcpServers": {MCP_SERVER: {"command": command, "args": arguments}}});
+        program.argv.extend(["--mcp-config".to_owned(), config.to_string()]);
     }
 
     fn parser(&self) -> Box<dyn Parser> {

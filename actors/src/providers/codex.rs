@@ -15,8 +15,10 @@ mod tests;
 mod trouble;
 mod wire;
 
+use ropewalk_protocol::Program;
 use serde_json::{Map, Value, json};
 
+use super::mcp::{MCP_CALL_MILLIS_MAX, MCP_SERVER};
 use super::{Abilities, Greeting, Outgoing, Parser, Provider, Starting, rpc};
 
 /// Words for modes: the word, the approval policy, the sandbox.
@@ -58,6 +60,17 @@ impl Provider for Codex {
         let usual = ["codex".to_owned()];
         let command = if starting.command.is_empty() { &usual[..] } else { starting.command };
         command.iter().cloned().chain(["app-server".to_owned()]).collect()
+    }
+
+    fn give_mcp_server(&self, server: &[String], program: &mut Program) {
+        let Some((command, arguments)) = server.split_first() else { return };
+        // A string and a list of strings are written alike in JSON and in TOML.
+        for (name, value) in [("command", json!(command)), ("args", json!(arguments))] {
+            program.argv.extend(["-c".to_owned(), format!("mcp_servers.{MCP_SERVER}.{name}={value}")]);
+        }
+        // Some calls wait for long, and codex gives a call up after a minute.
+        let timeout = format!("mcp_servers.{MCP_SERVER}.tool_timeout_sec={}", MCP_CALL_MILLIS_MAX / 1000);
+        program.argv.extend(["-c".to_owned(), timeout]);
     }
 
     fn parser(&self) -> Box<dyn Parser> {

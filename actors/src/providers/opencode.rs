@@ -9,13 +9,16 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use ropewalk_protocol::{Answer, TurnId};
+use ropewalk_protocol::{Answer, Program, TurnId};
 use serde_json::{Value, json};
 
+use super::mcp::{MCP_CALL_MILLIS_MAX, MCP_SERVER};
 use super::{Abilities, Greeting, Outgoing, Parser, Provider, Starting};
 
 /// The word that stands for the running executable in a command line.
 const SELF: &str = "@self";
+/// The variable that holds configuration.
+const CONFIG: &str = "OPENCODE_CONFIG_CONTENT";
 /// How many messages of a conversation's end are read when it is gone on with: a long turn.
 const HISTORY_MESSAGES: u32 = 50;
 
@@ -44,6 +47,21 @@ impl Provider for OpenCode {
             command => argv.extend_from_slice(command),
         }
         argv
+    }
+
+    /// The configuration of this variable goes before that of all files, and is merged with it. One that cannot be read is left
+    /// as it is: opencode tells of it.
+    fn give_mcp_server(&self, server: &[String], program: &mut Program) {
+        let content = program.environment.entry(CONFIG.to_owned()).or_default();
+        let known = if content.trim().is_empty() { Some(json!({})) } else { serde_json::from_str(content).ok() };
+        if let Some(mut config) = known.filter(Value::is_object)
+            && (config["mcp"].is_null() || config["mcp"].is_object())
+        {
+            let timeout = MCP_CALL_MILLIS_MAX;
+            config["mcp"][MCP_SERVER] =
+                json!({ "type": "local", "command": server, "enabled": true, "timeout": timeout });
+            *content = config.to_string();
+        }
     }
 
     fn parser(&self) -> Box<dyn Parser> {

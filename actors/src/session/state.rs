@@ -218,8 +218,9 @@ impl Core for SessionCore {
                 size: added.size,
             }],
             EventBody::AgentJoined(joined) => {
-                let AgentJoined { agent, provider, directory, model, mode, run, .. } = joined.clone();
-                let greeting = Greeting { directory: directory.clone(), resume: None, model, mode };
+                let AgentJoined { agent, provider, directory, model, mode, run, terms, .. } = joined.clone();
+                let mcp = terms.mcp.then(Vec::new);
+                let greeting = Greeting { directory: directory.clone(), resume: None, model, mode, mcp };
                 let first = (1, Outgoing::Greet { step: 0, greeting });
                 vec![Effect::SpawnAgent { session: self.id, agent, provider, directory, run, first }]
             }

@@ -6,7 +6,7 @@ use super::*;
 
 fn greeting(resume: Option<&str>, model: Option<&str>, mode: Option<&str>) -> Greeting {
     let owned = |text: Option<&str>| text.map(str::to_owned);
-    Greeting { directory: "/d".to_owned(), resume: owned(resume), model: owned(model), mode: owned(mode) }
+    Greeting { directory: "/d".to_owned(), resume: owned(resume), model: owned(model), mode: owned(mode), mcp: None }
 }
 
 fn written(outgoing: &Outgoing, request: Option<&str>) -> Vec<Value> {

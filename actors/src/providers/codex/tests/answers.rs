@@ -31,7 +31,7 @@ fn options(request: &Value) -> Vec<(String, AskEffect)> {
 
 fn greeting(resume: Option<&str>, mode: Option<&str>) -> Greeting {
     let (resume, mode) = (resume.map(str::to_owned), mode.map(str::to_owned));
-    Greeting { directory: "/srv/w".into(), resume, model: None, mode }
+    Greeting { directory: "/srv/w".into(), resume, mode, ..Greeting::default() }
 }
 
 fn allow(always: bool) -> Answer {
