@@ -254,6 +254,13 @@ pub(crate) enum Command {
         #[arg(last = true, required = true)]
         program: Vec<std::ffi::OsString>,
     },
+    /// The MCP server by which an agent drives the other agents of its session, on stdin and stdout.
+    #[command(hide = true)]
+    Mcp {
+        /// Where the token of the agent's run lies.
+        #[arg(long, value_name = "FILE")]
+        token_file: PathBuf,
+    },
     /// The program of provider `scripted`: follows a script.
     #[command(hide = true, long_about = agents::SCRIPT_HELP)]
     ScriptedAgent {

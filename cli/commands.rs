@@ -8,6 +8,7 @@ mod events;
 mod holder;
 mod info;
 mod log;
+mod mcp;
 mod output;
 mod run;
 mod scripted_agent;
@@ -42,6 +43,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Failure> {
         Command::OpencodeBridge { serve_for: Some(parent), program } => {
             return Err(crate::opencode_bridge::become_server(*parent, program));
         }
+        Command::Mcp { token_file } => return mcp::run(token_file.clone()),
         Command::OpencodeBridge { serve_for: None, program } => return crate::opencode_bridge::run(program),
         Command::Schema { docs, limits } => return info::schema(*docs, *limits),
         Command::Completions { shell } => return info::completions(*shell),
@@ -104,6 +106,7 @@ fn client_command(context: &Context, command: Command) -> Result<u8, Failure> {
             | Command::ScriptedAgent { .. }
             | Command::ExecInSession { .. }
             | Command::OpencodeBridge { .. }
+            | Command::Mcp { .. }
             | Command::Schema { .. }
             | Command::Completions { .. } => Err(Failure::new(FAILURE, "this command needs no daemon")),
         }

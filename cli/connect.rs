@@ -17,7 +17,7 @@ use crate::paths::Paths;
 use crate::process::{self, Condition};
 
 /// How long a client that lost the daemon tries to come back.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+pub(crate) const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
 
 /// Dials whichever daemon the discovery file names at that moment.
 pub(crate) fn dial(paths: &Paths) -> Dial {

@@ -9,6 +9,8 @@ pub(crate) mod log_failure;
 mod metrics;
 mod queries;
 mod run;
+pub(crate) mod run_tokens;
+mod scope;
 mod screens;
 #[cfg(test)]
 #[path = "../tests/sim/sim.rs"]

@@ -118,7 +118,11 @@ impl From<Rejection> for Failure {
     fn from(rejection: Rejection) -> Self {
         let code = match rejection.code {
             Code::InvalidParams | Code::Ambiguous => USAGE,
-            Code::Unauthenticated | Code::ForbiddenOrigin | Code::ForbiddenHost | Code::ForbiddenPeer => NOT_ALLOWED,
+            Code::Unauthenticated
+            | Code::Forbidden
+            | Code::ForbiddenOrigin
+            | Code::ForbiddenHost
+            | Code::ForbiddenPeer => NOT_ALLOWED,
             Code::ShuttingDown => UNREACHABLE,
             Code::Unreadable => DAMAGED,
             _ if rejection.retryable() => TRY_LATER,

@@ -119,11 +119,21 @@ impl Paths {
     }
 
     pub(crate) fn discovery(&self) -> PathBuf {
-        self.runtime.join("daemon.json")
+        Self::discovery_in(&self.runtime)
+    }
+
+    /// The discovery file of the daemon that has this runtime directory.
+    pub(crate) fn discovery_in(runtime: &Path) -> PathBuf {
+        runtime.join("daemon.json")
     }
 
     pub(crate) fn token(&self) -> PathBuf {
         self.runtime.join("token")
+    }
+
+    /// What lets agents' MCP servers in: a file for each run.
+    pub(crate) fn run_tokens(&self) -> PathBuf {
+        self.runtime.join("runs")
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

@@ -29,6 +29,7 @@ const NAMED_IN: &[(&str, &[&str])] = &[
         ],
     ),
     ("hyper::", &["cli/opencode_bridge/http.rs"]),
+    ("rmcp::", &["cli/commands/mcp/server.rs"]),
     ("git2::", &["actors/src/workspace/"]),
     ("portable_pty::", &["holder/"]),
     ("axum::", &["transport/src/server/", "transport/src/bare.rs"]),

@@ -26,6 +26,7 @@ use crate::args::AgentCommand;
 use crate::exit::Failure;
 
 pub(super) use self::control::end;
+pub(super) use self::reference::pick;
 pub(super) use self::start::{Start, start};
 
 /// Runs a subcommand.

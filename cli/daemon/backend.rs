@@ -10,7 +10,7 @@ use ropewalk_kernel::log::Journal;
 use ropewalk_kernel::{Answer, Router};
 use ropewalk_projections::Projections;
 use ropewalk_protocol::{
-    AttachParams, Attached, ClientId, CommandAnswer, CommandParams, DaemonInfo, LimitsInfo, LogInfo, MachineId,
+    AttachParams, Attached, ClientId, Code, CommandAnswer, CommandParams, DaemonInfo, LimitsInfo, LogInfo, MachineId,
     PROTOCOL_VERSION, Query, QueryAnswer, Rejection, Seq, SessionId, SessionState, Stopped, SubscribeParams,
     TerminalId, Welcome, limits,
 };
@@ -19,6 +19,8 @@ use tokio::sync::watch;
 
 use super::attachments::Attachment;
 use super::run::build;
+use super::run_tokens::RunTokens;
+use super::scope::{self, Scope};
 use super::screens::Screens;
 use super::subscriptions::{Events, SharedProjections, subscribe};
 use super::{metrics, queries};
@@ -49,6 +51,9 @@ pub(super) struct Daemon {
     pub(super) projections: SharedProjections,
     pub(super) screens: Screens,
     pub(super) token: Arc<blake3::Hash>,
+    pub(super) run_tokens: Arc<RunTokens>,
+    /// What whoever has this may ask for.
+    pub(super) scope: Scope,
     pub(super) stop: watch::Sender<Stop>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -57,6 +62,17 @@ impl Daemon {
     /// Reads the projections.
     pub(super) fn read<T>(&self, question: impl FnOnce(&Projections) -> T) -> T {
         question(&self.projections.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Whether this may be asked for, and at this moment still.
+    fn may(&self, check: impl FnOnce(&Scope, &Projections) -> Result<(), Rejection>) -> Result<(), Rejection> {
+        if self.scope == Scope::All {
+            return Ok(());
+        }
+        self.read(|projections| {
+            self.scope.check_live(projections)?;
+            check(&self.scope, projections)
+        })
     }
 
     pub(super) fn info(&self) -> DaemonInfo {
@@ -111,9 +127,15 @@ impl Backend for Daemon {
         self.journal.degraded().is_some()
     }
 
-    fn token_matches(&self, token: &str) -> bool {
+    fn admit(&self, token: &str) -> Result<Self, Rejection> {
         // Hashes compare in constant time.
-        blake3::hash(token.as_bytes()) == *self.token
+        if blake3::hash(token.as_bytes()) == *self.token {
+            return Ok(Self { scope: Scope::All, ..self.clone() });
+        }
+        let wrong = || Rejection::new(Code::Unauthenticated, "the token is wrong");
+        let scope = Scope::Run(self.run_tokens.run_of(token).ok_or_else(wrong)?);
+        self.read(|projections| scope.check_live(projections))?;
+        Ok(Self { scope, ..self.clone() })
     }
 
     fn command(
@@ -122,19 +144,29 @@ impl Backend for Daemon {
         client: String,
         reply: impl FnOnce(Result<CommandAnswer, Rejection>) + Send + 'static,
     ) {
+        if let Err(rejection) = self.may(|scope, _| scope.check_command(&params.command)) {
+            return reply(Err(rejection));
+        }
+        let client = match self.scope.run() {
+            Some(of) => self.read(|projections| scope::client_name(projections, of.session, of.agent)),
+            None => client,
+        };
         let reply = |answer: Answer| reply(answer.map(|(seq, result)| CommandAnswer { seq, result }));
         self.router.submit(params.id, params.command, client, Box::new(reply));
     }
 
     async fn query(&self, query: Query) -> Result<QueryAnswer, Rejection> {
+        self.may(|scope, projections| scope.check_query(&query, projections))?;
         queries::answer(self, query).await
     }
 
     fn subscribe(&self, params: &SubscribeParams, wire: Wire) -> Result<(Seq, Seq, Events), Rejection> {
-        subscribe(&self.journal, &self.projections, params, wire, self.clock.now())
+        self.may(|scope, _| scope.check_subscribe(params))?;
+        subscribe(&self.journal, &self.projections, params, wire, self.clock.now(), self.scope)
     }
 
     async fn attach(&self, params: AttachParams) -> Result<(Attached, Attachment), Rejection> {
+        self.may(|scope, _| scope.check_all("follow terminals"))?;
         self.attach_terminal(params).await
     }
 
@@ -145,10 +177,12 @@ impl Backend for Daemon {
         id: u64,
         bytes: Bytes,
     ) -> Result<impl Future<Output = Result<(), Rejection>> + Send + use<>, Rejection> {
+        self.may(|scope, _| scope.check_all("type into terminals"))?;
         self.hands.input(terminal, client, id, bytes.to_vec())
     }
 
     async fn stop(&self, all: bool) -> Result<Stopped, Rejection> {
+        self.may(|scope, _| scope.check_all("stop the daemon"))?;
         let running = self.running();
         let pid = self.pid;
         if !all {
@@ -166,7 +200,8 @@ impl Backend for Daemon {
         Ok(Stopped { pid, ended, running: left })
     }
 
-    fn metrics(&self) -> String {
-        metrics::text(self)
+    fn metrics(&self) -> Result<String, Rejection> {
+        self.may(|scope, _| scope.check_all("read metrics"))?;
+        Ok(metrics::text(self))
     }
 }

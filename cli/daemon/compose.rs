@@ -23,6 +23,8 @@ use super::backend::{Daemon, Stop};
 use super::checkpoints::{Checkpoints, Unread};
 use super::log_failure::log_failure;
 use super::run::build;
+use super::run_tokens::RunTokens;
+use super::scope::Scope;
 use super::screens::Screens;
 use super::subscriptions::SharedProjections;
 use super::surroundings::FromProjections;
@@ -41,6 +43,7 @@ pub(super) struct Ground {
     pub(super) machine: MachineId,
     /// The token's hash.
     pub(super) token: blake3::Hash,
+    pub(super) run_tokens: RunTokens,
     /// The process id that is told and recorded.
     pub(super) pid: u32,
 }
@@ -57,7 +60,7 @@ pub(super) struct Composed {
 
 /// Opens the log, takes up what the daemon before left, and records the start.
 pub(super) async fn compose(ground: Ground) -> Result<Composed, Failure> {
-    let Ground { shelf, clock, ids, link, checkpoints, machine: machine_id, token, pid } = ground;
+    let Ground { shelf, clock, ids, link, checkpoints, machine: machine_id, token, run_tokens, pid } = ground;
     let fresh = LogId::from(ids.mint(clock.now()));
     let OpenLog { journal, writer, projections, unread } = open_log(shelf, fresh, checkpoints.clone()).await?;
     let screens = Screens::start(journal.clone(), projections.clone(), checkpoints.clone())?;
@@ -72,6 +75,8 @@ pub(super) async fn compose(ground: Ground) -> Result<Composed, Failure> {
     let directory = Directory::new(journal.clone(), hands.clone(), names, ids, clock.clone(), arbiter);
     directory.surround(Arc::new(FromProjections(projections.clone())));
     let router = Router::new(journal.clone(), directory.clone(), clock.clone());
+    keep_run_tokens(&run_tokens, &projections).await;
+    hands.give_mcp_access(Arc::new(run_tokens.clone()));
     let line = take_up(&journal, &hands, &directory, &projections).await?;
     let machine = Arc::new(Machine::new(journal.clone()));
     let holder_pid = hands.link().pid().unwrap_or(0);
@@ -96,6 +101,8 @@ pub(super) async fn compose(ground: Ground) -> Result<Composed, Failure> {
         projections,
         screens,
         token: Arc::new(token),
+        run_tokens: Arc::new(run_tokens),
+        scope: Scope::All,
         stop,
         clock: clock.clone(),
     };
@@ -192,6 +199,16 @@ fn fold(journal: &Journal, mut projections: Projections, unread: &mut Unread) ->
         after = page.to;
     }
     Ok(projections)
+}
+
+/// Removes the tokens of runs that ended while no daemon saw it.
+async fn keep_run_tokens(run_tokens: &RunTokens, projections: &RwLock<Projections>) {
+    let live = read(projections, |projections| {
+        let live = projections.agents().iter().filter(|(_, agent)| agent.has_run());
+        live.map(|(_, agent)| agent.run).collect()
+    });
+    let run_tokens = run_tokens.clone();
+    offload::blocking(move || run_tokens.retain(&live)).await.ok();
 }
 
 /// Reaches the holder and takes up what the daemon before left.

@@ -21,8 +21,13 @@ const DISCOVERY_BYTES_MAX: u64 = 64 * 1024;
 impl Discovery {
     /// What the file says, if there is one that makes sense.
     pub(crate) fn read(paths: &Paths) -> Option<Self> {
+        Self::read_from(&paths.discovery())
+    }
+
+    /// What this file says.
+    pub(crate) fn read_from(file: &Path) -> Option<Self> {
         let mut bytes = Vec::new();
-        File::open(paths.discovery()).ok()?.take(DISCOVERY_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+        File::open(file).ok()?.take(DISCOVERY_BYTES_MAX).read_to_end(&mut bytes).ok()?;
         Self::decode(&bytes)
     }
 

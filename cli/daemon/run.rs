@@ -21,6 +21,7 @@ use super::checkpoints::Checkpoints;
 use super::compose::{Ground, compose};
 use super::discovery::{self, Discovery, HomeLock};
 use super::log_failure::log_failure;
+use super::run_tokens::RunTokens;
 use crate::exit::{FAILURE, Failure};
 use crate::launch;
 use crate::paths::Paths;
@@ -66,6 +67,7 @@ async fn live(paths: Paths, programs_mask: Mode, ready: impl FnOnce(&Discovery))
         checkpoints: Checkpoints::new(&paths),
         machine: discovery::machine(&paths)?,
         token: blake3::hash(token.as_bytes()),
+        run_tokens: RunTokens::new(&token, paths.run_tokens(), std::env::current_exe()?),
         pid: std::process::id(),
     };
     let composed = compose(ground).await?;
@@ -84,8 +86,11 @@ async fn live(paths: Paths, programs_mask: Mode, ready: impl FnOnce(&Discovery))
         token_file: paths.token(),
     };
     let restore = {
-        let (found, paths) = (found.clone(), paths.clone());
-        move || discovery::restore(&found, &token, &paths)
+        let (found, paths, hands) = (found.clone(), paths.clone(), daemon.hands.clone());
+        move || {
+            discovery::restore(&found, &token, &paths);
+            hands.grant_mcp_again();
+        }
     };
     let unix = server::Door::open(&paths.socket(), Box::new(restore))
         .map_err(|error| Failure::because_io(format_args!("listening on {}", paths.socket().display()), &error))?;

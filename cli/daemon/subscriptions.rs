@@ -12,10 +12,15 @@ use ropewalk_protocol::{
 };
 use ropewalk_transport::{EventSource, EventStep, Wire};
 
+use super::scope::Scope;
+
 /// What a run of events takes in a frame besides its records.
 const BINCODE_RUN_BYTES: usize = 16;
 
 pub(super) struct Events {
+    /// Whose they are: they end with what that may ask for.
+    scope: Scope,
+    projections: SharedProjections,
     /// Steps that are ready.
     ready: VecDeque<EventStep>,
     follower: Follower,
@@ -25,10 +30,11 @@ pub(super) struct Events {
 /// Begins a subscription: after which event, the head, and the events.
 pub(super) fn subscribe(
     journal: &Journal,
-    projections: &RwLock<Projections>,
+    projections: &SharedProjections,
     params: &SubscribeParams,
     wire: Wire,
     now: Timestamp,
+    scope: Scope,
 ) -> Result<(Seq, Seq, Events), Rejection> {
     if let Some(log) = params.log.filter(|log| *log != journal.id()) {
         let message = format!("the cursor is of log {log}; this is log {}", journal.id());
@@ -47,7 +53,7 @@ pub(super) fn subscribe(
     };
     let follower = Follower::new(journal.clone(), filter, after)?;
     let follower = if wire == Wire::Json { follower.encoding() } else { follower };
-    Ok((after, journal.head(), Events { ready, follower, wire }))
+    Ok((after, journal.head(), Events { scope, projections: projections.clone(), ready, follower, wire }))
 }
 
 fn state(
@@ -82,11 +88,14 @@ fn snapshot(at: Seq, sessions: Vec<SessionView>) -> Vec<EventStep> {
 impl EventSource for Events {
     async fn next(&mut self) -> Result<EventStep, Rejection> {
         loop {
+            if self.scope != Scope::All {
+                self.scope.check_live(&self.projections.read().unwrap_or_else(PoisonError::into_inner))?;
+            }
             if let Some(step) = self.ready.pop_front() {
                 return Ok(step);
             }
             match self.follower.next().await? {
-                Step::Live(seq) => return Ok(EventStep::Live(seq)),
+                Step::Live(seq) => self.ready.push_back(EventStep::Live(seq)),
                 Step::Page(page) => self.ready.extend(steps(page, self.wire)),
             }
         }

@@ -1,5 +1,6 @@
 //! The system under test: one daemon after another on one disk and one holder, and the clients that outlive them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tokio::task::JoinHandle;
 
 use super::super::checkpoints::Checkpoints;
 use super::super::compose::{Composed, Ground, compose};
+use super::super::run_tokens::RunTokens;
 use super::client::{Shared, SimClient, lock};
 use super::disk::Disk;
 use super::holder::Holder;
@@ -120,6 +122,8 @@ impl System {
             checkpoints: self.checkpoints.clone(),
             machine: MachineId::from_bytes([9; 16]),
             token: blake3::hash(b"token"),
+            // No agent of the simulation has the MCP server: nothing is written there.
+            run_tokens: RunTokens::new("token", PathBuf::new(), PathBuf::new()),
             pid: 100 + self.lives,
         };
         note(format!("daemon {} starts", self.lives));

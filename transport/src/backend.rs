@@ -17,7 +17,8 @@ pub enum Wire {
     Bincode,
 }
 
-/// Whoever has the log.
+/// Whoever has the log, as a connection sees it. What a connection may ask for depends on the token that it showed: the server
+/// asks for the backend of that token, and knows no more of it.
 pub trait Backend: Clone + Send + Sync + 'static {
     /// A subscription's events.
     type Events: EventSource;
@@ -33,8 +34,11 @@ pub trait Backend: Clone + Send + Sync + 'static {
     /// Whether appends fail.
     fn is_degraded(&self) -> bool;
 
-    /// Whether this is the token. Takes the same time whatever the token.
-    fn token_matches(&self, token: &str) -> bool;
+    /// The backend as whoever shows this token sees it. To compare takes the same time whatever the token.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    fn admit(&self, token: &str) -> Result<Self, Rejection>;
 
     /// Carries a command out, and then replies, on whatever thread that happens. One that is dropped has no answer.
     fn command(
@@ -72,7 +76,10 @@ pub trait Backend: Clone + Send + Sync + 'static {
     fn stop(&self, all: bool) -> impl Future<Output = Result<Stopped, Rejection>> + Send;
 
     /// Prometheus text.
-    fn metrics(&self) -> String;
+    ///
+    /// # Errors
+    /// Whoever asks may not know.
+    fn metrics(&self) -> Result<String, Rejection>;
 }
 
 /// A subscription's events, pulled when the connection has room: a slow reader costs a cursor.

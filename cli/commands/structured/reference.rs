@@ -35,7 +35,10 @@ pub(super) fn structured(session: &SessionView) -> impl Iterator<Item = (&AgentV
 }
 
 /// The agent of this name or id, or with this beginning of an id; without any, the only one that takes prompts.
-pub(super) fn pick<'a>(session: &'a SessionView, wanted: Option<&str>) -> Result<&'a AgentView, Rejection> {
+pub(in crate::commands) fn pick<'a>(
+    session: &'a SessionView,
+    wanted: Option<&str>,
+) -> Result<&'a AgentView, Rejection> {
     let all: Vec<_> = structured(session).collect();
     let name = session.name.clone().unwrap_or_else(|| session.session.to_string());
     let Some(wanted) = wanted else {

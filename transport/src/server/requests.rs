@@ -156,13 +156,19 @@ impl<B: Backend> Requests<B> {
     }
 
     async fn hello(&mut self, id: u64, hello: Hello) -> Result<(), Rejection> {
-        let token_fits = hello.token.as_deref().map(|token| self.backend.token_matches(token));
-        if token_fits == Some(false) || !(self.authenticated || token_fits == Some(true)) {
-            let message = if token_fits.is_some() { "the token is wrong" } else { "hello carries no token" };
-            let rejection = Rejection::new(Code::Unauthenticated, message);
-            tracing::warn!(code = "unauthenticated", message, "a connection was refused");
-            self.answer::<()>(Some(id), Err(rejection.clone())).await.ok();
-            return Err(rejection);
+        let admitted = match hello.token.as_deref() {
+            Some(token) => self.backend.admit(token),
+            None if self.authenticated => Ok(self.backend.clone()),
+            None => Err(Rejection::new(Code::Unauthenticated, "hello carries no token")),
+        };
+        match admitted {
+            Ok(backend) => self.backend = backend,
+            Err(rejection) => {
+                let (code, message) = (rejection.code.name(), &rejection.message);
+                tracing::warn!(code, message, "a connection was refused");
+                self.answer::<()>(Some(id), Err(rejection.clone())).await.ok();
+                return Err(rejection);
+            }
         }
         let name: String = hello.client.name.chars().take(limits::NAME_BYTES_MAX).collect();
         let nobody = ClientId::from_bytes([0; 16]);

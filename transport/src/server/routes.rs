@@ -62,8 +62,11 @@ async fn metrics<B: Backend>(
     headers: HeaderMap,
 ) -> Response {
     match admit(&shared.backend, &visitor.peer, &headers) {
-        Ok(true) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], shared.backend.metrics()).into_response(),
-        Ok(false) => refuse(Rejection::new(Code::Unauthenticated, "the request carries no token")),
+        Ok(Some(backend)) => match backend.metrics() {
+            Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+            Err(rejection) => refuse(rejection),
+        },
+        Ok(None) => refuse(Rejection::new(Code::Unauthenticated, "the request carries no token")),
         Err(rejection) => refuse(rejection),
     }
 }
@@ -81,8 +84,8 @@ async fn upgrade<B: Backend>(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
-    let authenticated = match admit(&shared.backend, &visitor.peer, &headers) {
-        Ok(authenticated) => authenticated,
+    let admitted = match admit(&shared.backend, &visitor.peer, &headers) {
+        Ok(admitted) => admitted,
         Err(rejection) => return refuse(rejection),
     };
     // Who may not connect is told so before what is wrong with the request.
@@ -105,19 +108,21 @@ async fn upgrade<B: Backend>(
             let bincode = socket.protocol().is_some_and(|protocol| protocol == SUBPROTOCOL_BINCODE);
             let wire = if bincode { Wire::Bincode } else { Wire::Json };
             visitor.seat.enter();
-            connection::run(socket, shared.backend, wire, authenticated, shared.frames, visitor.seat).await;
+            let authenticated = admitted.is_some();
+            let backend = admitted.unwrap_or(shared.backend);
+            connection::run(socket, backend, wire, authenticated, shared.frames, visitor.seat).await;
         })
         .into_response()
 }
 
-/// Whether the request proves who sent it. Without a token a WebSocket may still prove it in hello.
-fn admit<B: Backend>(backend: &B, peer: &Peer, headers: &HeaderMap) -> Result<bool, Rejection> {
+/// The backend as the sender sees it, if the request proves who that is. Without a token a WebSocket may still prove it in
+/// hello.
+fn admit<B: Backend>(backend: &B, peer: &Peer, headers: &HeaderMap) -> Result<Option<B>, Rejection> {
     admit_host(headers)?;
     admit_origin(headers)?;
     match bearer(headers) {
-        Some(token) if backend.token_matches(token) => Ok(true),
-        Some(_) => Err(Rejection::new(Code::Unauthenticated, "the token is wrong")),
-        None => Ok(peer.is_trusted()),
+        Some(token) => backend.admit(token).map(Some),
+        None => Ok(peer.is_trusted().then(|| backend.clone())),
     }
 }
 
