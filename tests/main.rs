@@ -15,6 +15,7 @@ mod harness;
 mod holder;
 mod hostile_bytes;
 mod log_tool;
+mod mcp;
 mod model;
 mod opencode_bridge;
 mod resume;

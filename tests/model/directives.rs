@@ -15,7 +15,7 @@ pub(crate) enum Directive {
     Write { path: String, text: String },
     /// `[[twotools CMD]]`: has the command run twice by one message: calls side by side.
     TwoTools(String),
-    /// `[[call NAME]]{json}[[/call]]`: calls this tool with this input, declared or not.
+    /// `[[call NAME]]{json}[[/call]]`: calls this tool with this input, declared or not. `NAMESPACE/NAME` where tools have one.
     Call { name: String, input: Value },
     /// `[[slow N MS]]`: N deltas, this long apart.
     Slow { count: u64, pause_ms: u64 },

@@ -165,7 +165,11 @@ fn finished(reply: &Reply, at: usize) -> Value {
             json!({"type": "custom_tool_call", "call_id": id, "name": name, "input": block.whole()})
         }
         Kind::Call { id, name, .. } => {
-            json!({"type": "function_call", "call_id": id, "name": name, "arguments": block.whole()})
+            let call = json!({"type": "function_call", "call_id": id, "arguments": block.whole()});
+            match name.split_once('/') {
+                Some((namespace, name)) => with(&call, json!({"namespace": namespace, "name": name})),
+                None => with(&call, json!({"name": name})),
+            }
         }
     };
     with(&item, json!({"id": item_id(reply, at), "status": "completed"}))
