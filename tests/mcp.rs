@@ -91,6 +91,13 @@ impl Team {
     }
 }
 
+impl Drop for Team {
+    /// An agent that hangs does not see that whoever held it is gone.
+    fn drop(&mut self) {
+        self.home.run(&["daemon", "stop", "--all"]);
+    }
+}
+
 fn token_file(home: &Home, run: RunId) -> PathBuf {
     home.path().join("runtime/runs").join(run.to_string())
 }
