@@ -109,3 +109,20 @@ fn ctrl_c_cancels_the_turn_and_again_leaves_it() {
 fn interrupt(pid: u32) {
     kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::INT).unwrap();
 }
+
+/// A program that does not know how it is spoken to: an older one, or another one of the same name.
+#[test]
+fn a_program_that_is_too_old_is_named_with_what_it_says_and_with_what_to_do() {
+    let agents = Agents::new("");
+    for (provider, outcome) in [("codex", "failed"), ("claude", "interrupted")] {
+        let old = agents.home.path().join(provider);
+        std::fs::write(&old, "#!/bin/sh\necho 'error: no such option' >&2\nexit 2\n").unwrap();
+        std::fs::set_permissions(&old, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let old = old.to_str().unwrap();
+        let mut run = agents.home.command(&["run", "--provider", provider, "--command", old, "--json", "hello"]);
+        let (_, _, last) = lines(&mut run);
+        let reason = last["reason"].as_str().unwrap();
+        assert_eq!(last["outcome"], outcome, "{last}");
+        assert!(reason.contains("no such option") && reason.contains("`ropewalk doctor`"), "{reason}");
+    }
+}

@@ -8,6 +8,10 @@ use ropewalk_protocol::{
 use super::deciding::{Deciding, turn_of};
 use crate::providers::{Outgoing, cut};
 
+/// What to do about a program that ends before it takes a prompt.
+const TOO_OLD: &str =
+    "; `ropewalk doctor` says whether the program is another version than is known to work, and how to get it";
+
 impl Deciding<'_> {
     /// Settles the open turn, and before it all that is open in it.
     pub(super) fn end_turn(&mut self, outcome: TurnOutcome, asks: AskEnd) {
@@ -66,6 +70,9 @@ impl Deciding<'_> {
         let said = if last_words.is_empty() { String::new() } else { format!(": {last_words}") };
         let nobody_saw = matches!(outcome, RunOutcome::Interrupted { .. });
         let had_turn = self.agent.turn.is_some();
+        // What did not even take a prompt may not know how it is spoken to.
+        let gave_up = matches!(outcome, RunOutcome::Exited { code } if *code != 0);
+        let remedy = if gave_up { TOO_OLD } else { "" };
         if let Some(turn) = &self.agent.turn {
             let known = if turn.confirmed {
                 "it had the prompt"
@@ -76,14 +83,15 @@ impl Deciding<'_> {
             } else {
                 "it did not show that it had the prompt"
             };
-            let reason = format!("the agent {outcome}{said}; {known}");
+            let remedy = if turn.confirmed { "" } else { remedy };
+            let reason = format!("the agent {outcome}{said}; {known}{remedy}");
             self.end_turn(TurnOutcome::Interrupted { reason }, AskEnd::AgentGone);
         }
         self.close_all(ItemStatus::Orphaned, AskEnd::AgentGone);
         self.queue_again();
         self.emit(RunEnded { run, outcome: outcome.clone(), offset });
         if !was_ready && !had_turn && !was_refused && !nobody_saw {
-            self.fail_next(&format!("the agent {outcome} before it took a prompt{said}"));
+            self.fail_next(&format!("the agent {outcome} before it took a prompt{said}{remedy}"));
         }
         self.close_if_asked();
         // The process never had the prompts that wait. One that was lost with its machine is started again for them; one
