@@ -41,7 +41,12 @@ pub(crate) enum Command {
     #[command(
         after_help = format!("{}\n\n{RUN_EXITS}", agents::RUN_HELP),
         mut_arg("timeout", |arg| arg.requires("provider")),
-        mut_arg("idle_timeout", |arg| arg.requires("provider"))
+        mut_arg("idle_timeout", |arg| arg.requires("provider").conflicts_with("detach")),
+        mut_arg("timeout", |arg| arg.conflicts_with("detach")),
+        mut_arg("cost_micro_usd", |arg| arg.requires("provider")),
+        mut_arg("tokens", |arg| arg.requires("provider")),
+        mut_arg("turns", |arg| arg.requires("provider")),
+        mut_arg("time", |arg| arg.requires("provider"))
     )]
     Run {
         /// The session's name.

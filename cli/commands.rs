@@ -154,7 +154,12 @@ pub(crate) async fn find(client: &Client, reference: &str) -> Result<SessionView
 pub(crate) async fn find_terminal(client: &Client, reference: &str) -> Result<(SessionView, TerminalId), Failure> {
     let session = find(client, reference).await?;
     let terminal = session.terminals.last().map(|terminal| terminal.terminal);
-    let missing = || Failure::new(FAILURE, format!("session {reference} has no terminal"));
+    let missing = || {
+        Failure::new(
+            FAILURE,
+            format!("session {reference} has no terminal: what its agents say is in `ropewalk transcript {reference}`"),
+        )
+    };
     Ok((session, terminal.ok_or_else(missing)?))
 }
 

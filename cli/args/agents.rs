@@ -245,14 +245,14 @@ pub(crate) enum AgentCommand {
     /// Say what may be spent and what is, or bound it: of an agent, of a session's agents together, of each day.
     ///
     /// At 80 % it is told of; at 100 % the turn is cancelled and the agent parked. A day is from midnight to midnight, UTC.
-    /// The new bounds take the place of all before them.
+    /// Bounds that are not named stay as they are.
     Budget {
         /// The session, for all of its agents together; or REF/AGENT; none: the day.
         #[arg(value_name = "REF[/AGENT]")]
         reference: Option<String>,
         #[command(flatten)]
         budget: BudgetArgs,
-        /// Bound nothing.
+        /// Take all bounds away.
         #[arg(long, conflicts_with_all = ["cost_micro_usd", "tokens", "turns", "time"])]
         clear: bool,
     },
@@ -260,10 +260,10 @@ pub(crate) enum AgentCommand {
     #[command(after_help = RULES_HELP)]
     Rules {
         /// The session; none: the directory.
-        #[arg(long, value_name = "REF")]
+        #[arg(long, global = true, value_name = "REF")]
         session: Option<String>,
         /// The directory, by default this one.
-        #[arg(long, value_name = "DIR", conflicts_with = "session")]
+        #[arg(long, global = true, value_name = "DIR", conflicts_with = "session")]
         workspace: Option<String>,
         #[command(subcommand)]
         command: Option<RulesCommand>,

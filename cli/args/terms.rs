@@ -61,13 +61,13 @@ pub(crate) struct TermsArgs {
     #[command(flatten)]
     budget: BudgetArgs,
     /// What becomes of it while its model's server refuses more.
-    #[arg(long, value_enum, default_value_t, hide_possible_values = false, value_name = "POLICY")]
+    #[arg(long, value_enum, default_value_t, requires = "provider", value_name = "POLICY")]
     on_limit: Limit,
     /// What becomes of it when it goes round in circles: the same call five times over, to the same end.
-    #[arg(long, value_enum, default_value_t, value_name = "POLICY")]
+    #[arg(long, value_enum, default_value_t, requires = "provider", value_name = "POLICY")]
     on_loop: Loop,
     /// Give it tools to list, prompt, read and await the other agents of its session.
-    #[arg(long)]
+    #[arg(long, requires = "provider")]
     mcp: bool,
 }
 
@@ -105,7 +105,7 @@ pub(crate) enum RulesCommand {
     /// Add a rule.
     Add {
         /// `allow|ask|deny run|read|write|fetch|tool PATTERN`.
-        #[arg(required = true, num_args = 1.., value_name = "RULE", trailing_var_arg = true, allow_hyphen_values = true)]
+        #[arg(required = true, num_args = 1.., value_name = "RULE", trailing_var_arg = true)]
         rule: Vec<String>,
     },
     /// Take rules back, by their numbers in the list.

@@ -51,6 +51,12 @@ pub(crate) fn check(rules: &[Rule]) -> Result<(), Rejection> {
                 }
                 vec![rule.pattern.clone()]
             }
+            RuleAction::Fetch if rule.pattern.contains(['/', ':']) => {
+                return Err(wrong(
+                    "it is not a host",
+                    "Name the host alone, as in `docs.example.com` or `*.example.com`.",
+                ));
+            }
             RuleAction::Fetch | RuleAction::Tool => vec![rule.pattern.clone()],
         };
         words.iter().try_for_each(|word| match Pattern::new(word) {

@@ -22,8 +22,16 @@ pub(super) async fn agents(context: &Context, reference: &str) -> Result<u8, Fai
     }
     let header = ["ID", "NAME", "PROVIDER", "STATE", "SINCE", "MODEL", "MODE", "QUEUE", "ASKS", "TOKENS", "COST"];
     let header = header.map(str::to_owned).to_vec();
-    let rows: Vec<_> = [header].into_iter().chain(agents.into_iter().map(row)).collect();
+    let rows: Vec<_> = [header].into_iter().chain(agents.iter().copied().map(row)).collect();
     print::bytes(print::table(&rows).as_bytes());
+    for (view, held) in agents.iter().filter_map(|(_, view)| Some((view, view.held.as_ref()?))) {
+        let until = held.until.map(|until| format!(" until {until}")).unwrap_or_default();
+        print::talk(&format!(
+            "{} is held{until}: {}",
+            print::plain(&view.name),
+            print::plain(&held.reason.to_string())
+        ));
+    }
     Ok(OK)
 }
 

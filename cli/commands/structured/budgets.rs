@@ -39,6 +39,7 @@ pub(super) async fn budget(
         Some(reference) => of_session(&client, find(&client, reference).await?.session).await?,
     };
     if !budget.is_open() || clear {
+        let budget = if clear { budget } else { over(line.budget, budget) };
         let answer = change(&client, Change::BudgetSet { of: line.of, budget }).await?;
         return if context.json {
             print::json(&answer)?;
@@ -54,6 +55,16 @@ pub(super) async fn budget(
         show(&line)
     }
     Ok(OK)
+}
+
+/// The bounds that hold, where others are not named.
+fn over(known: Budget, named: Budget) -> Budget {
+    Budget {
+        cost_micro_usd: named.cost_micro_usd.or(known.cost_micro_usd),
+        tokens: named.tokens.or(known.tokens),
+        turns: named.turns.or(known.turns),
+        time_millis: named.time_millis.or(known.time_millis),
+    }
 }
 
 /// Budgets and rules, with those of a session if one is named.

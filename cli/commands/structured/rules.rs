@@ -31,17 +31,17 @@ pub(super) async fn rules(
         RulesOwner::Workspace { directory } => of_directory(policy(&client, None).await?, directory),
     };
     let rules = match command {
-        None => return list(context, &known),
+        None => return list(context, &of, &known),
         Some(RulesCommand::Add { .. }) => known.into_iter().chain(added).collect(),
         Some(RulesCommand::Remove { numbers }) => without(known, &numbers)?,
         Some(RulesCommand::Clear) => Vec::new(),
     };
-    let answer = change(&client, Change::RulesSet { of, rules: rules.clone() }).await?;
+    let answer = change(&client, Change::RulesSet { of: of.clone(), rules: rules.clone() }).await?;
     if context.json {
         print::json(&answer)?;
         return Ok(OK);
     }
-    list(context, &rules)
+    list(context, &of, &rules)
 }
 
 /// The path by which the daemon knows a directory. One that is not there is named as it was.
@@ -63,13 +63,20 @@ fn without(rules: Vec<Rule>, numbers: &[usize]) -> Result<Vec<Rule>, Failure> {
     Ok(kept.map(|(_, rule)| rule).collect())
 }
 
-fn list(context: &Context, rules: &[Rule]) -> Result<u8, Failure> {
+fn list(context: &Context, of: &RulesOwner, rules: &[Rule]) -> Result<u8, Failure> {
     if context.json {
         rules.iter().try_for_each(print::json)?;
         return Ok(OK);
     }
-    if rules.is_empty() {
-        print::talk("no rules; `ropewalk rules add allow run cargo test ...` adds one");
+    let whose = match of {
+        RulesOwner::Session { session } => format!("session {session}"),
+        RulesOwner::Workspace { directory } => format!("whoever works in {} or below", print::plain(directory)),
+    };
+    match rules.is_empty() {
+        true => {
+            print::talk(&format!("no rules of its own for {whose}; `ropewalk rules add --help` says how they are made"))
+        }
+        false => print::talk(&format!("rules for {whose}:")),
     }
     for (number, rule) in (1..).zip(rules) {
         print::line(&format!("{number:>3}  {}", print::plain(&rule.to_string())));

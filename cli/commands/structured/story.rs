@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ropewalk_protocol::{
-    AgentId, AskEnd, AskOption, Asked, Event, EventBody, HoldReason, InteractionId, ItemEnded, ItemId, ItemKind,
+    AgentId, AskEnd, AskOption, Asked, Event, EventBody, Held, HoldReason, InteractionId, ItemEnded, ItemId, ItemKind,
     ItemStarted, ItemStatus, NoticeKind, PromptId, SessionId, Stream, TurnId,
 };
 
@@ -137,8 +137,11 @@ impl Story {
 
     /// Takes an event in.
     pub(super) fn apply(&mut self, event: &Event, said: &mut Vec<Said>) {
-        if !self.is_about(event) || self.ended.is_some() {
+        if !self.is_about(event) {
             return;
+        }
+        if self.ended.is_some() {
+            return afterwards(&event.body, said);
         }
         match &event.body {
             EventBody::SessionEnded(ended) => said.push(Said::Gone(format!("the session has ended: {}", ended.reason))),
@@ -161,8 +164,7 @@ impl Story {
             }
             EventBody::AgentJoined(joined) if joined.agent == self.agent => self.is_queued = true,
             EventBody::Held(held) => {
-                let until = held.until.map(|until| format!(" until {until}")).unwrap_or_default();
-                said.push(Said::Line(format!("[parked{until}: {}]", held.reason)));
+                said.push(Said::Line(parked(held)));
                 self.held = Some(held.reason.clone());
                 self.wait();
             }
@@ -232,11 +234,11 @@ impl Story {
         let open: Vec<ItemId> = self.items.keys().copied().collect();
         open.iter().for_each(|item| self.end_text(*item, said));
         self.ended = Some(match (ended.outcome, &self.held, &self.limited) {
-            (Outcome::Cancelled, ..) if self.asked_and_cancelled => {
-                Ended::new(Outcome::Asked, "the agent asked, and nobody is there to answer")
-            }
             (Outcome::Cancelled, Some(reason @ (HoldReason::Budget(_) | HoldReason::Loop { .. })), _) => {
                 Ended::new(Outcome::Limited, reason.to_string())
+            }
+            (Outcome::Cancelled, ..) if self.asked_and_cancelled => {
+                Ended::new(Outcome::Asked, "the agent asked, and nobody is there to answer")
             }
             (Outcome::Failed, _, Some(limit)) => Ended::new(Outcome::RateLimited, limit),
             _ => ended,
@@ -375,6 +377,20 @@ impl Story {
             self.items.remove(&ended.item);
         }
     }
+}
+
+/// What the end of a turn brings with it: it was the last one for now.
+fn afterwards(body: &EventBody, said: &mut Vec<Said>) {
+    match body {
+        EventBody::BudgetWarned(warned) => said.push(Said::Line(format!("[{}]", warned.budget))),
+        EventBody::Held(held) => said.push(Said::Line(parked(held))),
+        _ => {}
+    }
+}
+
+fn parked(held: &Held) -> String {
+    let until = held.until.map(|until| format!(" until {until}")).unwrap_or_default();
+    format!("[parked{until}: {}]", held.reason)
 }
 
 impl Item {

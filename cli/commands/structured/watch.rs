@@ -88,12 +88,11 @@ impl Watch<'_> {
                 continue;
             }
             self.clocks.heard(now);
+            // What follows the end in the same commit is told of, and is no part of the turn.
+            let has_ended = self.story.ended().is_some();
             self.story.apply(event, &mut said);
-            if self.printer.json && event.seq > self.shown_after {
+            if self.printer.json && event.seq > self.shown_after && !has_ended {
                 print::json(event)?;
-            }
-            if self.story.ended().is_some() {
-                break;
             }
         }
         // A question that came with its answer is not asked.

@@ -130,6 +130,7 @@ fn rules_that_match_nothing_are_refused() {
         "deny tool [",
         "deny fetch ***",
         "deny run ... rm",
+        "allow fetch https://docs.rs/x",
         "deny run git push && x",
         "deny read ~/.ssh/**",
         "deny write ../secrets/**",

@@ -33,7 +33,8 @@ impl Deciding<'_> {
         if delivery == Delivery::Steer {
             self.steer(prompt);
         }
-        if delivery == Delivery::Interrupt {
+        // Nothing could take the place of the turn of an agent that is held.
+        if delivery == Delivery::Interrupt && self.agent.held.is_none() {
             self.cancel("another prompt is to take its place");
         }
         self.go_on(true);

@@ -2,9 +2,9 @@
 //! held is given no prompts.
 
 use ropewalk_protocol::{
-    AgentBudgetSet, Budget, BudgetScope, BudgetUse, BudgetWarned, Code, Delivery, EventBody, Held, HoldReason, ItemId,
-    Looped, Measure, NoticeKind, OnLimit, OnLoop, PromptId, PromptQueued, Rejection, Released, Timestamp, TurnOutcome,
-    day_of, limits, next_day,
+    AgentBudgetSet, BUDGET_WARN_PERCENT, Budget, BudgetScope, BudgetUse, BudgetWarned, Code, Delivery, EventBody, Held,
+    HoldReason, ItemId, Looped, Measure, NoticeKind, OnLimit, OnLoop, PromptId, PromptQueued, Rejection, Released,
+    Timestamp, TurnOutcome, day_of, limits, next_day,
 };
 use serde::{Deserialize, Serialize};
 
@@ -51,11 +51,16 @@ impl Structured {
         own.chain(session).chain(around.day_budget.uses(BudgetScope::Day, day)).collect()
     }
 
-    /// When the time of its own budget is over, if a turn is open that uses it up.
-    pub(super) fn time_is_up_at(&self) -> Option<Timestamp> {
-        let began = self.spending.open_since()?;
-        let left = self.terms.budget.time_millis?.saturating_sub(self.spending.total(began).time_millis);
-        Some(began.plus_millis(left))
+    /// When the time of its own budget runs out and when it is over, if a turn is open that uses it up.
+    pub(super) fn time_is_up_at(&self) -> impl Iterator<Item = Timestamp> + use<> {
+        let open = self.spending.open_since().zip(self.terms.budget.time_millis);
+        let of = open.map(|(began, limit)| (began, limit, self.spending.total(began).time_millis));
+        [BUDGET_WARN_PERCENT, 100].into_iter().filter_map(move |percent| {
+            let (began, limit, spent) = of?;
+            // Rounded up: a moment earlier it would not run out yet.
+            let bound = limit.saturating_mul(percent).div_ceil(100);
+            Some(began.plus_millis(bound.saturating_sub(spent)))
+        })
     }
 
     pub(super) fn apply_to_limits(&mut self, at: Timestamp, body: &EventBody) {

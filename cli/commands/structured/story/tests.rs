@@ -347,3 +347,15 @@ fn a_turn_that_failed_by_the_model_s_limit_may_be_tried_later() {
     let went_on = Told::started().then(notice()).begin(1, ItemKind::Text, "", "").then(failed());
     assert_eq!(outcome(&went_on), Some(Outcome::Failed));
 }
+
+#[test]
+fn a_budget_that_is_spent_while_a_question_is_open_is_a_budget_and_what_it_ends_with_is_told() {
+    let hold = || Held { reason: held(Measure::Time), until: None };
+    let waiting = Told::started().then(asked(1)).then(hold());
+    let cancel = CancelAsked { turn: TURN, reason: "the budget".to_owned(), input: 2 };
+    let told = waiting.then(cancel).then(ended(TurnOutcome::Cancelled));
+    assert_eq!(outcome(&told), Some(Outcome::Limited));
+    let last = Told::started().then(ended(TurnOutcome::Completed)).then(hold());
+    assert_eq!(outcome(&last), Some(Outcome::Completed));
+    assert!(matches!(last.said.last(), Some(Said::Line(line)) if line.starts_with("[parked: ")), "{:?}", last.said);
+}
