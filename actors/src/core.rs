@@ -101,8 +101,8 @@ pub struct Around {
 pub trait Surroundings: Send + Sync {
     /// What lies around this agent; its rules only where they are asked for.
     fn around(&self, session: SessionId, agent: AgentId, now: Timestamp, with_rules: bool) -> Around;
-    /// The agents that are held.
-    fn held(&self) -> Vec<(SessionId, AgentId)>;
+    /// The agents that a budget may stop or hold: those that have a turn, or are held.
+    fn bounded(&self) -> Vec<(SessionId, AgentId)>;
     /// How many directories have rules, and whether this one has.
     fn workspaces_ruled(&self, directory: &str) -> (usize, bool);
 }
@@ -122,12 +122,14 @@ pub(crate) struct Launch {
 pub(crate) struct Decision {
     pub(crate) events: Vec<EventBody>,
     pub(crate) result: CommandResult,
+    /// When an agent is to look again at what it may do.
+    pub(crate) look_again: Vec<Timestamp>,
 }
 
 impl Decision {
     /// These events, and nothing more to say.
     pub(crate) fn done(events: Vec<EventBody>) -> Self {
-        Self { events, result: CommandResult::Done {} }
+        Self { events, result: CommandResult::Done {}, look_again: Vec::new() }
     }
 
     /// It is so already.

@@ -16,6 +16,7 @@ use ropewalk_protocol::record::NewEvent;
 use ropewalk_protocol::{Cause, Code, CommandId, CommandResult, EventBody, Rejection, Seq, Stream, Timestamp, limits};
 use tokio::sync::mpsc;
 
+use crate::agent::structured::AgentInput;
 use crate::core::{AnyCore, Core, Decision, Effect, Input};
 use crate::directory::Directory;
 use crate::hands::Hands;
@@ -114,8 +115,9 @@ impl Host {
 
     fn append(&mut self, message: Deliver, decision: Decision) {
         let Deliver { command, now, reply, .. } = message;
-        let Decision { events, result } = decision;
+        let Decision { events, result, look_again } = decision;
         if events.is_empty() && command.is_none() {
+            self.hands.carry_out(self.stream, self.later(look_again));
             return answer(reply, Ok(result), self.journal.head());
         }
         let cause = command.as_ref().map(|command| Cause { command: command.id, client: command.client.clone() });
@@ -126,7 +128,15 @@ impl Host {
             events: events.iter().map(new_event).collect(),
             receipt: command.map(|command| (command.id, command.digest, Ok(result.clone()))),
         };
-        self.commit(batch, now, &events, reply, Ok(result));
+        let later = self.later(look_again);
+        self.commit(batch, now, &events, later, reply, Ok(result));
+    }
+
+    /// Has an agent look again at these times.
+    fn later(&self, times: Vec<Timestamp>) -> Vec<Effect> {
+        let Stream::Agent(session, agent) = self.stream else { return Vec::new() };
+        let look = |at| Effect::Later { at, session, agent, input: AgentInput::Reconsider };
+        times.into_iter().map(look).collect()
     }
 
     /// A refusal that would be the same on a repeat is remembered, so that the repeat gets the same answer.
@@ -135,7 +145,7 @@ impl Host {
             Some(command) if !rejection.retryable() => {
                 let receipt = (command.id, command.digest, Err(rejection.clone()));
                 let batch = Batch { epoch: self.epoch, events: Vec::new(), receipt: Some(receipt) };
-                self.commit(batch, message.now, &[], message.reply, Err(rejection));
+                self.commit(batch, message.now, &[], Vec::new(), message.reply, Err(rejection));
             }
             _ => message.refuse(rejection),
         }
@@ -146,6 +156,7 @@ impl Host {
         batch: Batch,
         at: Timestamp,
         events: &[EventBody],
+        later: Vec<Effect>,
         reply: Option<Reply>,
         outcome: Result<CommandResult, Rejection>,
     ) {
@@ -155,7 +166,7 @@ impl Host {
         for event in events {
             self.core.apply(self.stream, at, event);
         }
-        let effects = events.iter().flat_map(|event| self.core.react(event)).collect();
+        let effects = events.iter().flat_map(|event| self.core.react(event)).chain(later).collect();
         self.in_flight.push_back((self.next, InFlight { events: events.len(), effects, reply, outcome }));
         self.next += 1;
     }

@@ -2,7 +2,7 @@
 
 use ropewalk_kernel::log::Journal;
 use ropewalk_kernel::offload;
-use ropewalk_protocol::{AgentId, Code, Rejection, RunId, SessionId, Size, Stream, TerminalId};
+use ropewalk_protocol::{AgentId, Code, Rejection, RunId, SessionId, Size, Stream, TerminalId, Timestamp};
 
 use crate::agent::structured::AgentInput;
 use crate::core::{AnyCore, Input};
@@ -148,7 +148,9 @@ async fn take_up(
             hands.insist_on_cancel(run);
         }
     }
-    for at in known.due() {
+    // At once, for what it shares with others.
+    let now = known.has_turn().then(Timestamp::default);
+    for at in known.due().chain(now) {
         hands.say_later(at, stream, AgentInput::Reconsider);
     }
     for ask in known.asks() {

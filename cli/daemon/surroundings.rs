@@ -40,11 +40,13 @@ impl Surroundings for FromProjections {
         })
     }
 
-    fn held(&self) -> Vec<(SessionId, AgentId)> {
+    fn bounded(&self) -> Vec<(SessionId, AgentId)> {
         self.read(|projections| {
-            let held =
-                |agent: &ropewalk_projections::Agent| agent.structured.as_ref().is_some_and(|agent| agent.is_held());
-            projections.agents().iter().filter(|(_, agent)| held(agent)).map(|(of, agent)| (of, agent.agent)).collect()
+            let bounded = |agent: &ropewalk_projections::Agent| {
+                agent.structured.as_ref().is_some_and(|agent| agent.is_held() || agent.turn.is_some())
+            };
+            let agents = projections.agents().iter().filter(|(_, agent)| bounded(agent));
+            agents.map(|(of, agent)| (of, agent.agent)).collect()
         })
     }
 

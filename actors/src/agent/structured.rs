@@ -243,6 +243,11 @@ impl Structured {
         &self.asks
     }
 
+    /// Whether a turn is open.
+    pub(crate) fn has_turn(&self) -> bool {
+        self.turn.is_some()
+    }
+
     /// Whether the agent was asked to end its turn and has not yet.
     pub(crate) fn is_cancelling(&self) -> bool {
         self.turn.as_ref().is_some_and(|turn| turn.cancelling)

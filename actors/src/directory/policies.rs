@@ -19,13 +19,13 @@ use crate::core::Input;
 use crate::host::Commanded;
 
 impl Directory {
-    /// Bounds what a day may cost; agents that are held by it look again.
+    /// Bounds what a day may cost; agents that it may stop or hold look again.
     pub(super) async fn set_day_budget(&self, budget: Budget, by: Commanded, now: Timestamp) -> Answer {
         let answer = self.of_machine(DayBudgetSet { budget }.into(), by, now).await;
         if answer.is_ok()
             && let Some(surroundings) = self.0.surroundings.get()
         {
-            for (session, agent) in surroundings.held() {
+            for (session, agent) in surroundings.bounded() {
                 self.report(Stream::Agent(session, agent), None, Input::Agent(AgentInput::Reconsider));
             }
         }

@@ -81,7 +81,11 @@ impl SessionCore {
         }
         let agent = launch.map(|launch| launch.agent).or(joined.map(|joined| joined.agent));
         let terminal = launch.map(|launch| launch.terminal);
-        Ok(Decision { events, result: CommandResult::SessionCreated { session: self.id, agent, terminal } })
+        Ok(Decision {
+            events,
+            result: CommandResult::SessionCreated { session: self.id, agent, terminal },
+            ..Decision::nothing()
+        })
     }
 
     /// The agent with a name of its own: the one that was asked for, or its provider's, with a number if need be.
@@ -112,7 +116,11 @@ impl SessionCore {
         }
         let joined = self.join(joined)?;
         let (agent, prompt) = (joined.agent, joined.prompt.as_ref().map(|prompt| prompt.prompt));
-        Ok(Decision { events: vec![joined.into()], result: CommandResult::AgentSpawned { agent, prompt } })
+        Ok(Decision {
+            events: vec![joined.into()],
+            result: CommandResult::AgentSpawned { agent, prompt },
+            ..Decision::nothing()
+        })
     }
 
     fn end(&self) -> Result<Decision, Rejection> {

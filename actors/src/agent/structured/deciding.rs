@@ -57,7 +57,9 @@ impl<'a> Deciding<'a> {
             AgentInput::SetBudget { budget } => self.set_budget(*budget)?,
             AgentInput::Reconsider => self.reconsider(),
         }
-        Ok(Decision { events: std::mem::take(&mut self.events), result })
+        let begins = self.events.iter().any(|event| matches!(event, EventBody::TurnStarted(_)));
+        let look_again = if begins || *input == AgentInput::Reconsider { self.look_again() } else { Vec::new() };
+        Ok(Decision { events: std::mem::take(&mut self.events), result, look_again })
     }
 
     pub(super) fn emit(&mut self, event: impl Into<EventBody>) {

@@ -185,6 +185,24 @@ impl Deciding<'_> {
         }
     }
 
+    /// When the time that it shares with others runs out and is over, if it goes on as now. It is later if others end their
+    /// turns meanwhile: then that is found, and looked at again.
+    pub(super) fn look_again(&self) -> Vec<Timestamp> {
+        if self.agent.turn.is_none() {
+            return Vec::new();
+        }
+        let shared = self
+            .agent
+            .uses(self)
+            .into_iter()
+            .filter(|of| of.scope != BudgetScope::Agent && of.measure == Measure::Time);
+        let left = shared.flat_map(|of| {
+            [BUDGET_WARN_PERCENT, 100]
+                .map(|percent| of.limit.saturating_mul(percent).div_ceil(100).saturating_sub(of.spent))
+        });
+        left.filter(|left| *left > 0).map(|left| self.now().plus_millis(left)).collect()
+    }
+
     /// What the agent said in this turn of a limit, if it has done nothing since.
     pub(super) fn limit_said(&self) -> Option<(String, Option<Timestamp>)> {
         self.agent.limited.said.clone()

@@ -296,3 +296,22 @@ fn an_agent_that_is_held_by_two_budgets_waits_for_the_one_that_is_left() {
     given.seconds = 24 * 60 * 60;
     assert_eq!(given.when(AgentInput::Reconsider), ["released", "turn_started"]);
 }
+
+#[test]
+fn time_that_is_shared_is_looked_at_again_though_nobody_says_anything() {
+    let mut given = on(Budget::default());
+    given.around.session_budget = Budget { time_millis: Some(100_000), ..Budget::default() };
+    given.around.session_others = Spent { time_millis: 50_000, ..Spent::default() };
+    let (text, delivery) = ("one".to_owned(), Delivery::AfterTurn);
+    let decision = given.try_when(AgentInput::Prompt { text, delivery }).unwrap();
+    let at = |seconds| moment(0, seconds, &Around::default()).mint.now;
+    assert_eq!(decision.look_again, [at(30), at(50)]);
+    given.seconds = 30;
+    let decision = given.try_when(AgentInput::Reconsider).unwrap();
+    assert_eq!(decision.events.len(), 1, "it runs out");
+    assert_eq!(decision.look_again, [at(50)]);
+    given.seconds = 50;
+    assert_eq!(given.when(AgentInput::Reconsider), ["held", "cancel_asked"]);
+    given.seen(vec![completed()]);
+    assert_eq!(given.try_when(AgentInput::Reconsider).unwrap().look_again, []);
+}
