@@ -123,13 +123,13 @@ pub(crate) struct Decision {
     pub(crate) events: Vec<EventBody>,
     pub(crate) result: CommandResult,
     /// When an agent is to look again at what it may do.
-    pub(crate) look_again: Vec<Timestamp>,
+    pub(crate) look_again: Option<Timestamp>,
 }
 
 impl Decision {
     /// These events, and nothing more to say.
     pub(crate) fn done(events: Vec<EventBody>) -> Self {
-        Self { events, result: CommandResult::Done {}, look_again: Vec::new() }
+        Self { events, result: CommandResult::Done {}, look_again: None }
     }
 
     /// It is so already.

@@ -132,11 +132,11 @@ impl Host {
         self.commit(batch, now, &events, later, reply, Ok(result));
     }
 
-    /// Has an agent look again at these times.
-    fn later(&self, times: Vec<Timestamp>) -> Vec<Effect> {
+    /// Has an agent look again at this time.
+    fn later(&self, at: Option<Timestamp>) -> Vec<Effect> {
         let Stream::Agent(session, agent) = self.stream else { return Vec::new() };
         let look = |at| Effect::Later { at, session, agent, input: AgentInput::Reconsider };
-        times.into_iter().map(look).collect()
+        at.into_iter().map(look).collect()
     }
 
     /// A refusal that would be the same on a repeat is remembered, so that the repeat gets the same answer.

@@ -58,7 +58,7 @@ impl<'a> Deciding<'a> {
             AgentInput::Reconsider => self.reconsider(),
         }
         let begins = self.events.iter().any(|event| matches!(event, EventBody::TurnStarted(_)));
-        let look_again = if begins || *input == AgentInput::Reconsider { self.look_again() } else { Vec::new() };
+        let look_again = if begins || *input == AgentInput::Reconsider { self.look_again() } else { None };
         Ok(Decision { events: std::mem::take(&mut self.events), result, look_again })
     }
 

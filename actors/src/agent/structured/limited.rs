@@ -15,6 +15,9 @@ use super::{Call, Structured};
 const GO_ON: &str =
     "Your last turn was cut short: the model's server refused more for a while. Go on where you stopped.";
 
+/// Time that is shared is not looked at more often than this, in milliseconds.
+const LOOK_AGAIN_MILLIS: u64 = 1000;
+
 /// That a budget runs out was told, once for each bound of each day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Warned {
@@ -185,22 +188,17 @@ impl Deciding<'_> {
         }
     }
 
-    /// When the time that it shares with others runs out and is over, if it goes on as now. It is later if others end their
-    /// turns meanwhile: then that is found, and looked at again.
-    pub(super) fn look_again(&self) -> Vec<Timestamp> {
-        if self.agent.turn.is_none() {
-            return Vec::new();
-        }
-        let shared = self
-            .agent
-            .uses(self)
-            .into_iter()
-            .filter(|of| of.scope != BudgetScope::Agent && of.measure == Measure::Time);
-        let left = shared.flat_map(|of| {
+    /// When the time that it shares with others is to be looked at: half way to where it runs out or is over, since others may
+    /// use it up as well.
+    pub(super) fn look_again(&self) -> Option<Timestamp> {
+        self.agent.turn.as_ref()?;
+        let shared = |of: &BudgetUse| of.scope != BudgetScope::Agent && of.measure == Measure::Time;
+        let left = self.agent.uses(self).into_iter().filter(shared).flat_map(|of| {
             [BUDGET_WARN_PERCENT, 100]
                 .map(|percent| of.limit.saturating_mul(percent).div_ceil(100).saturating_sub(of.spent))
         });
-        left.filter(|left| *left > 0).map(|left| self.now().plus_millis(left)).collect()
+        let left = left.filter(|left| *left > 0).min()?;
+        Some(self.now().plus_millis(left.div_ceil(2).max(LOOK_AGAIN_MILLIS).min(left)))
     }
 
     /// What the agent said in this turn of a limit, if it has done nothing since.
@@ -257,9 +255,10 @@ impl Deciding<'_> {
 
     /// What holds it may be over, and what it may cost may be spent.
     pub(super) fn reconsider(&mut self) {
-        if let Some(HoldReason::Budget(was)) = self.agent.held.as_ref().map(|held| held.reason.clone())
+        if let Some(Held { reason: HoldReason::Budget(was), until }) = self.agent.held.clone()
             && let Some(spent) = self.spent()
-            && (spent.scope, spent.measure) != (was.scope, was.measure)
+            && ((spent.scope, spent.measure) != (was.scope, was.measure)
+                || until.is_some_and(|until| until <= self.now()))
         {
             // It is held for something else by now, and until another time.
             self.hold_for(spent);

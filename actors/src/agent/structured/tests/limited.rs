@@ -305,13 +305,26 @@ fn time_that_is_shared_is_looked_at_again_though_nobody_says_anything() {
     let (text, delivery) = ("one".to_owned(), Delivery::AfterTurn);
     let decision = given.try_when(AgentInput::Prompt { text, delivery }).unwrap();
     let at = |seconds| moment(0, seconds, &Around::default()).mint.now;
-    assert_eq!(decision.look_again, [at(30), at(50)]);
+    assert_eq!(decision.look_again, Some(at(15)), "others may use it up as well");
     given.seconds = 30;
     let decision = given.try_when(AgentInput::Reconsider).unwrap();
     assert_eq!(decision.events.len(), 1, "it runs out");
-    assert_eq!(decision.look_again, [at(50)]);
+    assert_eq!(decision.look_again, Some(at(40)));
     given.seconds = 50;
     assert_eq!(given.when(AgentInput::Reconsider), ["held", "cancel_asked"]);
     given.seen(vec![completed()]);
-    assert_eq!(given.try_when(AgentInput::Reconsider).unwrap().look_again, []);
+    assert_eq!(given.try_when(AgentInput::Reconsider).unwrap().look_again, None);
+}
+
+#[test]
+fn a_day_s_budget_that_others_have_spent_again_holds_until_the_next_day() {
+    let mut given = on(Budget::default());
+    given.around.day_budget = turns(1);
+    given.around.day_others = Spent { turns: 1, ..Spent::default() };
+    given.prompt("one", Delivery::AfterTurn);
+    let first = given.agent.held.as_ref().and_then(|held| held.until).expect("the day ends");
+    given.seconds = 24 * 60 * 60;
+    assert_eq!(given.when(AgentInput::Reconsider), ["held"]);
+    let second = given.agent.held.as_ref().and_then(|held| held.until).expect("so does the next one");
+    assert!(second > first, "somebody has to look again then");
 }
