@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("projections", &["protocol"]),
     ("transport", &["protocol"]),
     ("holder", &["protocol"]),
+    ("tui", &["projections", "protocol", "transport"]),
 ];
 
 /// Where a package may be named. It can be replaced there, and only there.
