@@ -9,7 +9,7 @@
 //! - `model`, `edit`: what text, the cursor and editing do to it
 //! - `perform`, `sgr`, `modes`: what escape sequences mean
 //! - `pending`: the sequence that has begun and not ended
-//! - `restore`, `state`: the screen as escape sequences and as a value
+//! - `restore`, `state`, `view`: the screen as escape sequences, as a value, and as cells for a renderer
 
 mod cell;
 mod edit;
@@ -25,6 +25,7 @@ mod sgr;
 mod state;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::fmt;
 
@@ -33,6 +34,7 @@ use ropewalk_protocol::limits::TERMINAL_STRING_BYTES_MAX;
 
 pub use self::modes::{Keyboard, Modes, MouseEncoding, MouseTracking};
 pub use self::state::ScreenState;
+pub use self::view::{CellView, Colour, PenView, ScrollbackRow};
 
 use self::model::Model;
 use self::pending::{ESCAPE, Pending};
@@ -123,6 +125,12 @@ impl Screen {
         line.map_or_else(String::new, |line| line.text.trim_end_matches(' ').to_owned())
     }
 
+    /// A row's characters with what they are drawn with, from the left. What was never written is not told of: it is blank
+    /// and has the terminal's own colours. A row below the last one has none.
+    pub fn row_cells(&self, row: u16) -> impl Iterator<Item = CellView<'_>> {
+        self.model.grid().rows.get(usize::from(row)).into_iter().flat_map(view::cells)
+    }
+
     /// Lines that left the primary screen at its top and are kept.
     pub fn scrollback_len(&self) -> usize {
         self.model.scrollback.len()
@@ -131,6 +139,12 @@ impl Screen {
     /// The newest `lines` lines of the scrollback, oldest first, without trailing blanks.
     pub fn scrollback_text(&self, lines: usize) -> Vec<String> {
         self.model.scrollback.newest(lines).map(|line| line.text.trim_end_matches(' ').to_owned()).collect()
+    }
+
+    /// The newest `lines` lines of the scrollback, oldest first, with what they are drawn with. Only those that are taken are
+    /// unpacked: a view that is scrolled back by `n` lines takes its height of them from `scrollback_rows(n)`.
+    pub fn scrollback_rows(&self, lines: usize) -> impl Iterator<Item = ScrollbackRow> {
+        self.model.scrollback.newest(lines).map(ScrollbackRow::from)
     }
 
     /// The screen as escape sequences for a freshly reset terminal of the same size, with the newest
