@@ -5,6 +5,7 @@ mod backend;
 pub(crate) mod checkpoints;
 mod compose;
 pub(crate) mod discovery;
+mod history;
 pub(crate) mod log_failure;
 mod metrics;
 mod queries;

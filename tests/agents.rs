@@ -15,6 +15,7 @@ pub(crate) mod driven;
 mod drivers;
 mod failing;
 mod helpers;
+mod history;
 mod homes;
 mod restarts;
 mod ruled;

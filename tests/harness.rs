@@ -273,8 +273,9 @@ pub(crate) async fn all_events(client: &Client) -> Vec<Event> {
     let mut all: Vec<Event> = Vec::new();
     loop {
         let after = all.last().map_or(Seq::ZERO, |event| event.seq);
-        match client.query(Query::EventsPage { session: None, after, limit: None }).await.unwrap().result {
-            QueryResult::Events { events, more } => {
+        let query = Query::EventsPage { session: None, agent: None, after, before: None, limit: None };
+        match client.query(query).await.unwrap().result {
+            QueryResult::Events { events, more, .. } => {
                 all.extend(events);
                 if !more {
                     return all;

@@ -258,9 +258,9 @@ async fn stored(client: &Client, terminal: TerminalId) -> Result<Vec<u8>, Failur
 }
 
 async fn events(client: &Client, session: SessionId) -> Result<Vec<Event>, Failure> {
-    let query = Query::EventsPage { session: Some(session), after: Seq::ZERO, limit: None };
+    let query = Query::EventsPage { session: Some(session), agent: None, after: Seq::ZERO, before: None, limit: None };
     match client.query(query).await?.result {
-        QueryResult::Events { events, more: false } => Ok(events),
+        QueryResult::Events { events, more: false, .. } => Ok(events),
         _ => Err(unexpected()),
     }
 }

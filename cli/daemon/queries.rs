@@ -1,20 +1,19 @@
 //! Questions, answered from projections, screens and the log. None touches an actor.
 
-use std::collections::VecDeque;
 use std::path::Path;
 use std::time::Duration;
 
-use ropewalk_kernel::log::Filter;
 use ropewalk_kernel::offload;
-use ropewalk_projections::{Projections, timeline};
+use ropewalk_projections::Projections;
 use ropewalk_protocol::{
-    Code, DaemonInfo, DayView, PolicyView, Query, QueryAnswer, QueryResult, Rejection, Seq, SessionId, TerminalId,
-    TimelineEntry, Timestamp, limits,
+    Code, DaemonInfo, DayView, PolicyView, Query, QueryAnswer, QueryResult, Rejection, SessionId, TerminalId,
+    Timestamp, limits,
 };
 use ropewalk_transport::Backend;
 use tokio::time::timeout;
 
 use super::backend::Daemon;
+use super::history::{Wanted, events_page, timeline_page};
 use crate::archive::export_to;
 use crate::check::{LogCheck, record_view};
 
@@ -38,11 +37,12 @@ pub(super) async fn answer(daemon: &Daemon, query: Query) -> Result<QueryAnswer,
         }),
         Query::SessionTimeline { session, before, limit } => {
             let limit = bounded(limit, limits::PAGE_EVENTS_MAX);
-            blocking(daemon, move |daemon| history(daemon, session, before, limit)).await
+            blocking(daemon, move |daemon| timeline_page(&daemon.journal, session, before, limit)).await
         }
-        Query::EventsPage { session, after, limit } => {
+        Query::EventsPage { session, agent, after, before, limit } => {
             let limit = bounded(limit, limits::PAGE_EVENTS_MAX);
-            blocking(daemon, move |daemon| events_page(daemon, session, after, limit)).await
+            let wanted = Wanted { session, agent, after, before };
+            blocking(daemon, move |daemon| events_page(&daemon.journal, wanted, limit)).await
         }
         Query::TerminalScreen { terminal, scrollback } => screen(daemon, terminal, scrollback).await,
         Query::InteractionsList { session, after } => Ok(daemon.read(|projections| {
@@ -111,46 +111,6 @@ async fn blocking(
     let daemon = daemon.clone();
     let read = offload::blocking(move || read(&daemon)).await;
     read.map_err(|error| Rejection::new(Code::Internal, format!("a query failed: {error}")))?
-}
-
-fn history(daemon: &Daemon, session: SessionId, before: Option<Seq>, limit: usize) -> Result<QueryAnswer, Rejection> {
-    let before = before.unwrap_or(Seq(u64::MAX));
-    let mut newest: VecDeque<TimelineEntry> = VecDeque::new();
-    let mut more = false;
-    let (mut after, head) = (Seq::ZERO, daemon.journal.head());
-    while after < head && after.next() < before {
-        let page = daemon.journal.page(Filter::Session(session), after)?;
-        after = page.to;
-        for event in page.events()? {
-            if event.seq < before {
-                newest.extend(timeline::entry(&event));
-            }
-            if newest.len() > limit {
-                newest.pop_front();
-                more = true;
-            }
-        }
-    }
-    let entries = newest.into_iter().rev().collect();
-    Ok(QueryAnswer { at: head, result: QueryResult::Timeline { entries, more } })
-}
-
-fn events_page(
-    daemon: &Daemon,
-    session: Option<SessionId>,
-    after: Seq,
-    limit: usize,
-) -> Result<QueryAnswer, Rejection> {
-    let head = daemon.journal.head();
-    if after > head {
-        return Err(Rejection::new(Code::CursorAhead, format!("the cursor {after} is beyond the head {head}")).at(head));
-    }
-    let filter = session.map_or(Filter::All, Filter::Session);
-    let page = daemon.journal.page(filter, after)?;
-    let mut events = page.events()?;
-    let more = page.to < head || events.len() > limit;
-    events.truncate(limit);
-    Ok(QueryAnswer { at: head, result: QueryResult::Events { events, more } })
 }
 
 async fn screen(daemon: &Daemon, terminal: TerminalId, scrollback: u32) -> Result<QueryAnswer, Rejection> {

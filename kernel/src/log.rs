@@ -16,6 +16,7 @@ mod lookup;
 mod memory;
 mod pieces;
 mod read;
+mod read_back;
 mod read_output;
 mod reading;
 mod receipts;
@@ -44,6 +45,7 @@ pub use journal::{Batch, Committed, Journal, Observer, OpenError, Opened, Stats}
 pub use lookup::StoredRecord;
 pub use memory::MemoryShelf;
 pub use read::{EventPage, Filter, Gap, Slice};
+pub use read_back::PageBefore;
 pub use read_output::OutputPage;
 pub use reading::{History, Snapshot};
 pub use verify::Verified;

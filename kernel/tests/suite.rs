@@ -14,6 +14,7 @@ mod newest;
 mod output;
 mod pieces;
 mod read_ahead;
+mod read_back;
 mod receipts;
 mod regressions;
 mod repair;

@@ -59,7 +59,8 @@ pub use stream::Stream;
 pub use terminal_frame::{TerminalFrame, TerminalFrameError, TerminalFrameKind};
 pub use timestamp::Timestamp;
 pub use view::{
-    AgentState, AgentStatus, AgentView, ArchiveReport, ChunkView, DamageView, DayView, HoldView, InteractionView,
-    LogStats, PolicyView, PromptView, ReceiptView, RecordView, SessionState, SessionStatus, SessionView, SettledTurn,
-    StateSnapshot, StructuredView, TerminalView, TimelineEntry, UsageTotal, VerifyReport, WorkspaceView,
+    AgentState, AgentStatus, AgentView, ArchiveReport, ChunkView, DamageView, DayView, EventGap, HoldView,
+    InteractionView, LogStats, PolicyView, PromptView, ReceiptView, RecordView, SessionState, SessionStatus,
+    SessionView, SettledTurn, StateSnapshot, StructuredView, TerminalView, TimelineEntry, UsageTotal, VerifyReport,
+    WorkspaceView,
 };

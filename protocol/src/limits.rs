@@ -63,6 +63,9 @@ limits! {
     READERS_WAITING_MAX: usize = 4;
     /// Events in one page of a query.
     PAGE_EVENTS_MAX: usize = 1000;
+    /// Pages of the log that one page of a query is made of at most: of a session of many agents one may have said little.
+    /// What was found so far is answered then, with the place where to go on.
+    QUERY_PAGES_MAX: usize = 16;
     /// Sessions in one page of a query or in one snapshot frame.
     PAGE_SESSIONS_MAX: usize = 500;
     /// Damaged ranges one check of the log lists.

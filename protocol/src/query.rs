@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, ArchiveReport, DaemonInfo, Event, InteractionId, InteractionView, LogStats, PolicyView, PromptView,
-    RecordView, Seq, SessionId, SessionView, Size, TerminalId, TimelineEntry, VerifyReport,
+    AgentId, ArchiveReport, DaemonInfo, Event, EventGap, InteractionId, InteractionView, LogStats, PolicyView,
+    PromptView, RecordView, Seq, SessionId, SessionView, Size, TerminalId, TimelineEntry, VerifyReport,
 };
 
 /// A question. In JSON: `{"type": "sessions.list", …}`.
@@ -40,15 +40,21 @@ pub enum Query {
         #[serde(default)]
         limit: Option<u32>,
     },
-    /// A page of events, oldest first.
+    /// A page of events, oldest first: those after a place, or the newest before one.
     #[serde(rename = "events.page")]
     EventsPage {
         /// Only this session's.
         #[serde(default)]
         session: Option<SessionId>,
+        /// Only this agent's, and what its session says of it. Its session must be named too.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        agent: Option<AgentId>,
         /// Only what lies after this place.
         #[serde(default)]
         after: Seq,
+        /// Only what lies before this place, and of that the newest. A place beyond the head asks for the newest there are.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Seq>,
         /// At most this many; bounded by the daemon.
         #[serde(default)]
         limit: Option<u32>,
@@ -163,8 +169,15 @@ pub enum QueryResult {
     Events {
         /// The page, oldest first.
         events: Vec<Event>,
-        /// More follow after the last one.
+        /// There may be more: after the page, or before it where it was asked for with `before`.
         more: bool,
+        /// What of the page's range cannot be read, oldest first: it lies between the events or around them.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gaps: Vec<EventGap>,
+        /// What the next page is asked for with, if there may be more: as `after`, or as `before`. A page of few may have
+        /// looked at many, so it need not be the place of one of its events.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<Seq>,
     },
     /// A screen as text.
     #[serde(rename = "screen")]

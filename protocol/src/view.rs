@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, CommandId, CommandResult, Event, LogId, Rejection, RunId, RunOutcome, Seq, SessionId, Size, TerminalId,
-    Timestamp,
+    AgentId, CommandId, CommandResult, Event, GapReason, LogId, Rejection, RunId, RunOutcome, Seq, SessionId, Size,
+    TerminalId, Timestamp,
 };
 
 pub use agents::{
@@ -133,6 +133,17 @@ pub struct TimelineEntry {
 pub struct StateSnapshot {
     /// The sessions in scope, oldest first.
     pub sessions: Vec<SessionView>,
+}
+
+/// Events that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventGap {
+    /// The first one.
+    pub from: Seq,
+    /// The last one.
+    pub to: Seq,
+    /// Why.
+    pub reason: GapReason,
 }
 
 /// A range of the log that cannot be read.

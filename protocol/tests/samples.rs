@@ -287,7 +287,20 @@ pub(crate) fn queries() -> Vec<(&'static str, Query)> {
         ("sessions.list, bare", Query::SessionsList { after: None, limit: None }),
         ("session.get", Query::SessionGet { reference: "build".to_owned() }),
         ("session.timeline", Query::SessionTimeline { session: SESSION, before: Some(Seq(9)), limit: Some(20) }),
-        ("events.page", Query::EventsPage { session: Some(SESSION), after: Seq(9), limit: Some(20) }),
+        (
+            "events.page",
+            Query::EventsPage { session: Some(SESSION), agent: None, after: Seq(9), before: None, limit: Some(20) },
+        ),
+        (
+            "events.page, backwards",
+            Query::EventsPage {
+                session: Some(SESSION),
+                agent: Some(AGENT),
+                after: Seq(9),
+                before: Some(Seq(300)),
+                limit: None,
+            },
+        ),
         ("terminal.screen", Query::TerminalScreen { terminal: TERMINAL, scrollback: 100 }),
         ("daemon.info", Query::DaemonInfo {}),
         ("log.stats", Query::LogStats {}),
@@ -443,7 +456,16 @@ pub(crate) fn query_results() -> Vec<(&'static str, QueryResult)> {
                 more: false,
             },
         ),
-        ("events", QueryResult::Events { events: events(), more: true }),
+        ("events", QueryResult::Events { events: events(), more: true, gaps: Vec::new(), next: None }),
+        (
+            "events, with a gap",
+            QueryResult::Events {
+                events: Vec::new(),
+                more: true,
+                gaps: vec![EventGap { from: Seq(5), to: Seq(7), reason: GapReason::Damaged }],
+                next: Some(Seq(4)),
+            },
+        ),
         (
             "screen",
             QueryResult::Screen {

@@ -16,12 +16,12 @@ use crate::harness::{Home, ROPEWALK, block_on, eventually, kill_and_wait, mint, 
 const GROWTH_KIB_MAX: u64 = 64 * 1024;
 
 /// A script and what its agents took.
-struct Scripted {
-    home: Home,
+pub(super) struct Scripted {
+    pub(super) home: Home,
 }
 
 impl Scripted {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { home: Home::started() }
     }
 
@@ -29,7 +29,7 @@ impl Scripted {
         self.home.path().join("taken")
     }
 
-    fn spec(&self, name: &str, script: &str) -> AgentSpec {
+    pub(super) fn spec(&self, name: &str, script: &str) -> AgentSpec {
         let file = self.home.path().join(format!("{name}.script"));
         // An agent that was started before may be reading it.
         if !file.exists() {
@@ -61,7 +61,7 @@ fn allow() -> Answer {
     Answer::Allow { always: false }
 }
 
-async fn spawn(driven: &Driven, spec: AgentSpec) -> ropewalk_protocol::AgentId {
+pub(super) async fn spawn(driven: &Driven, spec: AgentSpec) -> ropewalk_protocol::AgentId {
     let command = Command::AgentSpawn { session: driven.session, agent: Box::new(spec), parent: Some(driven.agent) };
     match driven.client.command(mint(), command).await.unwrap().result {
         CommandResult::AgentSpawned { agent, .. } => agent,

@@ -58,7 +58,7 @@ fn a_runs_token_reads_its_session_prompts_the_others_and_does_no_more() {
             Query::SessionGet { reference: session.to_string() },
             Query::PromptsList { session, agent: helper },
             Query::InteractionsList { session: Some(session), after: None },
-            Query::EventsPage { session: Some(session), after: Seq::ZERO, limit: None },
+            Query::EventsPage { session: Some(session), agent: None, after: Seq::ZERO, before: None, limit: None },
         ];
         for query in queries {
             assert!(client.query(query.clone()).await.is_ok(), "{query:?}");
@@ -117,8 +117,8 @@ fn a_runs_token_reads_its_session_prompts_the_others_and_does_no_more() {
             Query::SessionGet { reference: "not there".to_owned() },
             Query::SessionsList { after: None, limit: None },
             Query::SessionTimeline { session, before: None, limit: None },
-            Query::EventsPage { session: None, after: Seq::ZERO, limit: None },
-            Query::EventsPage { session: Some(other), after: Seq::ZERO, limit: None },
+            Query::EventsPage { session: None, agent: None, after: Seq::ZERO, before: None, limit: None },
+            Query::EventsPage { session: Some(other), agent: None, after: Seq::ZERO, before: None, limit: None },
             Query::TerminalScreen { terminal, scrollback: 0 },
             Query::InteractionsList { session: None, after: None },
             Query::InteractionsList { session: Some(other), after: None },

@@ -374,7 +374,10 @@ impl System {
             0 => Query::SessionsList { after: None, limit: None },
             1 => {
                 let seen = lock(&self.shared).seen.keys().next_back().map_or(0, |seq| seq.0);
-                Query::EventsPage { session: None, after: Seq(seen.min(u64::from(what / 16))), limit: Some(20) }
+                let place = Seq(seen.min(u64::from(what / 16)));
+                let (after, before) =
+                    if (what / 4).is_multiple_of(2) { (place, None) } else { (Seq::ZERO, Some(place)) };
+                Query::EventsPage { session: None, agent: None, after, before, limit: Some(20) }
             }
             _ => match self.terminal(what / 4) {
                 Some((_, terminal)) => Query::TerminalScreen { terminal, scrollback: 0 },

@@ -124,8 +124,8 @@ pub(super) async fn within<T>(limit: Option<Duration>, began: Instant, work: imp
 async fn first_prompt(client: &Client, session: SessionId, agent: AgentId) -> Result<PromptId, Failure> {
     let mut after = Seq::ZERO;
     loop {
-        let query = Query::EventsPage { session: Some(session), after, limit: None };
-        let QueryResult::Events { events, more } = client.query(query).await?.result else {
+        let query = Query::EventsPage { session: Some(session), agent: Some(agent), after, before: None, limit: None };
+        let QueryResult::Events { events, next, .. } = client.query(query).await?.result else {
             return Err(unexpected());
         };
         let joined = events.iter().find_map(|event| match &event.body {
@@ -135,9 +135,9 @@ async fn first_prompt(client: &Client, session: SessionId, agent: AgentId) -> Re
         if let Some(prompt) = joined {
             return prompt.map(|prompt| prompt.prompt).ok_or_else(unexpected);
         }
-        match events.last() {
-            Some(last) if more => after = last.seq,
-            _ => return Err(Failure::new(FAILURE, "the log does not say which prompt the agent was given")),
+        match next {
+            Some(next) => after = next,
+            None => return Err(Failure::new(FAILURE, "the log does not say which prompt the agent was given")),
         }
     }
 }

@@ -98,9 +98,7 @@ impl EventPage {
     /// # Errors
     /// A payload does not decode.
     pub fn events(&self) -> Result<Vec<Event>, StoreError> {
-        let slices: Result<Vec<_>, _> = self.slices.iter().map(Slice::events).collect();
-        let slices = slices.map_err(|error| StoreError::Failed(error.to_string()))?;
-        Ok(slices.into_iter().flatten().collect())
+        events_of(&self.slices)
     }
 
     /// Adds what a chunk has of the filter after this place.
@@ -124,19 +122,27 @@ impl EventPage {
     }
 
     fn add_places(&mut self, chunk: &Arc<Chunk>, places: impl Iterator<Item = usize>) {
-        let mut run: Option<(usize, usize)> = None;
-        for place in places {
-            run = match run {
-                Some((from, to)) if to == place => Some((from, place + 1)),
-                Some((from, to)) => {
-                    self.slices.push(Slice::new(chunk.clone(), from, to));
-                    Some((place, place + 1))
-                }
-                None => Some((place, place + 1)),
-            };
-        }
-        self.slices.extend(run.map(|(from, to)| Slice::new(chunk.clone(), from, to)));
+        self.slices.extend(slices(chunk, places));
     }
+}
+
+/// The events of slices, in order.
+pub(super) fn events_of(slices: &[Slice]) -> Result<Vec<Event>, StoreError> {
+    let events: Result<Vec<_>, _> = slices.iter().map(Slice::events).collect();
+    let events = events.map_err(|error| StoreError::Failed(error.to_string()))?;
+    Ok(events.into_iter().flatten().collect())
+}
+
+/// These places of a chunk, in order, neighbours together.
+pub(super) fn slices(chunk: &Arc<Chunk>, places: impl Iterator<Item = usize>) -> Vec<Slice> {
+    let mut slices: Vec<Slice> = Vec::new();
+    for place in places {
+        match slices.last_mut() {
+            Some(last) if last.to == place => last.to += 1,
+            _ => slices.push(Slice::new(chunk.clone(), place, place + 1)),
+        }
+    }
+    slices
 }
 
 impl Volumes {
@@ -311,7 +317,7 @@ fn session_chunks(
 }
 
 /// Where the chunk after this one begins, in this volume.
-fn next_chunk(volume: &dyn Volume, first: Seq) -> Result<Option<Seq>, StoreError> {
+pub(super) fn next_chunk(volume: &dyn Volume, first: Seq) -> Result<Option<Seq>, StoreError> {
     let mut next = None;
     volume.scan(&rows::events(first.next()), &rows::end(Tag::Events), &mut |key, _| {
         next = rows::trailing_number(key).map(Seq);

@@ -38,4 +38,19 @@ impl Tail {
         });
         Some(chunks.cloned().collect())
     }
+
+    /// The chunks that hold what lies before this place, the newest first, up to some bytes; `None` when none is here.
+    pub(super) fn before(&self, before: Seq, bytes_max: usize) -> Option<Vec<Arc<Chunk>>> {
+        if self.chunks.front()?.first() >= before {
+            return None;
+        }
+        let end = self.chunks.partition_point(|chunk| chunk.first() < before);
+        let mut bytes = 0;
+        let chunks = self.chunks.range(..end).rev().take_while(|chunk| {
+            let take = bytes < bytes_max;
+            bytes += chunk.bytes();
+            take
+        });
+        Some(chunks.cloned().collect())
+    }
 }

@@ -129,6 +129,11 @@ impl Volumes {
         sealed.or_else(|| (row.newest.0 > first).then_some(row.newest.0))
     }
 
+    /// The volume before this one.
+    pub(super) fn before(&self, first: Seq) -> Option<Seq> {
+        self.lock().sealed.range(..first).next_back().map(|(first, _)| *first)
+    }
+
     /// Reads in a volume, opened if need be. A volume that is sealed meanwhile is opened anew.
     pub(super) fn read<T>(
         &self,

@@ -1,0 +1,154 @@
+//! What a client reads of a long session at once: its newest part, an agent's own part, and further back page by page.
+
+use ropewalk_projections::timeline;
+use ropewalk_protocol::{
+    AgentId, Code, Event, EventBody, Query, QueryResult, Seq, SessionId, Stream, TimelineEntry, TurnOutcome,
+};
+use ropewalk_transport::client::Client;
+
+use super::driven::Driven;
+use super::scripted::{Scripted, spawn};
+use crate::harness::{all_events, annotate, block_on, create};
+
+/// Two agents of one session have talked, and somebody has written into another session meanwhile.
+async fn talked(scripted: &Scripted) -> (Driven, AgentId) {
+    let script =
+        "on prompt\n confirm\n delta half of\n tool Bash {\"command\": \"ls\"} \"a\\nb\"\n say all of {prompt}\n";
+    let mut driven = Driven::start(&scripted.home, scripted.spec("first", script)).await;
+    let other = spawn(&driven, scripted.spec("second", script)).await;
+    let elsewhere = create(&driven.client, Some("elsewhere")).await;
+    for number in 0..8 {
+        annotate(&driven.client, elsewhere, &format!("remark {number}")).await;
+        let prompt = driven.prompt(&format!("prompt {number}")).await;
+        assert_eq!(driven.outcome(prompt).await, TurnOutcome::Completed);
+    }
+    (driven, other)
+}
+
+struct Page {
+    events: Vec<Event>,
+    more: bool,
+    next: Option<Seq>,
+}
+
+async fn page(client: &Client, query: Query) -> Page {
+    match client.query(query).await.unwrap().result {
+        QueryResult::Events { events, more, gaps, next } => {
+            assert_eq!((more, gaps), (next.is_some(), Vec::new()));
+            Page { events, more, next }
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// All events of a page after another, from the newest back to those after a place.
+async fn backwards(
+    client: &Client,
+    session: Option<SessionId>,
+    agent: Option<AgentId>,
+    after: Seq,
+    limit: u32,
+) -> Vec<Event> {
+    let mut all: Vec<Event> = Vec::new();
+    let mut before = Seq(u64::MAX);
+    loop {
+        let query = Query::EventsPage { session, agent, after, before: Some(before), limit: Some(limit) };
+        let Page { mut events, more, next } = page(client, query).await;
+        assert!(events.len() <= limit as usize);
+        assert!(events.len() == limit as usize || !more, "a page is full while there are older ones");
+        events.extend(all);
+        all = events;
+        match next {
+            Some(next) => before = next,
+            None => return all,
+        }
+    }
+}
+
+fn is_about(event: &Event, agent: AgentId) -> bool {
+    match (&event.stream, &event.body) {
+        (Stream::Agent(_, of), _) => *of == agent,
+        (_, EventBody::AgentJoined(joined)) => joined.agent == agent,
+        _ => false,
+    }
+}
+
+#[test]
+fn pages_backwards_join_to_all_events_of_everybody_of_a_session_and_of_an_agent() {
+    let scripted = Scripted::new();
+    block_on(async {
+        let (driven, other) = talked(&scripted).await;
+        let (client, session) = (&driven.client, driven.session);
+        let all = all_events(client).await;
+        assert_eq!(backwards(client, None, None, Seq::ZERO, 7).await, all);
+        let of_session: Vec<Event> =
+            all.iter().filter(|event| event.stream.session() == Some(session)).cloned().collect();
+        assert_eq!(backwards(client, Some(session), None, Seq::ZERO, 5).await, of_session);
+        for agent in [driven.agent, other] {
+            let expected: Vec<Event> = of_session.iter().filter(|event| is_about(event, agent)).cloned().collect();
+            assert!(expected.iter().any(|event| event.body.name() == "session.agent_joined"));
+            assert_eq!(backwards(client, Some(session), Some(agent), Seq::ZERO, 3).await, expected);
+            let query = Query::EventsPage {
+                session: Some(session),
+                agent: Some(agent),
+                after: Seq::ZERO,
+                before: None,
+                limit: None,
+            };
+            assert_eq!(page(client, query).await.events, expected, "forwards");
+        }
+        let middle = all[all.len() / 2].seq;
+        let newer: Vec<Event> = all.iter().filter(|event| event.seq > middle).cloned().collect();
+        assert_eq!(backwards(client, None, None, middle, 9).await, newer);
+    });
+}
+
+#[test]
+fn the_newest_page_is_asked_for_without_knowing_where_it_begins() {
+    let scripted = Scripted::new();
+    block_on(async {
+        let (driven, _) = talked(&scripted).await;
+        let (client, session) = (&driven.client, driven.session);
+        let all = all_events(client).await;
+        let ask =
+            |agent, after, before| Query::EventsPage { session: Some(session), agent, after, before, limit: Some(4) };
+        let newest = page(client, ask(None, Seq::ZERO, Some(Seq(u64::MAX)))).await;
+        let of_session: Vec<&Event> = all.iter().filter(|event| event.stream.session() == Some(session)).collect();
+        assert_eq!(newest.events.iter().collect::<Vec<_>>(), of_session[of_session.len() - 4..]);
+        assert_eq!(newest.next, Some(newest.events[0].seq));
+        let none = page(client, ask(None, Seq::ZERO, Some(Seq(1)))).await;
+        assert!(none.events.is_empty() && !none.more);
+        let alone =
+            Query::EventsPage { session: None, agent: Some(driven.agent), after: Seq::ZERO, before: None, limit: None };
+        assert_eq!(client.query(alone).await.unwrap_err().code, Code::InvalidParams, "an agent without its session");
+    });
+}
+
+async fn timeline(client: &Client, session: SessionId, before: Option<Seq>, limit: u32) -> (Vec<TimelineEntry>, bool) {
+    match client.query(Query::SessionTimeline { session, before, limit: Some(limit) }).await.unwrap().result {
+        QueryResult::Timeline { entries, more } => (entries, more),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_timeline_is_read_from_its_end_page_by_page() {
+    let scripted = Scripted::new();
+    block_on(async {
+        let (driven, _) = talked(&scripted).await;
+        let (client, session) = (&driven.client, driven.session);
+        let all = all_events(client).await;
+        let of_session = all.iter().rev().filter(|event| event.stream.session() == Some(session));
+        let expected: Vec<TimelineEntry> = of_session.filter_map(timeline::entry).collect();
+        let mut read: Vec<TimelineEntry> = Vec::new();
+        loop {
+            let (entries, more) = timeline(client, session, read.last().map(|entry| entry.seq), 7).await;
+            read.extend(entries);
+            assert_eq!(more, read.len() < expected.len(), "{} of {}", read.len(), expected.len());
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(read, expected);
+    });
+}
