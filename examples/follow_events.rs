@@ -21,7 +21,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let info = ClientInfo { name: "follow_events".into(), version: "1".into(), instance: None };
     let options = Options { info, bincode: false, give_up_after: None };
     let client = Client::connect(dial_unix(socket.into()), options).await?;
-    let params = SubscribeParams { session: None, after: SubscribeAfter::Seq(Seq::ZERO), log: None };
+    let params = SubscribeParams { session: None, after: SubscribeAfter::Seq(Seq::ZERO), log: None, only: None };
     let (_, mut items) = client.subscribe(params).await?;
     while let Some(item) = items.recv().await {
         match item {

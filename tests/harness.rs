@@ -287,7 +287,7 @@ pub(crate) async fn all_events(client: &Client) -> Vec<Event> {
 }
 
 pub(crate) fn from(seq: u64) -> SubscribeParams {
-    SubscribeParams { session: None, after: SubscribeAfter::Seq(Seq(seq)), log: None }
+    SubscribeParams { session: None, after: SubscribeAfter::Seq(Seq(seq)), log: None, only: None }
 }
 
 pub(crate) fn watch(terminal: TerminalId, after: Option<u64>) -> AttachParams {
@@ -349,7 +349,8 @@ pub(crate) async fn take(items: &mut tokio::sync::mpsc::Receiver<SubscriptionIte
 
 /// Waits until a session has ended, by its events.
 pub(crate) async fn ended(client: &Client, session: SessionId) {
-    let params = SubscribeParams { session: Some(session), after: SubscribeAfter::Seq(Seq::ZERO), log: None };
+    let params =
+        SubscribeParams { session: Some(session), after: SubscribeAfter::Seq(Seq::ZERO), log: None, only: None };
     let (_, mut items) = client.subscribe(params).await.unwrap();
     while let Some(item) = items.recv().await {
         if let SubscriptionItem::Events(events) = item

@@ -73,7 +73,7 @@ fn a_subscription_from_a_snapshot_goes_on_where_the_snapshot_ends() {
     block_on(async {
         let client = home.client().await;
         let first = create(&client, Some("first")).await;
-        let params = SubscribeParams { session: None, after: SubscribeAfter::SNAPSHOT, log: None };
+        let params = SubscribeParams { session: None, after: SubscribeAfter::SNAPSHOT, log: None, only: None };
         let (_, mut items) = client.subscribe(params).await.unwrap();
         let Some(SubscriptionItem::Snapshot { at, state, more: false }) = items.recv().await else {
             panic!("a snapshot first");
@@ -92,7 +92,8 @@ fn a_session_subscription_gets_that_sessions_events_only_across_a_restart() {
     block_on(async {
         let client = home.client().await;
         let (wanted, other) = (create(&client, None).await, create(&client, None).await);
-        let params = SubscribeParams { session: Some(wanted), after: SubscribeAfter::Seq(Seq::ZERO), log: None };
+        let params =
+            SubscribeParams { session: Some(wanted), after: SubscribeAfter::Seq(Seq::ZERO), log: None, only: None };
         let (_, mut items) = client.subscribe(params).await.unwrap();
         for round in 0..20 {
             for session in [wanted, other, wanted] {

@@ -34,7 +34,7 @@ pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
     let words = format!("on prompt\n confirm\n repeat {deltas}\n delta \"{WORDS}\"\n sleep {PAUSE_MILLIS}\n done\n");
     std::fs::write(&script, words)?;
     let client = connect::connect_running(&home.paths).await?;
-    let params = SubscribeParams { session: None, after: SubscribeAfter::NOW, log: None };
+    let params = SubscribeParams { session: None, after: SubscribeAfter::NOW, log: None, only: None };
     let follower = connect::connect_running(&home.paths).await?;
     let (_, mut items) = follower.subscribe(params).await?;
     let mut agents = Vec::new();

@@ -62,7 +62,7 @@ pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
 /// Runs programs that wait for input, and returns once all of them run.
 async fn terminals(home: &Home) -> Result<(), Failure> {
     let client = connect::connect_running(&home.paths).await?;
-    let params = SubscribeParams { session: None, after: SubscribeAfter::NOW, log: None };
+    let params = SubscribeParams { session: None, after: SubscribeAfter::NOW, log: None, only: None };
     let (_, mut events) = client.subscribe(params).await?;
     for _ in 0..TERMINALS {
         launch(&client, &["cat"]).await?;

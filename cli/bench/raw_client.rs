@@ -49,7 +49,7 @@ impl Wire {
     ) -> Result<Follower, Failure> {
         let subprotocol = if bincode { SUBPROTOCOL_BINCODE } else { SUBPROTOCOL };
         let mut wire = Self::connect(paths, subprotocol, reads).await?;
-        let params = SubscribeParams { session: None, after, log: None };
+        let params = SubscribeParams { session: None, after, log: None, only: None };
         let Subscribed { from, .. } = wire.ask(RequestMethod::Subscribe(params)).await?;
         Ok(Follower { socket: wire.socket, scan: scan(), last: from })
     }

@@ -110,7 +110,7 @@ pub(super) async fn end(soak: &Soak) -> Result<(), Failure> {
 /// Follows the whole log from its beginning: every place once, in order. Returns the sum over what the writers wrote.
 pub(super) async fn follow(soak: Soak, seed: u64) -> Result<u64, Failure> {
     let client = client(&soak, "soak-follower").await?;
-    let params = SubscribeParams { session: None, after: SubscribeAfter::Seq(Seq::ZERO), log: None };
+    let params = SubscribeParams { session: None, after: SubscribeAfter::Seq(Seq::ZERO), log: None, only: None };
     let (_, mut items) = client.subscribe(params).await?;
     let mut choice = Choice(seed);
     let (mut last, mut sum) = (Seq::ZERO, 0_u64);

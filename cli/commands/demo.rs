@@ -163,7 +163,8 @@ impl Follower {
         terminal: TerminalId,
         cut_at: Vec<u64>,
     ) -> Result<Self, Failure> {
-        let subscribe = SubscribeParams { session: Some(session), after: SubscribeAfter::Seq(Seq::ZERO), log: None };
+        let subscribe =
+            SubscribeParams { session: Some(session), after: SubscribeAfter::Seq(Seq::ZERO), log: None, only: None };
         let (_, mut events) = client.subscribe(subscribe).await?;
         let attach = AttachParams { terminal, after: Some(0), size: None, view_only: true, scrollback: 0 };
         let (_, mut bytes) = client.attach(attach).await?;

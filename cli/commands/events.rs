@@ -19,7 +19,7 @@ pub(super) async fn events(
         Some(reference) => Some(find(&client, reference).await?.session),
         None => None,
     };
-    let params = SubscribeParams { session, after: SubscribeAfter::Seq(Seq(after)), log: None };
+    let params = SubscribeParams { session, after: SubscribeAfter::Seq(Seq(after)), log: None, only: None };
     let (_, mut items) = client.subscribe(params).await?;
     let mut damaged = false;
     while let Some(item) = items.recv().await {

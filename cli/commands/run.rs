@@ -65,7 +65,7 @@ pub(super) fn directory(workspace: Option<PathBuf>) -> Result<String, Failure> {
 
 /// Waits until the program runs, or is known not to. The failure is its own.
 pub(super) async fn until_started(client: &Client, session: SessionId, created: Seq) -> Result<(), Failure> {
-    let params = SubscribeParams { session: Some(session), after: SubscribeAfter::Seq(created), log: None };
+    let params = SubscribeParams { session: Some(session), after: SubscribeAfter::Seq(created), log: None, only: None };
     let (_, mut items) = client.subscribe(params).await?;
     while let Some(item) = items.recv().await {
         match item {

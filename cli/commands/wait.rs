@@ -58,7 +58,7 @@ pub(super) async fn wait(
 
 /// Waits until every program of a session ended.
 pub(super) async fn until_ended(client: &Client, session: SessionId) -> Result<(), Failure> {
-    let params = SubscribeParams { session: Some(session), after: SubscribeAfter::SNAPSHOT, log: None };
+    let params = SubscribeParams { session: Some(session), after: SubscribeAfter::SNAPSHOT, log: None, only: None };
     let (_, mut items) = client.subscribe(params).await?;
     while let Some(item) = items.recv().await {
         match item {

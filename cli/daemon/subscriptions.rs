@@ -2,18 +2,21 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use ropewalk_kernel::log::{EventPage, Filter, Journal};
 use ropewalk_kernel::{Follower, Step};
 use ropewalk_projections::Projections;
 use ropewalk_protocol::{
-    BincodeFrame, Code, Rejection, Seq, SessionView, StateSnapshot, SubscribeAfter, SubscribeParams, SubscribeWord,
-    Timestamp, limits,
+    BincodeFrame, Code, Rejection, Seq, SessionView, StateSnapshot, SubscribeAfter, SubscribeOnly, SubscribeParams,
+    SubscribeWord, Timestamp, limits,
 };
 use ropewalk_transport::{EventSource, EventStep, Wire};
+use tokio::time::{Instant, timeout_at};
 
 use super::scope::Scope;
 
+const LIVE_MARK_PAUSE: Duration = Duration::from_millis(limits::LIVE_MARK_MILLIS);
 /// What a run of events takes in a frame besides its records.
 const BINCODE_RUN_BYTES: usize = 16;
 
@@ -25,6 +28,12 @@ pub(super) struct Events {
     ready: VecDeque<EventStep>,
     follower: Follower,
     wire: Wire,
+    /// It has caught up once.
+    is_live: bool,
+    /// Nothing that came up to here was to be sent, and nobody was told.
+    unsaid: Option<Seq>,
+    /// When that may be told.
+    says_again: Instant,
 }
 
 /// Begins a subscription: after which event, the head, and the events.
@@ -53,7 +62,13 @@ pub(super) fn subscribe(
     };
     let follower = Follower::new(journal.clone(), filter, after)?;
     let follower = if wire == Wire::Json { follower.encoding() } else { follower };
-    Ok((after, journal.head(), Events { scope, projections: projections.clone(), ready, follower, wire }))
+    let follower = match params.only {
+        Some(SubscribeOnly::Facts) => follower.passing(|kind| SubscribeOnly::Facts.passes(kind)),
+        None => follower,
+    };
+    let (projections, says_again) = (projections.clone(), Instant::now());
+    let events = Events { scope, projections, ready, follower, wire, is_live: false, unsaid: None, says_again };
+    Ok((after, journal.head(), events))
 }
 
 fn state(
@@ -94,12 +109,40 @@ impl EventSource for Events {
             if let Some(step) = self.ready.pop_front() {
                 return Ok(step);
             }
-            match self.follower.next().await? {
-                Step::Live(seq) => self.ready.push_back(EventStep::Live(seq)),
-                Step::Page(page) => self.ready.extend(steps(page, self.wire)),
+            let Some(step) = self.follow().await? else {
+                self.ready.extend(self.unsaid.take().map(EventStep::Live));
+                self.says_again = Instant::now() + LIVE_MARK_PAUSE;
+                continue;
+            };
+            match step {
+                Step::Live(seq) => {
+                    self.is_live = true;
+                    self.ready.push_back(EventStep::Live(seq));
+                }
+                Step::Page(page) => {
+                    self.unsaid = Some(page.to).filter(|to| self.is_live && told(&page) < *to);
+                    self.ready.extend(steps(page, self.wire));
+                }
             }
         }
     }
+}
+
+impl Events {
+    /// What comes next; `None` when it is time to say how far this is.
+    async fn follow(&mut self) -> Result<Option<Step>, Rejection> {
+        let next = self.follower.next();
+        if self.unsaid.is_none() {
+            return next.await.map(Some);
+        }
+        timeout_at(self.says_again, next).await.ok().transpose()
+    }
+}
+
+/// The last place of a page that its reader learns of by what is sent.
+fn told(page: &EventPage) -> Seq {
+    let event = page.slices.last().map_or(Seq::ZERO, |slice| slice.chunk.seq(slice.to - 1));
+    page.gaps.last().map_or(event, |gap| event.max(gap.to))
 }
 
 /// A page as steps, gaps in their places.

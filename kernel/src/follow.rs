@@ -6,7 +6,7 @@
 
 use ropewalk_protocol::{Code, Rejection, Seq};
 
-use crate::log::{EventPage, Filter, Journal};
+use crate::log::{EventPage, Filter, Journal, Passes};
 use crate::planted::{Bug, is_planted};
 use crate::read_ahead::ReadAhead;
 use crate::watch;
@@ -14,7 +14,7 @@ use crate::watch;
 /// What a follower is given.
 #[derive(Debug)]
 pub enum Step {
-    /// Events, or gaps, or both.
+    /// Events, or gaps, or both. Where kinds are left out nothing may be left of it: then it says how far the follower is.
     Page(EventPage),
     /// It has caught up; said once.
     Live(Seq),
@@ -25,6 +25,7 @@ pub struct Follower {
     journal: Journal,
     heads: watch::Receiver<Seq>,
     filter: Filter,
+    passes: Option<Passes>,
     after: Seq,
     live: bool,
     closed: watch::Receiver<bool>,
@@ -46,13 +47,21 @@ impl Follower {
         }
         let closed = journal.closed();
         let disk = ReadAhead::new(journal.clone(), filter);
-        Ok(Self { journal, heads, filter, after, live: false, closed, disk })
+        Ok(Self { journal, heads, filter, passes: None, after, live: false, closed, disk })
     }
 
     /// Pages from disk come with their JSON made already, off the caller's thread.
     #[must_use]
     pub fn encoding(mut self) -> Self {
         self.disk.encode();
+        self
+    }
+
+    /// Events come only if their kinds pass. What is left out is neither sent to anybody nor made into JSON.
+    #[must_use]
+    pub fn passing(mut self, passes: Passes) -> Self {
+        self.passes = Some(passes);
+        self.disk.pass(passes);
         self
     }
 
@@ -88,7 +97,7 @@ impl Follower {
             }
             let page = self.read().await?;
             self.after = page.to;
-            if !page.slices.is_empty() || !page.gaps.is_empty() {
+            if !page.slices.is_empty() || !page.gaps.is_empty() || self.passes.is_some() {
                 return Ok(Step::Page(page));
             }
         }
@@ -99,7 +108,8 @@ impl Follower {
             if let Some(page) = self.disk.next(self.after).await? {
                 return Ok(page);
             }
-            if let Some(page) = self.journal.recent_page(self.filter, self.after) {
+            if let Some(mut page) = self.journal.recent_page(self.filter, self.after) {
+                self.passes.into_iter().for_each(|passes| page.leave_out(passes));
                 return Ok(page);
             }
             self.disk.start(self.after);

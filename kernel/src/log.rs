@@ -44,7 +44,7 @@ pub use import::{ImportError, import};
 pub use journal::{Batch, Committed, Journal, Observer, OpenError, Opened, Stats};
 pub use lookup::StoredRecord;
 pub use memory::MemoryShelf;
-pub use read::{EventPage, Filter, Gap, Slice};
+pub use read::{EventPage, Filter, Gap, Passes, Slice};
 pub use read_back::PageBefore;
 pub use read_output::OutputPage;
 pub use reading::{History, Snapshot};

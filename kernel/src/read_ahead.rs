@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::task::{JoinError, JoinHandle};
 
 use crate::log::store::StoreError;
-use crate::log::{EventPage, Filter, Journal, Slice};
+use crate::log::{EventPage, Filter, Journal, Passes, Slice};
 use crate::offload;
 
 /// How long a reader waits for room before it ends.
@@ -22,6 +22,7 @@ const PAGES_OF_A_READER_MAX: usize = 64;
 pub(crate) struct ReadAhead {
     journal: Journal,
     filter: Filter,
+    passes: Option<Passes>,
     encodes: bool,
     /// Gives the pages to `pages`; kept for the next reader.
     sender: mpsc::Sender<Page>,
@@ -50,8 +51,13 @@ struct Page {
 impl ReadAhead {
     pub(crate) fn new(journal: Journal, filter: Filter) -> Self {
         let (sender, pages) = mpsc::channel(limits::READ_AHEAD_PAGES_MAX);
-        let (encodes, taken, reader, further) = (false, None, None, None);
-        Self { journal, filter, encodes, sender, pages, taken, reader, to: Seq::ZERO, further }
+        let (passes, encodes, taken, reader, further) = (None, false, None, None, None);
+        Self { journal, filter, passes, encodes, sender, pages, taken, reader, to: Seq::ZERO, further }
+    }
+
+    /// Pages come without events whose kinds do not pass from here on.
+    pub(crate) fn pass(&mut self, passes: Passes) {
+        self.passes = Some(passes);
     }
 
     /// Pages come with their JSON from here on.
@@ -73,8 +79,8 @@ impl ReadAhead {
             };
             if page.after != after || (page.is_early && page.read.is_err()) {
                 // Whoever reads for this finds nobody any more.
-                let encodes = self.encodes;
-                *self = Self { encodes, ..Self::new(self.journal.clone(), self.filter) };
+                let (passes, encodes) = (self.passes, self.encodes);
+                *self = Self { passes, encodes, ..Self::new(self.journal.clone(), self.filter) };
                 return Ok(None);
             }
             let encoded = match &mut page.encoded {
@@ -142,8 +148,9 @@ impl ReadAhead {
             return;
         }
         let pages_max = if self.further.is_some() { PAGES_OF_A_READER_MAX } else { 1 };
-        let (journal, filter, encodes, sender) = (self.journal.clone(), self.filter, self.encodes, self.sender.clone());
-        let read = move || read(&Reader { journal, filter, encodes }, &sender, after, is_early, pages_max);
+        let (journal, filter, sender) = (self.journal.clone(), self.filter, self.sender.clone());
+        let reader = Reader { journal, filter, passes: self.passes, encodes: self.encodes };
+        let read = move || read(&reader, &sender, after, is_early, pages_max);
         self.reader = Some(offload::blocking(read));
     }
 }
@@ -151,18 +158,22 @@ impl ReadAhead {
 struct Reader {
     journal: Journal,
     filter: Filter,
+    passes: Option<Passes>,
     encodes: bool,
 }
 
 /// Reads some pages after this place while there is room for them, and says how far it came.
 fn read(reader: &Reader, pages: &mpsc::Sender<Page>, mut after: Seq, mut is_early: bool, pages_max: usize) -> Seq {
-    let Reader { journal, filter, encodes } = reader;
+    let Reader { journal, filter, passes, encodes } = reader;
     for _ in 0..pages_max {
         let Some(room) = room(journal, pages) else {
             return after;
         };
         let mut read = journal.page(*filter, after);
         let to = read.as_ref().map_or(after, |page| page.to);
+        if let (Ok(page), Some(passes)) = (&mut read, passes) {
+            page.leave_out(*passes);
+        }
         let encoded = read.as_mut().ok().filter(|_| *encodes).map(|page| {
             let slices = std::mem::take(&mut page.slices);
             offload::blocking(|| encoded(slices))

@@ -14,6 +14,7 @@ on_both_disks! {
     a_follower_at_the_head_is_live_at_once_and_is_told_of_what_comes
     a_cursor_beyond_the_head_is_refused
     a_slow_follower_is_served_from_disk_when_the_tail_has_moved_on
+    kinds_that_do_not_pass_are_left_out_between_those_that_do
 }
 
 /// What a follower got up to and with the event that ends it.
@@ -188,4 +189,66 @@ fn a_slow_follower_is_served_from_disk_when_the_tail_has_moved_on(disk: &Disk) {
 
 fn page_bytes(page: &EventPage) -> usize {
     page.slices.iter().map(|slice| slice.records().len()).sum()
+}
+
+/// Only what happened to sessions: no words of the machine.
+fn of_sessions(kind: u16) -> bool {
+    kind == 4
+}
+
+/// Reads all up to the head, kinds that do not pass left out; each step that said how far the follower is must have.
+async fn read_passing(journal: Journal, encodes: bool) -> (Vec<Event>, Vec<Seq>) {
+    let head = journal.head();
+    let follower = Follower::new(journal, Filter::All, Seq::ZERO).expect("in the past").passing(of_sessions);
+    let mut follower = if encodes { follower.encoding() } else { follower };
+    let (mut events, mut places) = (Vec::new(), Vec::new());
+    loop {
+        match follower.next().await.expect("the log reads") {
+            Step::Page(page) => {
+                places.push(page.to);
+                for slice in &page.slices {
+                    let json = [b"[", &slice.json()[..], b"]"].concat();
+                    let of_json: Vec<Event> = serde_json::from_slice(&json).expect("JSON of events");
+                    assert_eq!(of_json, slice.events().expect("decodes"));
+                    assert_eq!(of_json[0].seq, slice.first());
+                    events.extend(of_json);
+                }
+            }
+            Step::Live(seq) => {
+                assert_eq!((seq, places.last()), (head, Some(&head)), "it says how far it is");
+                return (events, places);
+            }
+        }
+    }
+}
+
+fn kinds_that_do_not_pass_are_left_out_between_those_that_do(disk: &Disk) {
+    let log = disk.open();
+    let mut random = Random(32);
+    for number in 0..200 {
+        let kinds: Vec<_> = (0..1 + random.below(6))
+            .map(|_| if random.below(3) == 0 { remark(session(1), "a") } else { machine_event("b") })
+            .collect();
+        log.append(kinds).expect("stored");
+        if number == 100 {
+            // A run in which there is nothing else, longer than a page.
+            for _ in 0..40 {
+                log.append(vec![machine_event(&random.text(20_000))]).expect("stored");
+            }
+        }
+    }
+    log.append(vec![machine_event("the end")]).expect("stored");
+    let expected: Vec<Event> = log.events().into_iter().filter(|event| of_sessions(event.body.kind())).collect();
+    assert!(expected.len() > 100);
+    for encodes in [false, true] {
+        assert_eq!(run(read_passing(log.journal.clone(), encodes)).0, expected, "from memory");
+    }
+    log.close();
+    let log = disk.open();
+    for encodes in [false, true] {
+        let (events, places) = run(read_passing(log.journal.clone(), encodes));
+        assert_eq!(events, expected, "from disk");
+        assert!(places.is_sorted() && places.len() > 2, "{places:?}");
+    }
+    log.close();
 }

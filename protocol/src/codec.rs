@@ -58,3 +58,12 @@ pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result
         .map_err(|error| CodecError::Malformed(error.to_string()))?;
     if used == bytes.len() { Ok(value) } else { Err(CodecError::Trailing(bytes.len() - used)) }
 }
+
+/// Decodes the value that `bytes` begin with; what follows it is not looked at.
+///
+/// # Errors
+/// The bytes are malformed or too few.
+pub(crate) fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+    let decoded = bincode::serde::decode_from_slice(bytes, config());
+    decoded.map(|(value, _)| value).map_err(|error| CodecError::Malformed(error.to_string()))
+}

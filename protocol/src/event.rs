@@ -103,6 +103,21 @@ impl JsonSchema for Event {
     }
 }
 
+impl EventBody {
+    /// Whether events of the kind with this number are pieces of what an agent says and writes, or tell how far it was taken
+    /// in: most of what a log holds, and no facts by themselves.
+    pub const fn is_piece(kind: u16) -> bool {
+        matches!(kind, OUTPUT_CONSUMED | ITEM_DELTA | ITEM_TEXT)
+    }
+}
+
+/// The number of [`OutputConsumed`].
+const OUTPUT_CONSUMED: u16 = 27;
+/// The number of [`ItemDelta`].
+const ITEM_DELTA: u16 = 91;
+/// The number of [`ItemText`].
+const ITEM_TEXT: u16 = 92;
+
 macro_rules! events {
     ($($number:literal $name:literal version $version:literal => $(#[$doc:meta])* $variant:ident;)*) => {
         /// What happened. In JSON: `"type": "session.created", "data": {…}`.

@@ -10,8 +10,8 @@ pub use notification::{
 };
 pub use params::{
     AttachParams, Attached, ClientInfo, CommandAnswer, CommandParams, DaemonInfo, DetachParams, Hello, LimitsInfo,
-    LogInfo, QueryAnswer, ResizeParams, StopParams, Stopped, SubscribeAfter, SubscribeParams, SubscribeWord,
-    Subscribed, UnsubscribeParams, Welcome,
+    LogInfo, QueryAnswer, ResizeParams, StopParams, Stopped, SubscribeAfter, SubscribeOnly, SubscribeParams,
+    SubscribeWord, Subscribed, UnsubscribeParams, Welcome,
 };
 pub use rpc::{ErrorData, ErrorObject, Request, RequestMethod, Response};
 

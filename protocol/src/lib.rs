@@ -45,8 +45,9 @@ pub use frame::{
     AttachParams, Attached, ClientInfo, CommandAnswer, CommandParams, DaemonInfo, DetachParams, ErrorData, ErrorObject,
     EventsFrame, FailedFrame, GapFrame, GapReason, Hello, LimitsInfo, LiveFrame, LogInfo, Notification,
     PROTOCOL_VERSION, PingFrame, QueryAnswer, RefusedFrame, Request, RequestMethod, ResizeParams, Response,
-    SUBPROTOCOL, SUBPROTOCOL_BINCODE, SnapshotFrame, StopParams, Stopped, SubscribeAfter, SubscribeParams,
-    SubscribeWord, Subscribed, TerminalEndFrame, TerminalFailedFrame, TerminalGapFrame, UnsubscribeParams, Welcome,
+    SUBPROTOCOL, SUBPROTOCOL_BINCODE, SnapshotFrame, StopParams, Stopped, SubscribeAfter, SubscribeOnly,
+    SubscribeParams, SubscribeWord, Subscribed, TerminalEndFrame, TerminalFailedFrame, TerminalGapFrame,
+    UnsubscribeParams, Welcome,
 };
 pub use ids::{
     AgentId, ClientId, CommandId, IdError, InteractionId, ItemId, LogId, MachineId, PromptId, RunId, Seq, SessionId,

@@ -83,6 +83,9 @@ limits! {
     /// Input frames of one connection that are not written yet: as many as one terminal's queue can hold. More are refused
     /// with `input_refused`, and the connection is read on, because a program may take as long as it likes to read.
     INPUT_FRAMES_IN_FLIGHT_MAX: usize = 16 * KIB;
+    /// Milliseconds between two words of how far a subscription of facts is, while only what it leaves out happens: what came
+    /// since the last one is read again after a cut.
+    LIVE_MARK_MILLIS: u64 = 500;
     /// Subscriptions of one connection.
     SUBSCRIPTIONS_MAX: usize = 64;
     /// Terminals one connection is attached to.

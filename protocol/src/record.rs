@@ -66,6 +66,14 @@ pub fn decode_event(seq: Seq, bytes: &[u8]) -> Result<Event, CodecError> {
     Ok(Event { seq, stream, at, cause: cause.map(Cow::into_owned), body })
 }
 
+/// The number of a stored event's kind. Its payload is not looked at.
+///
+/// # Errors
+/// The bytes are not the beginning of a record.
+pub fn event_kind(bytes: &[u8]) -> Result<u16, CodecError> {
+    codec::decode_first(bytes)
+}
+
 /// What was answered to a command, stored in the same batch as the events it made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {

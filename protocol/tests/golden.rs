@@ -10,8 +10,8 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use ropewalk_protocol::holder::{FromHolder, ToHolder};
-use ropewalk_protocol::record::{Receipt, decode_event};
-use ropewalk_protocol::{BincodeFrame, EventBody, Seq, TerminalFrame, codec};
+use ropewalk_protocol::record::{Receipt, decode_event, event_kind};
+use ropewalk_protocol::{BincodeFrame, EventBody, Seq, SubscribeOnly, TerminalFrame, codec};
 
 use crate::samples;
 
@@ -162,4 +162,21 @@ fn golden_names_are_unique() {
     names.sort();
     names.dedup();
     assert_eq!(names.len(), all);
+}
+
+#[test]
+fn the_kind_of_a_record_is_known_without_its_payload() {
+    for (_, body) in samples::bodies() {
+        let kind = body.kind();
+        assert_eq!(event_kind(&samples::new_event(body).encode()), Ok(kind));
+    }
+    assert!(event_kind(&[]).is_err());
+}
+
+#[test]
+fn facts_are_all_kinds_but_the_pieces_of_what_agents_say_and_how_far_they_were_taken_in() {
+    let pieces = EventBody::KINDS.iter().filter(|(kind, ..)| !SubscribeOnly::Facts.passes(*kind));
+    let names: Vec<&str> = pieces.map(|(_, name, _)| *name).collect();
+    assert_eq!(names, ["agent.output_consumed", "agent.item_delta", "agent.item_text"]);
+    assert!(SubscribeOnly::Facts.passes(u16::MAX), "of a kind that a newer build writes nobody knows");
 }

@@ -315,7 +315,7 @@ pub(crate) fn queries() -> Vec<(&'static str, Query)> {
 
 pub(crate) fn requests() -> Vec<(&'static str, RequestMethod)> {
     let client = ClientInfo { name: "ropewalk-cli".to_owned(), version: "0.1.0".to_owned(), instance: Some(CLIENT) };
-    let subscribe = |session, after, log| RequestMethod::Subscribe(SubscribeParams { session, after, log });
+    let subscribe = |session, after, log| RequestMethod::Subscribe(SubscribeParams { session, after, log, only: None });
     vec![
         ("hello", RequestMethod::Hello(Hello { client: client.clone(), token: Some("s3cret".to_owned()) })),
         ("hello, bare", RequestMethod::Hello(Hello { client: ClientInfo { instance: None, ..client }, token: None })),
@@ -341,6 +341,15 @@ pub(crate) fn requests() -> Vec<(&'static str, RequestMethod)> {
         ("terminal.resize", RequestMethod::TerminalResize(ResizeParams { terminal: TERMINAL, size: SIZE })),
         ("terminal.detach", RequestMethod::TerminalDetach(DetachParams { terminal: TERMINAL })),
         ("daemon.stop", RequestMethod::DaemonStop(StopParams { all: true })),
+        (
+            "subscribe, facts",
+            RequestMethod::Subscribe(SubscribeParams {
+                session: None,
+                after: SubscribeAfter::NOW,
+                log: None,
+                only: Some(SubscribeOnly::Facts),
+            }),
+        ),
     ]
 }
 

@@ -57,7 +57,8 @@ impl Driven {
     }
 
     async fn follow(client: Client, session: SessionId, agent: AgentId) -> Self {
-        let params = SubscribeParams { session: Some(session), after: SubscribeAfter::Seq(Seq::ZERO), log: None };
+        let params =
+            SubscribeParams { session: Some(session), after: SubscribeAfter::Seq(Seq::ZERO), log: None, only: None };
         let (_, items) = client.subscribe(params).await.unwrap();
         Self { client, session, agent, items, events: Vec::new() }
     }

@@ -1,14 +1,18 @@
 //! What a client reads of a long session at once: its newest part, an agent's own part, and further back page by page.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use ropewalk_projections::timeline;
 use ropewalk_protocol::{
-    AgentId, Code, Event, EventBody, Query, QueryResult, Seq, SessionId, Stream, TimelineEntry, TurnOutcome,
+    AgentId, Code, Event, EventBody, Query, QueryResult, Seq, SessionId, Stream, SubscribeAfter, SubscribeOnly,
+    SubscribeParams, TimelineEntry, TurnOutcome,
 };
-use ropewalk_transport::client::Client;
+use ropewalk_transport::client::{Client, SubscriptionItem};
 
 use super::driven::Driven;
 use super::scripted::{Scripted, spawn};
-use crate::harness::{all_events, annotate, block_on, create};
+use crate::harness::{all_events, annotate, block_on, create, dial_cutting};
 
 /// Two agents of one session have talked, and somebody has written into another session meanwhile.
 async fn talked(scripted: &Scripted) -> (Driven, AgentId) {
@@ -150,5 +154,85 @@ fn a_timeline_is_read_from_its_end_page_by_page() {
             }
         }
         assert_eq!(read, expected);
+    });
+}
+
+fn facts(session: Option<SessionId>, after: SubscribeAfter) -> SubscribeParams {
+    SubscribeParams { session, after, log: None, only: Some(SubscribeOnly::Facts) }
+}
+
+fn is_fact(event: &Event) -> bool {
+    !["agent.item_delta", "agent.item_text", "agent.output_consumed"].contains(&event.body.name())
+}
+
+/// An agent that says much, a word at a time.
+const TALKATIVE: &str = "on prompt\n confirm\n repeat 60\n delta \"a word \"\n sleep 5\n done\n \
+    tool Bash {\"command\": \"ls\"} \"a\\nb\"\n say so much\n";
+
+#[test]
+fn facts_only_are_all_others_in_order_and_once_across_cuts() {
+    const CUTS: u64 = 3;
+    let scripted = Scripted::new();
+    block_on(async {
+        let mut driven = Driven::start(&scripted.home, scripted.spec("talkative", TALKATIVE)).await;
+        let mut followers = Vec::new();
+        // On the JSON wire and on the binary one.
+        for seed in [1, 2] {
+            let cuts = Arc::new(AtomicU64::new(0));
+            let dial = dial_cutting(scripted.home.socket(), seed, cuts.clone(), CUTS, 1500);
+            let client = scripted.home.client_by(dial, seed == 2).await;
+            let (_, items) = client.subscribe(facts(None, SubscribeAfter::Seq(Seq::ZERO))).await.unwrap();
+            followers.push((client, items, cuts));
+        }
+        for number in 0..5 {
+            let prompt = driven.prompt(&format!("prompt {number}")).await;
+            assert_eq!(driven.outcome(prompt).await, TurnOutcome::Completed);
+        }
+        let last = annotate(&driven.client, driven.session, "the end").await;
+        let all = all_events(&driven.client).await;
+        let expected: Vec<&Event> = all.iter().filter(|event| is_fact(event) && event.seq <= last).collect();
+        assert!(all.len() > 2 * expected.len(), "{} of {} events are facts", expected.len(), all.len());
+        for (_client, mut items, cuts) in followers {
+            let mut got: Vec<Event> = Vec::new();
+            while got.last().is_none_or(|event| event.seq < last) {
+                match items.recv().await {
+                    Some(SubscriptionItem::Events(events)) => got.extend(events),
+                    Some(SubscriptionItem::Live(_)) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+            got.retain(|event| event.seq <= last);
+            assert_eq!(got.iter().collect::<Vec<_>>(), expected);
+            assert_eq!(cuts.load(Ordering::Relaxed), CUTS, "every cut happened");
+        }
+    });
+}
+
+#[test]
+fn while_an_agent_talks_a_subscription_of_facts_says_how_far_it_is() {
+    let scripted = Scripted::new();
+    block_on(async {
+        let script = "on prompt\n confirm\n repeat 100000\n delta \"a word \"\n sleep 5\n done\n";
+        let mut driven = Driven::start(&scripted.home, scripted.spec("endless", script)).await;
+        let (_, mut items) =
+            driven.client.subscribe(facts(Some(driven.session), SubscribeAfter::Seq(Seq::ZERO))).await.unwrap();
+        driven.prompt("go").await;
+        let said = driven.event("agent.item_delta", 0).await.seq;
+        // Nothing but words comes now: three times it is told how far that is.
+        let mut marks: Vec<Seq> = Vec::new();
+        while marks.len() < 3 {
+            match items.recv().await {
+                Some(SubscriptionItem::Events(events)) => assert!(events.iter().all(is_fact), "{events:?}"),
+                Some(SubscriptionItem::Live(seq)) => marks.extend((seq > said).then_some(seq)),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(marks.is_sorted_by(|one, next| one < next), "{marks:?}");
+        driven.event("agent.item_delta", 20).await;
+        let last = marks[2];
+        let seen = driven.events.iter().filter(|event| event.seq <= last && event.seq > said);
+        assert!(seen.clone().all(|event| !is_fact(event)), "a mark came where a fact was due");
+        assert!(seen.count() > 2 * marks.len(), "a mark for nearly every word");
+        driven.cancel().await;
     });
 }

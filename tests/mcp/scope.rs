@@ -34,7 +34,7 @@ async fn connect(home: &Home, token: &str) -> Result<Client, Code> {
 }
 
 fn follow(session: Option<SessionId>) -> SubscribeParams {
-    SubscribeParams { session, after: SubscribeAfter::NOW, log: None }
+    SubscribeParams { session, after: SubscribeAfter::NOW, log: None, only: None }
 }
 
 fn code<T: std::fmt::Debug>(answer: Result<T, Rejection>) -> Code {

@@ -129,7 +129,7 @@ impl SimClient {
         let client = self.client().await;
         loop {
             let after = lock(&self.shared).subscriptions[number].request(first);
-            match client.subscribe(SubscribeParams { session, after, log: None }).await {
+            match client.subscribe(SubscribeParams { session, after, log: None, only: None }).await {
                 Ok((subscribed, items)) => {
                     if after != SubscribeAfter::SNAPSHOT {
                         lock(&self.shared).subscriptions[number].began(subscribed.from);

@@ -372,7 +372,7 @@ fn regression_input_that_waits_is_bounded_in_frames_and_the_connection_is_read_o
 fn regression_whatever_a_subscription_ends_with_its_reader_learns_it_and_no_other_one() {
     let follow = |byte| {
         let session = Some(SessionId::from_bytes([byte; 16]));
-        SubscribeParams { session, after: SubscribeAfter::NOW, log: None }
+        SubscribeParams { session, after: SubscribeAfter::NOW, log: None, only: None }
     };
     for code in Code::ALL {
         with_client(|fed, client| async move {

@@ -51,7 +51,7 @@ struct Printer {
 
 impl Printer {
     async fn follow(&mut self, client: &Client) -> Result<(), Failure> {
-        let params = SubscribeParams { session: None, after: SubscribeAfter::Seq(self.after), log: None };
+        let params = SubscribeParams { session: None, after: SubscribeAfter::Seq(self.after), log: None, only: None };
         let (_, mut items) = client.subscribe(params).await?;
         while self.after < self.to {
             match items.recv().await {

@@ -42,7 +42,8 @@ impl Story {
         wanted: Option<PromptId>,
     ) -> Result<Self, Rejection> {
         let Session { client, session, .. } = session;
-        let params = SubscribeParams { session: Some(*session), after: SubscribeAfter::Seq(Seq::ZERO), log: None };
+        let params =
+            SubscribeParams { session: Some(*session), after: SubscribeAfter::Seq(Seq::ZERO), log: None, only: None };
         let (_, items) = client.subscribe(params).await?;
         let mut story = Self {
             session: *session,

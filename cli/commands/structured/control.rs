@@ -110,7 +110,7 @@ pub(in super::super) async fn end(context: &Context, reference: &str) -> Result<
 }
 
 async fn until_closed(client: &Client, session: SessionId, agent: AgentId) -> Result<(), Failure> {
-    let params = SubscribeParams { session: Some(session), after: SubscribeAfter::SNAPSHOT, log: None };
+    let params = SubscribeParams { session: Some(session), after: SubscribeAfter::SNAPSHOT, log: None, only: None };
     let (_, mut items) = client.subscribe(params).await?;
     while let Some(item) = items.recv().await {
         match item {

@@ -34,7 +34,12 @@ pub(super) async fn transcript(context: &Context, reference: &str, as_markdown: 
         (_, true) => Form::Markdown,
         _ => Form::Text,
     };
-    let params = SubscribeParams { session: Some(session.session), after: SubscribeAfter::Seq(Seq::ZERO), log: None };
+    let params = SubscribeParams {
+        session: Some(session.session),
+        after: SubscribeAfter::Seq(Seq::ZERO),
+        log: None,
+        only: None,
+    };
     let (_, mut items) = client.subscribe(params).await?;
     let mut transcript = Transcript::default();
     let mut is_damaged = false;

@@ -30,7 +30,7 @@ pub(super) struct How {
 /// Follows a turn to its end.
 pub(super) async fn follow(client: &Client, story: &mut Story, after: Seq, how: How) -> Result<Ended, Failure> {
     let (session, ..) = story.names();
-    let params = SubscribeParams { session: Some(session), after: SubscribeAfter::Seq(after), log: None };
+    let params = SubscribeParams { session: Some(session), after: SubscribeAfter::Seq(after), log: None, only: None };
     let (_, items) = client.subscribe(params).await?;
     let asking = Asking::new(how.interactive && !how.json);
     let printer = Printer { json: how.json, at_line_start: true };

@@ -217,6 +217,11 @@ impl Chunk {
         json.slice(begin..ends[to - 1] as usize)
     }
 
+    /// The same for a reader that wants few of the events: nothing is made of the others.
+    pub(super) fn part_json(&self, from: usize, to: usize) -> Bytes {
+        if self.json.get().is_some() { self.json(from, to) } else { self.encode_json(from, to).0.into() }
+    }
+
     /// The events of these places as JSON objects with commas between, and where each ends.
     pub(super) fn encode_json(&self, from: usize, to: usize) -> (Vec<u8>, Vec<u32>) {
         let mut json = Vec::with_capacity(self.records(from, to).len() * 2 + (to - from) * 160);

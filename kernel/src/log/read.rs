@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ropewalk_protocol::codec::CodecError;
+use ropewalk_protocol::record::event_kind;
 use ropewalk_protocol::{Event, GapReason, Seq, SessionId};
 
 use super::chunk::Chunk;
@@ -21,6 +22,9 @@ pub enum Filter {
     Session(SessionId),
 }
 
+/// Says of the number of a kind of events whether those are wanted.
+pub type Passes = fn(u16) -> bool;
+
 /// Neighbouring events of one chunk.
 #[derive(Debug, Clone)]
 pub struct Slice {
@@ -32,23 +36,38 @@ pub struct Slice {
     pub to: usize,
     /// Their JSON, where it was made ahead.
     json: Option<Bytes>,
+    /// Their neighbours in the chunk were left out.
+    is_part: bool,
 }
 
 impl Slice {
     /// These events of a chunk.
     pub fn new(chunk: Arc<Chunk>, from: usize, to: usize) -> Self {
-        Self { chunk, from, to, json: None }
+        Self { chunk, from, to, json: None, is_part: false }
     }
 
     /// The events' JSON objects, with commas between. Unless it was made ahead for this reader, it is made once for all
-    /// readers of the chunk, and of the whole chunk.
+    /// readers of the chunk, and of the whole chunk. For a reader that leaves most of it out, it is made of what is left.
     pub fn json(&self) -> Bytes {
-        self.json.clone().unwrap_or_else(|| self.chunk.json(self.from, self.to))
+        let made = self.json.clone().or_else(|| self.is_part.then(|| self.chunk.part_json(self.from, self.to)));
+        made.unwrap_or_else(|| self.chunk.json(self.from, self.to))
     }
 
     /// Makes the JSON of these events only, for this reader.
     pub(crate) fn encode(&mut self) {
         self.json = Some(self.chunk.encode_json(self.from, self.to).0.into());
+    }
+
+    /// What is left of these events when only kinds that pass are wanted.
+    fn passing(self, passes: Passes) -> Vec<Slice> {
+        // What has no kind that this build can read is for whoever can say so.
+        let is_wanted = |place: &usize| event_kind(self.chunk.record(*place)).map_or(true, passes);
+        if (self.from..self.to).all(|place| is_wanted(&place)) {
+            return vec![self];
+        }
+        let mut left = slices(&self.chunk, (self.from..self.to).filter(is_wanted));
+        left.iter_mut().for_each(|slice| slice.is_part = true);
+        left
     }
 
     /// The events.
@@ -99,6 +118,11 @@ impl EventPage {
     /// A payload does not decode.
     pub fn events(&self) -> Result<Vec<Event>, StoreError> {
         events_of(&self.slices)
+    }
+
+    /// Leaves out the events whose kinds do not pass. No payload is decoded for it.
+    pub fn leave_out(&mut self, passes: Passes) {
+        self.slices = std::mem::take(&mut self.slices).into_iter().flat_map(|slice| slice.passing(passes)).collect();
     }
 
     /// Adds what a chunk has of the filter after this place.

@@ -16,7 +16,7 @@ pub enum Notification {
     /// Events, in order.
     #[serde(rename = "events")]
     Events(EventsFrame),
-    /// The subscription has caught up.
+    /// The subscription has caught up. One of facts only says it again as it goes on without a fact.
     #[serde(rename = "live")]
     Live(LiveFrame),
     /// A range that will not come.

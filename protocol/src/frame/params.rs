@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ClientId, Command, CommandId, LogId, MachineId, Seq, SessionId, Size, TerminalId};
+use crate::{ClientId, Command, CommandId, EventBody, LogId, MachineId, Seq, SessionId, Size, TerminalId};
 
 /// Parameters of `hello`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -116,6 +116,28 @@ impl SubscribeAfter {
     pub const NOW: SubscribeAfter = SubscribeAfter::Word(SubscribeWord::Now);
 }
 
+/// What a subscription is bounded to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubscribeOnly {
+    /// Facts: without the pieces of what agents say and write, and how far it was taken in. It is for clients that watch much
+    /// over a slow line: `agent.item_delta`, `agent.item_text` and `agent.output_consumed` do not come, and what an item says
+    /// is asked for with `events.page`.
+    ///
+    /// `live` comes again then, at most twice a second, when what came last was left out: everything up to there was given,
+    /// so that a client that resumes there reads nothing again.
+    Facts,
+}
+
+impl SubscribeOnly {
+    /// Whether events of the kind with this number come.
+    pub const fn passes(self, kind: u16) -> bool {
+        match self {
+            SubscribeOnly::Facts => !EventBody::is_piece(kind),
+        }
+    }
+}
+
 /// Parameters of `subscribe`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SubscribeParams {
@@ -127,6 +149,9 @@ pub struct SubscribeParams {
     /// The log the cursor is of; another one is refused with `wrong_log`.
     #[serde(default)]
     pub log: Option<LogId>,
+    /// Only some kinds of events; without it, all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<SubscribeOnly>,
 }
 
 /// The answer to `subscribe`.

@@ -23,7 +23,7 @@ pub enum SubscriptionItem {
     },
     /// Events, in order, none twice.
     Events(Vec<Event>),
-    /// It has caught up.
+    /// It has caught up, or, where it is of facts only, everything up to here was given though nothing of it came.
     Live(Seq),
     /// A range that will not come.
     Gap {
@@ -212,10 +212,12 @@ impl AttachmentCursor {
 
 #[cfg(test)]
 mod tests {
+    use ropewalk_protocol::SubscribeOnly;
+
     use super::*;
 
     fn subscription(after: SubscribeAfter) -> SubscriptionCursor {
-        SubscriptionCursor::new(SubscribeParams { session: None, after, log: None })
+        SubscriptionCursor::new(SubscribeParams { session: None, after, log: None, only: None })
     }
 
     const LOG: LogId = LogId::from_bytes([1; 16]);
@@ -240,9 +242,21 @@ mod tests {
 
     #[test]
     fn a_log_that_is_another_one_is_asked_for_by_its_old_name() {
-        let mut params = SubscribeParams { session: None, after: SubscribeAfter::NOW, log: None };
+        let mut params = SubscribeParams { session: None, after: SubscribeAfter::NOW, log: None, only: None };
         params.log = Some(LogId::from_bytes([9; 16]));
         assert_eq!(SubscriptionCursor::new(params).request(LOG).log, Some(LogId::from_bytes([9; 16])));
+    }
+
+    #[test]
+    fn a_subscription_whose_newest_events_were_left_out_resumes_where_it_was_said_to_be() {
+        let mut params = SubscribeParams { session: None, after: SubscribeAfter::NOW, log: None, only: None };
+        params.only = Some(SubscribeOnly::Facts);
+        let mut cursor = SubscriptionCursor::new(params.clone());
+        cursor.subscribed(&Subscribed { subscription: 1, from: Seq(7), head: Seq(7) });
+        cursor.live(Seq(7));
+        assert_eq!(cursor.live(Seq(900)), SubscriptionItem::Live(Seq(900)));
+        let resumed = cursor.request(LOG);
+        assert_eq!(resumed, SubscribeParams { after: SubscribeAfter::Seq(Seq(900)), log: Some(LOG), ..params });
     }
 
     #[test]
