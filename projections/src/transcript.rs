@@ -3,22 +3,25 @@
 //! Whoever reads one feeds it page by page, from the session's first event, and may take out what is settled: so it takes no
 //! more room than what is open. What an item's text is once it has settled does not depend on the pieces it came in.
 
+mod history;
 mod markdown;
+mod parts;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
 use ropewalk_protocol::{
-    AgentId, Answer, AskEnd, AskKind, AskOption, Event, EventBody, InteractionId, ItemId, ItemKind, ItemStatus,
-    NoticeKind, PromptId, PromptQueued, Rule, Seq, Stream, Timestamp, TurnId, TurnOutcome, UsageCount, UsageTotal,
-    limits,
+    AgentId, Event, EventBody, InteractionId, ItemId, PromptId, PromptQueued, Seq, Stream, Timestamp, TurnId,
+    TurnOutcome, UsageCount, UsageTotal,
 };
 use serde::Serialize;
 
-use crate::timeline;
-
+pub use history::{History, PastPart, PastTurn};
 pub use markdown::markdown;
+pub use parts::{Given, Item, Notice, Part, Prompt, Question, Remark};
+
+use parts::{client, item_of, question_of, remark};
 
 /// What was said with each structured agent of a session.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,116 +68,6 @@ pub struct Turn {
     /// What the agent had cost before.
     #[serde(skip)]
     before: UsageTotal,
-}
-
-/// Something that was said or done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum Part {
-    /// Somebody said it to the agent.
-    Prompt(Prompt),
-    /// The agent said, thought or did it.
-    Item(Item),
-    /// The agent asked.
-    Question(Question),
-    /// The agent said it beside its work.
-    Notice(Notice),
-    /// It became of the agent: a budget, a hold, how a turn really ended.
-    Remark(Remark),
-}
-
-/// What somebody said to an agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Prompt {
-    /// Its id.
-    pub prompt: PromptId,
-    /// It.
-    pub text: String,
-    /// The client it came from.
-    pub client: Option<String>,
-    /// It was said into a turn that ran already.
-    pub steered: bool,
-}
-
-/// What an agent said, thought or did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Item {
-    /// Its id.
-    pub item: ItemId,
-    /// The tool call it is part of, for what a sub-agent does.
-    pub parent: Option<ItemId>,
-    /// What it is.
-    pub kind: ItemKind,
-    /// What people read: a tool's name and what it is for.
-    pub title: String,
-    /// What a tool was called with, as JSON.
-    pub input: String,
-    /// What was said, or a tool's output: a preview until the whole of it is told.
-    pub text: String,
-    /// How it ended, once it has.
-    pub status: Option<ItemStatus>,
-    /// The whole text is being told: what was previewed does not count any more.
-    #[serde(skip)]
-    is_told: bool,
-    /// There was more of it than is kept.
-    #[serde(skip)]
-    is_full: bool,
-}
-
-/// What an agent asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Question {
-    /// Its id.
-    pub interaction: InteractionId,
-    /// The tool call it is about.
-    pub item: Option<ItemId>,
-    /// What was asked for.
-    pub kind: AskKind,
-    /// What people read.
-    pub title: String,
-    /// What was to be done, as JSON.
-    pub detail: String,
-    /// The ways to answer.
-    pub options: Vec<AskOption>,
-    /// When it was asked.
-    pub at: Timestamp,
-    /// What was answered, if anything was.
-    pub answer: Option<Given>,
-    /// Why it was closed without an answer.
-    pub closed: Option<AskEnd>,
-    /// The rule that says what became of it, if one did.
-    pub rule: Option<Rule>,
-}
-
-/// An answer that was given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Given {
-    /// It.
-    pub answer: Answer,
-    /// The client it came from; `None`: the session's own rules.
-    pub client: Option<String>,
-    /// When.
-    pub at: Timestamp,
-}
-
-/// What an agent said beside its work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Notice {
-    /// What kind of thing.
-    pub kind: NoticeKind,
-    /// It.
-    pub text: String,
-    /// When the agent goes on, if it told.
-    pub until: Option<Timestamp>,
-}
-
-/// What became of an agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Remark {
-    /// The event that says so.
-    pub seq: Seq,
-    /// It, in a sentence.
-    pub text: String,
 }
 
 impl Transcript {
@@ -281,96 +174,22 @@ impl Talk {
             | EventBody::BudgetWarned(_)
             | EventBody::Looped(_)
             | EventBody::TurnSettled(_) => {
-                let text = timeline::entry(event).map(|entry| entry.text).unwrap_or_default();
-                let remark = Remark { seq: event.seq, text };
-                self.turn_of(self.open_turn(), event).parts.push(Part::Remark(remark));
+                self.turn_of(self.open_turn(), event).parts.push(Part::Remark(remark(event)));
             }
-            _ => {
-                self.apply_to_items(event);
-                self.apply_to_questions(event);
-            }
-        }
-    }
-
-    fn apply_to_items(&mut self, event: &Event) {
-        match &event.body {
             EventBody::ItemStarted(started) => {
-                let item = Item {
-                    item: started.item,
-                    parent: started.parent,
-                    kind: started.kind,
-                    title: started.title.clone(),
-                    input: started.input.clone(),
-                    text: String::new(),
-                    status: None,
-                    is_told: false,
-                    is_full: false,
-                };
-                self.turn_of(started.turn, event).parts.push(Part::Item(item));
+                self.turn_of(started.turn, event).parts.push(Part::Item(Item::begin(started)));
             }
-            EventBody::ItemChanged(changed) => {
-                if let Some(item) = self.item(changed.item) {
-                    item.title.clone_from(&changed.title);
-                    item.input.clone_from(&changed.input);
-                }
-            }
-            EventBody::ItemDelta(delta) => {
-                if let Some(item) = self.item(delta.item).filter(|item| !item.is_told) {
-                    item.push(&delta.text);
-                }
-            }
-            EventBody::ItemText(piece) => {
-                if let Some(item) = self.item(piece.item) {
-                    if piece.first || !item.is_told {
-                        item.text.clear();
-                        (item.is_told, item.is_full) = (true, false);
-                    }
-                    item.push(&piece.text);
-                }
-            }
-            EventBody::ItemEnded(ended) => {
-                if let Some(item) = self.item(ended.item) {
-                    item.status = Some(ended.status);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn apply_to_questions(&mut self, event: &Event) {
-        match &event.body {
             EventBody::Asked(asked) => {
-                let question = Question {
-                    interaction: asked.interaction,
-                    item: asked.item,
-                    kind: asked.kind,
-                    title: asked.title.clone(),
-                    detail: asked.detail.clone(),
-                    options: asked.options.clone(),
-                    at: event.at,
-                    answer: None,
-                    closed: None,
-                    rule: None,
-                };
+                let question = Question::begin(asked, event.at);
                 self.turn_of(asked.turn, event).parts.push(Part::Question(question));
             }
-            EventBody::Answered(answered) => {
-                if let Some(question) = self.question(answered.interaction) {
-                    let client = client(event);
-                    question.answer = Some(Given { answer: answered.answer.clone(), client, at: event.at });
+            body => {
+                if let Some(item) = item_of(body).and_then(|item| self.item(item)) {
+                    item.follow(body);
+                } else if let Some(question) = question_of(body).and_then(|question| self.question(question)) {
+                    question.follow(event);
                 }
             }
-            EventBody::RuleApplied(applied) => {
-                if let Some(question) = self.question(applied.interaction) {
-                    question.rule = Some(applied.rule.clone());
-                }
-            }
-            EventBody::AskClosed(closed) => {
-                if let Some(question) = self.question(closed.interaction) {
-                    question.closed = Some(closed.reason);
-                }
-            }
-            _ => {}
         }
     }
 
@@ -423,23 +242,6 @@ impl Turn {
     fn is_settled(&self) -> bool {
         self.outcome.is_some()
     }
-}
-
-impl Item {
-    /// Adds to the text, as far as there is room. Where it is cut does not depend on the pieces it comes in.
-    fn push(&mut self, piece: &str) {
-        if self.is_full {
-            return;
-        }
-        let room = limits::ITEM_TEXT_BYTES_MAX.saturating_sub(self.text.len());
-        let fits = piece.floor_char_boundary(room);
-        self.is_full = fits < piece.len();
-        self.text.push_str(&piece[..fits]);
-    }
-}
-
-fn client(event: &Event) -> Option<String> {
-    event.cause.as_ref().map(|cause| cause.client.clone())
 }
 
 /// What came on top.
