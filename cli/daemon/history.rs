@@ -2,7 +2,7 @@
 
 use ropewalk_kernel::log::store::StoreError;
 use ropewalk_kernel::log::{Filter, Gap, Journal};
-use ropewalk_projections::timeline;
+use ropewalk_projections::{Search, timeline};
 use ropewalk_protocol::{
     AgentId, Code, Event, EventBody, EventGap, QueryAnswer, QueryResult, Rejection, Seq, SessionId, Stream, limits,
 };
@@ -88,7 +88,7 @@ impl Page {
     }
 
     fn add_gaps(&mut self, gaps: Vec<Gap>) {
-        self.gaps.extend(gaps.into_iter().map(|Gap { from, to, reason }| EventGap { from, to, reason }));
+        self.gaps.extend(gaps.into_iter().map(event_gap));
     }
 
     /// The place of the last event that had room.
@@ -188,4 +188,45 @@ pub(super) fn timeline_page(
     let more = entries.len() > limit;
     entries.truncate(limit);
     Ok(QueryAnswer { at: head, result: QueryResult::Timeline { entries, more } })
+}
+
+/// Where words are found, newest first.
+pub(super) fn search(
+    journal: &Journal,
+    text: &str,
+    session: Option<SessionId>,
+    before: Option<Seq>,
+    limit: usize,
+) -> Result<QueryAnswer, Rejection> {
+    if text.trim().is_empty() {
+        return Err(Rejection::invalid("there are no words to search for"));
+    }
+    if text.len() > limits::SEARCH_TEXT_BYTES_MAX {
+        return Err(Rejection::too_large("a text to search for", text.len(), limits::SEARCH_TEXT_BYTES_MAX));
+    }
+    let head = journal.head();
+    let filter = session.map_or(Filter::All, Filter::Session);
+    let mut log = Backwards::new(journal, filter, before.unwrap_or(Seq(u64::MAX)), Seq::ZERO);
+    let mut search = Search::new(text);
+    let (mut hits, mut gaps) = (Vec::new(), Vec::new());
+    for _ in 0..limits::SEARCH_PAGES_MAX {
+        if log.is_over() || hits.len() >= limit {
+            break;
+        }
+        let (events, unread) = log.page()?;
+        hits.extend(search.look(&events));
+        gaps.extend(unread.into_iter().rev().map(event_gap));
+    }
+    let (mut reached, mut more) = (log.from, !log.is_over());
+    if hits.len() > limit {
+        hits.truncate(limit);
+        (reached, more) = (hits.last().map_or(reached, |last| last.seq), true);
+        gaps.retain(|gap| gap.from > reached);
+    }
+    gaps.reverse();
+    Ok(QueryAnswer { at: head, result: QueryResult::Found { hits, reached, more, gaps } })
+}
+
+fn event_gap(Gap { from, to, reason }: Gap) -> EventGap {
+    EventGap { from, to, reason }
 }

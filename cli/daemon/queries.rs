@@ -13,7 +13,7 @@ use ropewalk_transport::Backend;
 use tokio::time::timeout;
 
 use super::backend::Daemon;
-use super::history::{Wanted, events_page, timeline_page};
+use super::history::{Wanted, events_page, search, timeline_page};
 use crate::archive::export_to;
 use crate::check::{LogCheck, record_view};
 
@@ -43,6 +43,10 @@ pub(super) async fn answer(daemon: &Daemon, query: Query) -> Result<QueryAnswer,
             let limit = bounded(limit, limits::PAGE_EVENTS_MAX);
             let wanted = Wanted { session, agent, after, before };
             blocking(daemon, move |daemon| events_page(&daemon.journal, wanted, limit)).await
+        }
+        Query::EventsSearch { text, session, before, limit } => {
+            let limit = bounded(limit, limits::SEARCH_HITS_MAX);
+            blocking(daemon, move |daemon| search(&daemon.journal, &text, session, before, limit)).await
         }
         Query::TerminalScreen { terminal, scrollback } => screen(daemon, terminal, scrollback).await,
         Query::InteractionsList { session, after } => Ok(daemon.read(|projections| {

@@ -59,7 +59,9 @@ impl Scope {
             // What another session is called is not told by a refusal of another kind.
             Query::SessionGet { reference } => projections.find(reference).is_ok_and(|found| found == session),
             Query::PromptsList { session: of, .. } => *of == session,
-            Query::InteractionsList { session: of, .. } | Query::EventsPage { session: of, .. } => *of == Some(session),
+            Query::InteractionsList { session: of, .. }
+            | Query::EventsPage { session: of, .. }
+            | Query::EventsSearch { session: of, .. } => *of == Some(session),
             Query::SessionsList { .. }
             | Query::SessionTimeline { .. }
             | Query::TerminalScreen { .. }

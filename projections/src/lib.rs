@@ -9,6 +9,7 @@ mod fold;
 mod interactions;
 mod policies;
 pub mod screen;
+mod search;
 mod sessions;
 #[cfg(test)]
 mod story;
@@ -21,5 +22,6 @@ pub use checkpoint::CheckpointError;
 pub use fold::Projections;
 pub use interactions::Interactions;
 pub use policies::Policies;
+pub use search::Search;
 pub use sessions::{Session, Sessions};
 pub use terminals::{Terminal, Terminals};

@@ -61,7 +61,7 @@ pub use terminal_frame::{TerminalFrame, TerminalFrameError, TerminalFrameKind};
 pub use timestamp::Timestamp;
 pub use view::{
     AgentState, AgentStatus, AgentView, ArchiveReport, ChunkView, DamageView, DayView, EventGap, HoldView,
-    InteractionView, LogStats, PolicyView, PromptView, ReceiptView, RecordView, SessionState, SessionStatus,
+    InteractionView, LogStats, PolicyView, PromptView, ReceiptView, RecordView, SearchHit, SessionState, SessionStatus,
     SessionView, SettledTurn, StateSnapshot, StructuredView, TerminalView, TimelineEntry, UsageTotal, VerifyReport,
     WorkspaceView,
 };

@@ -66,6 +66,12 @@ limits! {
     /// Pages of the log that one page of a query is made of at most: of a session of many agents one may have said little.
     /// What was found so far is answered then, with the place where to go on.
     QUERY_PAGES_MAX: usize = 16;
+    /// Pages of the log that one search looks through: some 8 MiB, a tenth of a second at most.
+    SEARCH_PAGES_MAX: usize = 32;
+    /// Places that one search finds: more than a person looks at.
+    SEARCH_HITS_MAX: usize = 200;
+    /// What is searched for.
+    SEARCH_TEXT_BYTES_MAX: usize = 256;
     /// Sessions in one page of a query or in one snapshot frame.
     PAGE_SESSIONS_MAX: usize = 500;
     /// Damaged ranges one check of the log lists.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, ArchiveReport, DaemonInfo, Event, EventGap, InteractionId, InteractionView, LogStats, PolicyView,
-    PromptView, RecordView, Seq, SessionId, SessionView, Size, TerminalId, TimelineEntry, VerifyReport,
+    PromptView, RecordView, SearchHit, Seq, SessionId, SessionView, Size, TerminalId, TimelineEntry, VerifyReport,
 };
 
 /// A question. In JSON: `{"type": "sessions.list", …}`.
@@ -54,6 +54,22 @@ pub enum Query {
         after: Seq,
         /// Only what lies before this place, and of that the newest. A place beyond the head asks for the newest there are.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<Seq>,
+        /// At most this many; bounded by the daemon.
+        #[serde(default)]
+        limit: Option<u32>,
+    },
+    /// Finds words in what people read: what is said to agents, what they say, think, do and ask, remarks and names. The newest
+    /// come first. So much of the log is read at most, and the answer says where to go on.
+    #[serde(rename = "events.search")]
+    EventsSearch {
+        /// The words, as they stand there; their letters may be large or small.
+        text: String,
+        /// Only this session's.
+        #[serde(default)]
+        session: Option<SessionId>,
+        /// Only what lies before this place.
+        #[serde(default)]
         before: Option<Seq>,
         /// At most this many; bounded by the daemon.
         #[serde(default)]
@@ -125,6 +141,7 @@ impl Query {
             Query::SessionGet { .. } => "session.get",
             Query::SessionTimeline { .. } => "session.timeline",
             Query::EventsPage { .. } => "events.page",
+            Query::EventsSearch { .. } => "events.search",
             Query::TerminalScreen { .. } => "terminal.screen",
             Query::InteractionsList { .. } => "interactions.list",
             Query::PromptsList { .. } => "prompts.list",
@@ -178,6 +195,19 @@ pub enum QueryResult {
         /// looked at many, so it need not be the place of one of its events.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next: Option<Seq>,
+    },
+    /// Where words were found.
+    #[serde(rename = "found")]
+    Found {
+        /// The places, newest first.
+        hits: Vec<SearchHit>,
+        /// Everything from here on was looked through: what the search goes on with as `before`.
+        reached: Seq,
+        /// There is more to look through.
+        more: bool,
+        /// What of it cannot be read, oldest first.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        gaps: Vec<EventGap>,
     },
     /// A screen as text.
     #[serde(rename = "screen")]

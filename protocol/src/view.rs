@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgentId, CommandId, CommandResult, Event, GapReason, LogId, Rejection, RunId, RunOutcome, Seq, SessionId, Size,
-    TerminalId, Timestamp,
+    AgentId, CommandId, CommandResult, Event, GapReason, ItemId, LogId, Rejection, RunId, RunOutcome, Seq, SessionId,
+    Size, TerminalId, Timestamp, TurnId,
 };
 
 pub use agents::{
@@ -133,6 +133,25 @@ pub struct TimelineEntry {
 pub struct StateSnapshot {
     /// The sessions in scope, oldest first.
     pub sessions: Vec<SessionView>,
+}
+
+/// Where words were found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchHit {
+    /// The session.
+    pub session: SessionId,
+    /// The agent, if it is one's or about one.
+    pub agent: Option<AgentId>,
+    /// The event. Of a text that came in pieces it is the piece in which the words begin.
+    pub seq: Seq,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The item that says it.
+    pub item: Option<ItemId>,
+    /// The turn, where what was looked through tells.
+    pub turn: Option<TurnId>,
+    /// The line around it.
+    pub excerpt: String,
 }
 
 /// Events that cannot be read.

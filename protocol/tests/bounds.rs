@@ -61,6 +61,7 @@ fn every_limit_has_a_reason_and_they_fit_into_each_other() {
             "SNAPSHOTS",
             "ATTEMPTS",
             "PAGES",
+            "HITS",
             "READERS",
             "SUBSCRIBERS",
             "PROMPTS",

@@ -301,6 +301,15 @@ pub(crate) fn queries() -> Vec<(&'static str, Query)> {
                 limit: None,
             },
         ),
+        (
+            "events.search",
+            Query::EventsSearch {
+                text: "needle".to_owned(),
+                session: Some(SESSION),
+                before: Some(Seq(300)),
+                limit: Some(20),
+            },
+        ),
         ("terminal.screen", Query::TerminalScreen { terminal: TERMINAL, scrollback: 100 }),
         ("daemon.info", Query::DaemonInfo {}),
         ("log.stats", Query::LogStats {}),
@@ -473,6 +482,23 @@ pub(crate) fn query_results() -> Vec<(&'static str, QueryResult)> {
                 more: true,
                 gaps: vec![EventGap { from: Seq(5), to: Seq(7), reason: GapReason::Damaged }],
                 next: Some(Seq(4)),
+            },
+        ),
+        (
+            "found",
+            QueryResult::Found {
+                hits: vec![SearchHit {
+                    session: SESSION,
+                    agent: Some(AGENT),
+                    seq: Seq(250),
+                    at: AT,
+                    item: Some(agents::ITEM),
+                    turn: Some(agents::TURN),
+                    excerpt: "hay and a needle".to_owned(),
+                }],
+                reached: Seq(200),
+                more: true,
+                gaps: vec![EventGap { from: Seq(210), to: Seq(220), reason: GapReason::Damaged }],
             },
         ),
         (

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ropewalk_projections::timeline;
 use ropewalk_protocol::{
-    AgentId, Code, Event, EventBody, Query, QueryResult, Seq, SessionId, Stream, SubscribeAfter, SubscribeOnly,
-    SubscribeParams, TimelineEntry, TurnOutcome,
+    AgentId, Code, Event, EventBody, Query, QueryResult, SearchHit, Seq, SessionId, Stream, SubscribeAfter,
+    SubscribeOnly, SubscribeParams, TimelineEntry, TurnOutcome, limits,
 };
 use ropewalk_transport::client::{Client, SubscriptionItem};
 
@@ -154,6 +154,55 @@ fn a_timeline_is_read_from_its_end_page_by_page() {
             }
         }
         assert_eq!(read, expected);
+    });
+}
+
+async fn found(client: &Client, text: &str, session: Option<SessionId>, limit: u32) -> Vec<SearchHit> {
+    let (mut all, mut before): (Vec<SearchHit>, _) = (Vec::new(), None);
+    loop {
+        let query = Query::EventsSearch { text: text.to_owned(), session, before, limit: Some(limit) };
+        match client.query(query).await.unwrap().result {
+            QueryResult::Found { hits, reached, more, gaps } => {
+                assert!(hits.len() <= limit as usize && gaps.is_empty());
+                assert!(hits.iter().all(|hit| hit.seq >= reached && before.is_none_or(|before| hit.seq < before)));
+                all.extend(hits);
+                if !more {
+                    return all;
+                }
+                before = Some(reached);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn words_are_found_in_what_agents_are_told_say_and_do_the_newest_first() {
+    let scripted = Scripted::new();
+    block_on(async {
+        let (driven, _) = talked(&scripted).await;
+        let client = &driven.client;
+        let all = all_events(client).await;
+        for limit in [2, 200] {
+            let hits = found(client, "PROMPT 5", None, limit).await;
+            let said: Vec<&str> = hits.iter().map(|hit| hit.excerpt.as_str()).collect();
+            assert_eq!(said, ["all of prompt 5", "prompt 5"], "by {limit}");
+            assert!(hits.iter().all(|hit| hit.agent == Some(driven.agent) && hit.session == driven.session));
+            assert!(hits[0].item.is_some() && hits[1].item.is_none());
+            let tools = found(client, "\"ls\"", Some(driven.session), limit).await;
+            assert_eq!((tools.len(), tools.iter().all(|hit| hit.turn.is_some())), (8, true), "{tools:?}");
+            assert!(tools.is_sorted_by(|newer, older| newer.seq > older.seq), "the newest first");
+            assert_eq!(found(client, "remark", Some(driven.session), limit).await, [], "of another session");
+            assert_eq!(found(client, "remark 7", None, limit).await.len(), 1);
+        }
+        let hit = &found(client, "all of prompt 5", None, 1).await[0];
+        let event = all.iter().find(|event| event.seq == hit.seq).expect("the event");
+        assert_eq!((event.body.name(), event.at), ("agent.item_text", hit.at));
+        for text in ["", " ", &"x".repeat(limits::SEARCH_TEXT_BYTES_MAX + 1)] {
+            let query = Query::EventsSearch { text: text.to_owned(), session: None, before: None, limit: None };
+            let refused = client.query(query).await.unwrap_err();
+            assert!(matches!(refused.code, Code::InvalidParams | Code::TooLarge), "{refused}");
+        }
     });
 }
 
