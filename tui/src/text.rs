@@ -10,7 +10,9 @@
 //! - `units`: ages, money, tokens, bytes and paths, for people
 
 pub mod clean;
+pub mod diff;
 pub mod markdown;
 pub mod theme;
+pub mod tool;
 pub mod units;
 pub mod wrap;

@@ -40,10 +40,19 @@ pub fn visible(text: &str) -> Vec<Vec<Seen>> {
             continue;
         }
         push_empty(&mut lines, std::mem::take(&mut empty));
-        lines.push(visible_line(line));
+        lines.push(pieces(line));
     }
     push_empty(&mut lines, empty);
     lines
+}
+
+/// The same on one line: ends of lines and the blanks around them are one blank each.
+pub fn visible_line(text: &str) -> String {
+    let mut line = String::new();
+    for piece in visible(text.trim()).iter().flat_map(|pieces| pieces.iter().map(Seen::text).chain([" "])) {
+        line.push_str(piece);
+    }
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn push_empty(lines: &mut Vec<Vec<Seen>>, empty: usize) {
@@ -54,7 +63,7 @@ fn push_empty(lines: &mut Vec<Vec<Seen>>, empty: usize) {
     }
 }
 
-fn visible_line(line: &str) -> Vec<Seen> {
+fn pieces(line: &str) -> Vec<Seen> {
     let mut seen: Vec<Seen> = Vec::new();
     let mut rest = line;
     while let Some(c) = rest.chars().next() {
@@ -146,6 +155,12 @@ mod tests {
         let line = &visible("a\u{200b}\\u{200b}")[0];
         let expected = [Seen::Text("a".into()), Seen::Escaped("\\u{200b}".into()), Seen::Text("\\u{200b}".into())];
         assert_eq!(line[..], expected);
+    }
+
+    #[test]
+    fn a_line_hides_nothing_either() {
+        assert_eq!(visible_line(" rm -rf ~\rls \n\n  -l\t"), "rm -rf ~\\rls -l");
+        assert_eq!(visible_line(&format!("ls{}rm", " ".repeat(99))), "ls<99 blanks>rm");
     }
 
     #[test]
