@@ -12,6 +12,7 @@
 pub mod clean;
 pub mod diff;
 pub mod markdown;
+pub mod part;
 pub mod theme;
 pub mod tool;
 pub mod units;

@@ -16,7 +16,7 @@ const MARKS_MAX: usize = 8;
 
 mod visible;
 
-pub use visible::{Seen, visible, visible_line};
+pub use visible::{Seen, visible, visible_line, visible_spans};
 
 /// The text as lines that end in `\n`, with nothing in them that a terminal obeys. Tabs are blanks to the next stop, a line
 /// that was written over is what it was at last, and characters that turn the direction of reading are dots.

@@ -7,7 +7,7 @@ use std::fmt;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::clean::{Seen, visible};
+use super::clean::visible_spans;
 use super::theme::Theme;
 use super::wrap::{Indent, hard_wrap};
 
@@ -174,12 +174,7 @@ fn line(row: &Row<'_>, column: usize, width: u16, theme: &Theme) -> Vec<Line<'st
 
 /// A line of which nothing stays unseen.
 fn seen(line: &str, style: Style, theme: &Theme) -> Vec<Span<'static>> {
-    let seen = visible(line).into_iter().flatten();
-    seen.map(|piece| match piece {
-        Seen::Text(text) => Span::styled(text, style),
-        Seen::Escaped(text) => Span::styled(text, theme.escaped),
-    })
-    .collect()
+    visible_spans(line, style, theme.escaped).concat()
 }
 
 #[cfg(test)]

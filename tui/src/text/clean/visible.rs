@@ -1,5 +1,8 @@
 //! Text that somebody decides by: all of it is seen, also what would not be.
 
+use ratatui::style::Style;
+use ratatui::text::Span;
+
 use super::turns;
 
 /// Blanks in a row that are taken for what they are: more push what follows them out of sight.
@@ -44,6 +47,15 @@ pub fn visible(text: &str) -> Vec<Vec<Seen>> {
     }
     push_empty(&mut lines, empty);
     lines
+}
+
+/// The same as spans, with a style for what is as it is and one for what stands for something.
+pub fn visible_spans(text: &str, style: Style, escaped: Style) -> Vec<Vec<Span<'static>>> {
+    let span = |piece| match piece {
+        Seen::Text(text) => Span::styled(text, style),
+        Seen::Escaped(text) => Span::styled(text, escaped),
+    };
+    visible(text).into_iter().map(|line| line.into_iter().map(span).collect()).collect()
 }
 
 /// The same on one line: ends of lines and the blanks around them are one blank each.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Edit;
 use super::fields::{NEW, OLD, PATH, command, named};
-use crate::text::clean::{Seen, visible};
+use crate::text::clean::visible_spans;
 use crate::text::diff::{self, Row};
 use crate::text::theme::Theme;
 use crate::text::wrap::{Indent, hard_wrap};
@@ -96,17 +96,17 @@ impl Page<'_> {
 
     /// A value beside its name.
     fn labelled(&mut self, label: &str, text: &str, level: usize) {
-        let name = self.seen(&format!("{label} "), self.theme.faint);
-        let mut lines = visible(text).into_iter();
-        let spans = name.into_iter().flatten().chain(self.spans(lines.next().unwrap_or_default(), self.theme.tool));
         let before = " ".repeat(STEP * level.min(STEPS_MAX));
         let rest = vec![Span::raw(format!("{before}  "))];
-        let indent = Indent { first: vec![Span::raw(before)], rest };
-        self.lines.extend(hard_wrap(&spans.collect::<Vec<_>>(), self.width, &indent));
-        // An end of a line at the very end.
-        for line in lines {
-            let spans = self.spans(line, self.theme.tool);
-            self.lines.extend(hard_wrap(&spans, self.width, &indent));
+        let mut first = vec![Span::raw(before)];
+        let name = self.seen(&format!("{label} "), self.theme.faint).concat();
+        for (number, mut spans) in self.seen(text, self.theme.tool).into_iter().enumerate() {
+            if number == 0 {
+                spans.splice(..0, name.iter().cloned());
+            }
+            self.lines.extend(hard_wrap(&spans, self.width, &Indent { first: first.clone(), rest: rest.clone() }));
+            // Empty lines at the very end.
+            first.clone_from(&rest);
         }
     }
 
@@ -133,14 +133,6 @@ impl Page<'_> {
     }
 
     fn seen(&self, text: &str, style: Style) -> Vec<Vec<Span<'static>>> {
-        visible(text).into_iter().map(|line| self.spans(line, style)).collect()
-    }
-
-    fn spans(&self, line: Vec<Seen>, style: Style) -> Vec<Span<'static>> {
-        let span = |piece| match piece {
-            Seen::Text(text) => Span::styled(text, style),
-            Seen::Escaped(text) => Span::styled(text, self.theme.escaped),
-        };
-        line.into_iter().map(span).collect()
+        visible_spans(text, style, self.theme.escaped)
     }
 }
