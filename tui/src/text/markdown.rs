@@ -246,7 +246,7 @@ impl<'t> Writer<'t> {
             if let Some(last) = spans.last_mut() {
                 last.content = last.content.trim_end().to_owned().into();
             }
-            self.lines.push(Line::from(spans));
+            self.lines.extend(hard_wrap(&[], self.width, &Indent { first: spans, rest: Vec::new() }));
         }
     }
 
@@ -285,7 +285,7 @@ impl<'t> Writer<'t> {
         // An item of nothing is still an item.
         if self.containers.last().is_some_and(|item| item.first.is_some()) {
             let indent = self.indent();
-            self.lines.push(Line::from(indent.first));
+            self.lines.extend(hard_wrap(&[], self.width, &indent));
         }
         self.containers.pop();
         self.has_gap = false;

@@ -152,8 +152,8 @@ mod tests {
         assert_eq!(path("/home/me/a/b", home, 40, "…"), "~/a/b");
         assert_eq!(path("/home/me", home, 40, "…"), "~");
         assert_eq!(path("/home/meme/x", home, 40, "…"), "/home/meme/x");
-        assert_eq!(path("/home/me/work/project/src/text/main.rs", home, 20, "…"), "~/…/src/text/main.rs");
-        assert_eq!(path("/home/me/work/project/src/text/main.rs", home, 12, "…"), "~/…/main.rs");
+        assert_eq!(path("/home/me/code/project/src/text/main.rs", home, 20, "…"), "~/…/src/text/main.rs");
+        assert_eq!(path("/home/me/code/project/src/text/main.rs", home, 12, "…"), "~/…/main.rs");
         assert_eq!(path("/srv/deep/er/main.rs", None, 12, "…"), "/…/main.rs");
         assert_eq!(path("/srv/a_very_long_file_name.rs", None, 11, "…"), "a_ver…me.rs");
         assert_eq!(path("漢字漢字", None, 5, "…"), "漢…字");

@@ -4,7 +4,7 @@ use pulldown_cmark::Alignment;
 use ratatui::text::{Line, Span};
 
 use crate::text::theme::Theme;
-use crate::text::wrap::{Indent, line_cells, wrap};
+use crate::text::wrap::{Indent, hard_wrap, line_cells, wrap};
 
 type Cell = Vec<Span<'static>>;
 
@@ -90,7 +90,8 @@ impl Table {
         let rows = if rows.is_empty() { &names[..] } else { rows };
         for row in rows {
             if !lines.is_empty() {
-                lines.push(Line::from(indent.rest.clone()));
+                let gap = Indent { first: indent.rest.clone(), rest: Vec::new() };
+                lines.extend(hard_wrap(&[], width, &gap));
             }
             for (name, cell) in head.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
                 let mut spans: Cell = name.clone();

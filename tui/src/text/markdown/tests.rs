@@ -164,3 +164,24 @@ fn any_width_will_do() {
         }
     }
 }
+
+#[test]
+fn whatever_is_written_is_laid_out_within_its_width() {
+    let pieces = [
+        "a", " ", "\n", "\n\n", "- ", "1. ", "> ", "```", "`", "**", "_", "~~", "# ", "|", "|--|", "[b](", ")", "<c>",
+        "漢", "    ", "&#27;", "\\", "---\n", "[ ] ", "![",
+    ];
+    let mut state = 11_u64;
+    let mut below = |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % end
+    };
+    for _ in 0..4000 {
+        let text: String = (0..below(24)).map(|_| pieces[below(pieces.len())]).collect();
+        let width = below(30) as u16;
+        for line in markdown(&text, below(2) == 0, width, &Theme::dark()) {
+            assert!(line.width() <= usize::from(width.max(2)), "{line:?} of {text:?} at {width}");
+            assert!(!line.to_string().chars().any(char::is_control), "{line:?} of {text:?}");
+        }
+    }
+}

@@ -3,10 +3,21 @@
 use serde_json::Value;
 
 pub(super) const COMMAND: &[&str] = &["command", "cmd"];
-pub(super) const PATH: &[&str] =
-    &["file_path", "filePath", "absolute_path", "notebook_path", "path", "file", "filename", "dir_path", "directory"];
+pub(super) const PATH: &[&str] = &[
+    "file_path",
+    "filePath",
+    "filepath",
+    "absolute_path",
+    "notebook_path",
+    "path",
+    "file",
+    "filename",
+    "dir_path",
+    "directory",
+];
 pub(super) const OLD: &[&str] = &["old_string", "oldString", "old_str", "oldText"];
 pub(super) const NEW: &[&str] = &["new_string", "newString", "new_str", "newText"];
+pub(super) const DIFFERENCE: &[&str] = &["diff", "patch", "patchText"];
 pub(super) const CONTENT: &[&str] = &["content", "file_text", "contents"];
 
 /// The first of these fields that is text, and its name.

@@ -15,6 +15,8 @@ use crate::text::wrap::{Indent, hard_wrap};
 const STEP: usize = 2;
 /// Levels that stand further in than the one above.
 const STEPS_MAX: usize = 8;
+/// Cells that a difference has, as far as the width has them.
+const ROWS_MIN: usize = 8;
 
 /// All of an input: a command as it is typed, edits as differences, and everything else by its name. Rows end where they are
 /// full and not at words, and what would not be seen is made visible: what is shown is what will be done.
@@ -124,8 +126,9 @@ impl Page<'_> {
     }
 
     fn rows(&mut self, rows: &[Row<'_>], level: usize) {
-        let before = STEP * level.min(STEPS_MAX);
-        let width = self.width.saturating_sub(u16::try_from(before).unwrap_or_default());
+        // However narrow it is, there is room for what changes.
+        let before = (STEP * level.min(STEPS_MAX)).min(usize::from(self.width).saturating_sub(ROWS_MIN));
+        let width = self.width - u16::try_from(before).unwrap_or_default();
         for mut line in diff::lines(rows, width, self.theme) {
             line.spans.insert(0, Span::raw(" ".repeat(before)));
             self.lines.push(line);

@@ -4,10 +4,10 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::fields::{CONTENT, PATH, command, number, text};
+use super::fields::{CONTENT, DIFFERENCE, PATH, command, number, text};
 use super::{Edit, edits_of};
 use crate::text::clean::visible_line;
-use crate::text::diff::Counts;
+use crate::text::diff::{self, Counts};
 
 /// What is shown of an input that is not understood.
 const INPUT_CHARS_MAX: usize = 160;
@@ -36,7 +36,10 @@ pub fn summary(title: &str, input: &str) -> Summary {
     let title = visible_line(title);
     // Agents begin a title with the tool's name.
     let name = title.split([':', ' ']).next().unwrap_or_default().to_lowercase();
-    let counts = Counts::of(edits_of(&value).iter().flat_map(|edit: &Edit| edit.rows(0)));
+    let counts = match difference(&value) {
+        Some(difference) => Counts::of(diff::unified(difference)),
+        None => Counts::of(edits_of(&value).iter().flat_map(|edit: &Edit| edit.rows(0))),
+    };
     let counts = Some(counts).filter(|counts| *counts != Counts::default());
     let text = known(&name, &value).unwrap_or_else(|| unknown(&title, &value, input));
     Summary { text: visible_line(&text), counts }
@@ -57,7 +60,7 @@ fn known(name: &str, value: &Value) -> Option<String> {
     let path = text(value, PATH);
     let is_called = |names: &[&str]| names.iter().any(|known| name.starts_with(known));
     if let Some(path) = path {
-        if value["edits"].is_array() || Edit::of(value).is_some() {
+        if value["edits"].is_array() || Edit::of(value).is_some() || difference(value).is_some() {
             return Some(format!("edit {path}"));
         }
         if text(value, CONTENT).is_some() {
@@ -84,6 +87,11 @@ fn known(name: &str, value: &Value) -> Option<String> {
         return Some(format!("list {path}"));
     }
     (is_called(&["read", "view", "cat", "open"])).then(|| format!("read {path}{}", range(value)))
+}
+
+/// What changes, where the call says it as a difference.
+fn difference(value: &Value) -> Option<&str> {
+    text(value, DIFFERENCE).filter(|text| diff::is_unified(text))
 }
 
 fn run(command: &str) -> String {

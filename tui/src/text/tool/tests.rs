@@ -12,6 +12,14 @@ fn full(input: &str, width: u16) -> Vec<String> {
 }
 
 #[test]
+fn a_difference_in_the_input_is_counted() {
+    let change = "Index: /w/w.txt\n=====\n--- /w/w.txt\n+++ /w/w.txt\n@@ -0,0 +1,1 @@\n+hello\n";
+    let input = json!({"filepath": "/w/w.txt", "diff": change});
+    assert_eq!(of("/w/w.txt", &input), "edit /w/w.txt +1 -0");
+    assert_eq!(of("note", &json!({"path": "a", "diff": "none"})), "note (diff: none, path: a)");
+}
+
+#[test]
 fn calls_of_every_agent_are_told_in_a_line() {
     for (title, input, expected) in [
         (
@@ -169,5 +177,50 @@ fn any_width_will_do() {
     let input = json!({"command": "漢 x", "d": [{"old_string": "a", "new_string": "b"}]}).to_string();
     for width in 0..30 {
         assert_eq!(in_full(&input, width, &Theme::dark()).is_empty(), width == 0, "{width}");
+    }
+}
+
+#[test]
+fn whatever_a_tool_is_called_with_none_of_it_is_missing() {
+    let pieces = [
+        "Ω",
+        "Жй Э",
+        " ",
+        "\n",
+        "漢",
+        "\t",
+        "\u{202e}",
+        "\u{1b}[2J",
+        "'",
+        "\\",
+        "ΦΦΦΦΦΦΦΦΦΦΦΦΦΦΦ",
+        "@@ -1 +1 @@\n",
+        "--- ",
+    ];
+    let names = ["command", "old_string", "new_string", "content", "x", "file_path", "diff"];
+    let mut state = 5_u64;
+    let mut below = |end: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % end
+    };
+    for _ in 0..1000 {
+        let mut input = serde_json::Map::new();
+        for _ in 0..below(5) {
+            let text: String = (0..below(9)).map(|_| pieces[below(pieces.len())]).collect();
+            let value = if below(3) == 0 { json!([{"y": text}, [text]]) } else { json!(text) };
+            input.insert(names[below(names.len())].to_owned(), value);
+        }
+        let width = 1 + below(40) as u16;
+        let shown: String = full(&Value::Object(input.clone()).to_string(), width).concat();
+        assert!(shown.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{shown:?}");
+        // Letters tell whether anything was left out; how often each is there, in whatever order fields are shown.
+        for letter in ['Ω', 'Ж', 'й', 'Э', 'Φ', '漢'] {
+            let count = |text: &str| text.chars().filter(|c| *c == letter).count();
+            let of = |name: &str| input.get(name).map_or(0, |value| count(&value.to_string()));
+            let others = names.iter().filter(|name| !["old_string", "new_string"].contains(name));
+            // What an edit leaves as it is stands there once.
+            let given = others.map(|name| of(name)).sum::<usize>() + of("old_string").max(of("new_string"));
+            assert!(count(&shown) >= given, "{letter} of {input:?} in {shown:?}");
+        }
     }
 }
