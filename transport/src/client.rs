@@ -10,5 +10,5 @@ mod resume;
 mod task;
 
 pub use dial::{Dial, DialFuture, Io, dial_tcp, dial_unix};
-pub use handle::{Client, ClientError, Options};
+pub use handle::{Client, ClientError, Link, Options};
 pub use resume::{AttachmentItem, SubscriptionItem};

@@ -54,11 +54,23 @@ pub(super) enum Call {
     Cut,
 }
 
+/// Whether there is a connection just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Link {
+    /// There is one.
+    Up,
+    /// It was cut, and is being made again.
+    Lost,
+    /// It is not made again: the daemon refuses, or the time to come back is over.
+    GivenUp,
+}
+
 /// A client. Clones share the connection; it closes when the last one is dropped.
 #[derive(Clone)]
 pub struct Client {
     calls: mpsc::Sender<Call>,
     welcome: watch::Receiver<Welcome>,
+    links: watch::Receiver<Link>,
 }
 
 impl Client {
@@ -70,9 +82,10 @@ impl Client {
         let (socket, welcome) = open(&dial, &options).await?;
         let (calls, queue) = mpsc::channel(CALLS_MAX);
         let (welcomes, welcome) = watch::channel(welcome);
-        let task = Task::new(dial, options, welcomes);
+        let (link, links) = watch::channel(Link::Up);
+        let task = Task::new(dial, options, welcomes, link);
         tokio::spawn(task.run(socket, queue));
-        Ok(Self { calls, welcome })
+        Ok(Self { calls, welcome, links })
     }
 
     /// What the daemon said of itself when the present connection was made.
@@ -83,6 +96,11 @@ impl Client {
     /// Tells of each new connection.
     pub fn welcomes(&self) -> watch::Receiver<Welcome> {
         self.welcome.clone()
+    }
+
+    /// Tells whether there is a connection, each time that changes.
+    pub fn links(&self) -> watch::Receiver<Link> {
+        self.links.clone()
     }
 
     /// Has a command carried out once. After a cut it is sent again under the same id.

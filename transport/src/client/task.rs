@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::dial::Dial;
-use super::handle::{Call, ClientError, Options};
+use super::handle::{Call, ClientError, Link, Options};
 use super::open::{Socket, input_frame, open, request_frame};
 use super::pending::{Pending, Waiting};
 use super::resume::{AttachmentCursor, AttachmentItem, SubscriptionCursor, SubscriptionItem};
@@ -24,6 +24,7 @@ pub(super) struct Task {
     dial: Dial,
     options: Options,
     welcomes: watch::Sender<Welcome>,
+    link: watch::Sender<Link>,
     pub(super) pending: Pending,
     pub(super) subscriptions: BTreeMap<u64, (SubscriptionCursor, mpsc::Sender<SubscriptionItem>)>,
     next_subscription: u64,
@@ -42,11 +43,17 @@ enum Ended {
 }
 
 impl Task {
-    pub(super) fn new(dial: Dial, options: Options, welcomes: watch::Sender<Welcome>) -> Self {
+    pub(super) fn new(
+        dial: Dial,
+        options: Options,
+        welcomes: watch::Sender<Welcome>,
+        link: watch::Sender<Link>,
+    ) -> Self {
         Self {
             dial,
             options,
             welcomes,
+            link,
             pending: Pending::default(),
             subscriptions: BTreeMap::new(),
             next_subscription: 1,
@@ -64,13 +71,17 @@ impl Task {
                 drop(timeout(Duration::from_secs(1), socket.close(None)).await);
                 return;
             }
+            self.link.send_replace(Link::Lost);
             for (_, items) in self.attachments.values() {
                 drop(items.try_send(AttachmentItem::Cut));
             }
             match self.reconnect(&mut calls).await {
                 Ok(Some(fresh)) => socket = fresh,
                 Ok(None) => return,
-                Err(rejection) => return self.fail(&rejection).await,
+                Err(rejection) => {
+                    self.link.send_replace(Link::GivenUp);
+                    return self.fail(&rejection).await;
+                }
             }
         }
     }
@@ -83,6 +94,7 @@ impl Task {
             match open(&self.dial, &self.options).await {
                 Ok((socket, welcome)) => {
                     self.welcomes.send_replace(welcome);
+                    self.link.send_replace(Link::Up);
                     return Ok(Some(socket));
                 }
                 Err(ClientError::Refused(rejection)) if !rejection.retryable() => return Err(rejection),
