@@ -99,6 +99,13 @@ pub struct PastPart {
     is_unsure: bool,
 }
 
+impl PastTurn {
+    /// The number of the first part. A part keeps its number when others come in front of it, so this falls then.
+    pub fn first(&self) -> i64 {
+        self.first
+    }
+}
+
 /// A turn, whatever its place is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct TurnKey(u64);
@@ -149,6 +156,11 @@ impl History {
     /// The turns, and what happened between them, the oldest one first.
     pub fn turns(&self) -> &VecDeque<PastTurn> {
         &self.turns
+    }
+
+    /// The number of the first turn. A turn keeps its number when others come in front of it, so this falls then.
+    pub fn first(&self) -> i64 {
+        self.first
     }
 
     /// The oldest event that was taken in: older ones are those before it.
