@@ -7,10 +7,12 @@ mod output;
 mod plan;
 mod question;
 
+use std::time::Duration;
+
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ropewalk_projections::transcript::{Notice, Part, Prompt, Remark, Turn};
-use ropewalk_protocol::{NoticeKind, Timestamp, TurnOutcome};
+use ropewalk_projections::transcript::{Notice, Part, Prompt, Remark};
+use ropewalk_protocol::{NoticeKind, Timestamp, TurnOutcome, UsageTotal};
 
 use super::clean::{clean, visible_line};
 use super::theme::Theme;
@@ -49,23 +51,32 @@ pub fn part(part: &Part, look: &Look, width: u16, theme: &Theme) -> Vec<Line<'st
     lines
 }
 
+/// What there is to tell of a turn's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End<'a> {
+    /// How it ended; `None`: it goes on.
+    pub outcome: Option<&'a TurnOutcome>,
+    /// How long it took, if its beginning is known.
+    pub took: Option<Duration>,
+    /// What it cost, if that is known.
+    pub usage: Option<&'a UsageTotal>,
+}
+
 /// How a turn ended, how long it took and what it cost, in a line across.
-pub fn turn_end(turn: &Turn, width: u16, theme: &Theme) -> Line<'static> {
-    let (how, style) = match &turn.outcome {
+pub fn turn_end(end: &End<'_>, width: u16, theme: &Theme) -> Line<'static> {
+    let (how, style) = match end.outcome {
         Some(TurnOutcome::Completed) => ("completed".to_owned(), theme.ok),
         Some(TurnOutcome::Cancelled) => ("cancelled".to_owned(), theme.warning),
         Some(outcome @ (TurnOutcome::Failed { .. } | TurnOutcome::Interrupted { .. })) => {
             (visible_line(&outcome.to_string()), theme.error)
         }
-        None if turn.turn.is_some() => ("goes on".to_owned(), theme.running),
-        None => (String::new(), theme.faint),
+        None => ("goes on".to_owned(), theme.running),
     };
-    let usage = &turn.usage;
-    let tokens = usage.input_tokens.saturating_add(usage.output_tokens);
+    let tokens = end.usage.map_or(0, |usage| usage.input_tokens.saturating_add(usage.output_tokens));
     let facts = [
-        turn.ended_at.map(|ended| units::duration(ended.since(turn.at))),
+        end.took.map(units::duration),
         (tokens > 0).then(|| format!("{} tokens", units::tokens(tokens))),
-        usage.cost_micro_usd.map(|cost| units::dollars(Some(cost))),
+        end.usage.and_then(|usage| usage.cost_micro_usd).map(|cost| units::dollars(Some(cost))),
     ];
     let facts: String = facts.into_iter().flatten().map(|fact| format!(", {fact}")).collect();
     let (glyphs, width) = (theme.glyphs, usize::from(width));

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use ropewalk_projections::transcript::Transcript;
+use ropewalk_projections::transcript::{Transcript, Turn};
 use ropewalk_protocol::{
     AgentId, AgentJoined, Answer, Answered, AskClosed, AskEffect, AskEnd, AskKind, AskOption, Asked, Cause, CommandId,
     Delivery, Event, EventBody, InteractionId, ItemDelta, ItemEnded, ItemId, ItemKind, ItemStarted, ItemStatus,
@@ -339,7 +339,12 @@ fn a_turn_ends_with_what_it_cost() {
             context_tokens_max: None,
         },
     };
-    let end = |told: &Told, width| turn_end(told.turn(), width, &Theme::dark()).to_string();
+    let end = |told: &Told, width| {
+        let turn = told.turn();
+        let took = turn.ended_at.map(|ended| ended.since(turn.at));
+        let end = End { outcome: turn.outcome.as_ref(), took, usage: Some(&turn.usage) };
+        turn_end(&end, width, &Theme::dark()).to_string()
+    };
     let told = Told::new().then(used);
     assert_eq!(end(&told, 40), "── goes on, 12.3k tokens, $0.0123 ──────");
     let failed = TurnOutcome::Failed { reason: "no\n\x1b[2Jway ".repeat(20) };

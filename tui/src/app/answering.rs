@@ -1,0 +1,259 @@
+//! What waits for a person: the list of open questions, and answers to them.
+
+use ropewalk_protocol::{Answer, AskEffect, AskKind, Command, InteractionId, InteractionView};
+
+use crate::input::{Code, Key};
+
+use super::action::{Action, Scope};
+use super::editor::Editor;
+use super::keymap::Meaning;
+use super::overlay::{Ask, Attention, Overlay, Purpose};
+use super::pending::Meant;
+use super::place::Target;
+use super::state::State;
+
+/// A key that comes sooner after a question is seen was pressed for something else.
+const READING_MILLIS: u64 = 400;
+
+impl State {
+    /// Shows what waits for a person, the focused agent's first.
+    pub(super) fn open_attention(&mut self) {
+        let first = self.open_ask().or(self.asks.first()).map(|ask| ask.interaction);
+        self.overlay = Some(Overlay::Attention(Attention { selected: first, seen_at: self.now, answer: None, top: 0 }));
+        self.open_answer_field();
+    }
+
+    /// Questions came or went: another one is seen if the one that was is gone.
+    pub(super) fn attention_changed(&mut self) {
+        let first = self.asks.first().map(|ask| ask.interaction);
+        let asks = &self.asks;
+        let Some(Overlay::Attention(attention)) = &mut self.overlay else { return };
+        if attention.selected.is_none_or(|seen| asks.iter().all(|ask| ask.interaction != seen)) {
+            *attention = Attention { selected: first, seen_at: self.now, answer: None, top: 0 };
+            self.open_answer_field();
+        }
+    }
+
+    /// A question that is answered by text has a field for it at once.
+    fn open_answer_field(&mut self) {
+        let is_text = self.seen_ask().is_some_and(|ask| ask.kind == AskKind::Question);
+        if let Some(Overlay::Attention(attention)) = &mut self.overlay
+            && is_text
+        {
+            attention.answer = Some(Editor::default());
+        }
+    }
+
+    /// The question that is seen.
+    pub fn seen_ask(&self) -> Option<&InteractionView> {
+        let Some(Overlay::Attention(Attention { selected: Some(seen), .. })) = &self.overlay else { return None };
+        self.asks.iter().find(|ask| ask.interaction == *seen)
+    }
+
+    pub(super) fn attention_key(&mut self, key: Key) {
+        let Some(Overlay::Attention(attention)) = &mut self.overlay else { return };
+        let keymap = &self.settings.keymap;
+        if let Some(editor) = &mut attention.answer {
+            match keymap.meaning(&[Scope::List], &[key]) {
+                Meaning::Action(Action::ListClose) if self.asks.len() > 1 || !editor.is_empty() => {
+                    attention.answer = None
+                }
+                Meaning::Action(Action::ListClose) => self.close_overlay(),
+                Meaning::Action(Action::ListChoose) => {
+                    let text = editor.text();
+                    self.answer_text(&text);
+                }
+                _ => drop(super::keys::edit(editor, key, keymap)),
+            }
+            return;
+        }
+        if let Key { code: Code::Char(digit @ '1'..='9'), ctrl: false, alt: false, .. } = key {
+            return self.choose_option(digit as usize - '1' as usize);
+        }
+        match keymap.meaning(&[Scope::Asked, Scope::List], &[key]) {
+            Meaning::Action(Action::AskAllow) => self.allow_seen(false),
+            Meaning::Action(Action::AskAlways) => self.allow_seen(true),
+            Meaning::Action(Action::AskDeny) => self.deny_seen(),
+            Meaning::Action(Action::AskText) => {
+                if let Some(Overlay::Attention(attention)) = &mut self.overlay {
+                    attention.answer = Some(Editor::default());
+                }
+            }
+            Meaning::Action(Action::AskShow) => {
+                if let Some((session, agent)) = self.seen_ask().map(|ask| (ask.session, ask.agent)) {
+                    self.close_overlay();
+                    self.show(Target::Agent(session, agent));
+                }
+            }
+            Meaning::Action(Action::AskNext | Action::ListDown) => self.see_ask(1),
+            Meaning::Action(Action::AskPrevious | Action::ListUp) => self.see_ask(-1),
+            Meaning::Action(Action::ListPageDown) => attention.top = attention.top.saturating_add(10),
+            Meaning::Action(Action::ListPageUp) => attention.top = attention.top.saturating_sub(10),
+            Meaning::Action(Action::ListClose) => self.close_overlay(),
+            _ => {}
+        }
+    }
+
+    fn see_ask(&mut self, step: i64) {
+        let seen = self.seen_ask().map(|ask| ask.interaction);
+        let at = self.asks.iter().position(|ask| Some(ask.interaction) == seen).unwrap_or(0);
+        let last = self.asks.len().saturating_sub(1);
+        let to = i64::try_from(at).unwrap_or(0).saturating_add(step).clamp(0, i64::try_from(last).unwrap_or(0));
+        let selected = usize::try_from(to).ok().and_then(|to| self.asks.get(to)).map(|ask| ask.interaction);
+        self.overlay = Some(Overlay::Attention(Attention { selected, seen_at: self.now, answer: None, top: 0 }));
+        self.open_answer_field();
+    }
+
+    /// Whether a key was meant for the question that is seen.
+    fn is_read(&mut self) -> bool {
+        let Some(Overlay::Attention(attention)) = &self.overlay else { return true };
+        let is_read = self.now.since(attention.seen_at).as_millis() >= u128::from(READING_MILLIS);
+        if !is_read {
+            self.say("that came too soon to be an answer to this; press it again");
+        }
+        is_read
+    }
+
+    fn allow_seen(&mut self, always: bool) {
+        let Some(ask) = self.seen_ask().cloned() else { return };
+        if !self.is_read() {
+            return;
+        }
+        if ask.kind != AskKind::Permission {
+            return self.say("this is no permission: choose by number, or type the answer");
+        }
+        self.answer(&ask, Answer::Allow { always });
+    }
+
+    fn deny_seen(&mut self) {
+        let Some(ask) = self.seen_ask().cloned() else { return };
+        if self.is_read() {
+            self.ask_why(ask.interaction);
+        }
+    }
+
+    fn ask_why(&mut self, interaction: InteractionId) {
+        self.overlay =
+            Some(Overlay::Line(Ask { purpose: Purpose::Deny(interaction), editor: Editor::default(), error: None }));
+    }
+
+    fn choose_option(&mut self, number: usize) {
+        let Some(ask) = self.seen_ask().cloned() else { return };
+        if !self.is_read() {
+            return;
+        }
+        match ask.options.get(number) {
+            Some(option) => self.answer(&ask, Answer::Choose { option: option.id.clone() }),
+            None => self.say(format!("there is no option {}", number + 1)),
+        }
+    }
+
+    fn answer_text(&mut self, text: &str) {
+        let Some(ask) = self.seen_ask().cloned() else { return };
+        let text = text.trim();
+        if text.is_empty() {
+            return self.say("type the answer first");
+        }
+        let answer = match ask.kind {
+            AskKind::Question => Answer::Text { text: text.to_owned() },
+            AskKind::Choice => {
+                match ask.options.iter().find(|option| option.name.eq_ignore_ascii_case(text) || option.id == text) {
+                    Some(option) => Answer::Choose { option: option.id.clone() },
+                    None => return self.say(format!("there is no option {text:?}")),
+                }
+            }
+            AskKind::Permission => Answer::Deny { reason: Some(text.to_owned()) },
+        };
+        self.answer(&ask, answer);
+    }
+
+    /// Answers the focused agent's question without a list.
+    pub(super) fn answer_here(&mut self, action: Action) {
+        let Some(ask) = self.open_ask().cloned() else {
+            return self.say("this agent asks nothing");
+        };
+        if ask.kind != AskKind::Permission && action != Action::Deny {
+            return self.open_attention();
+        }
+        match action {
+            Action::Allow => self.answer(&ask, Answer::Allow { always: false }),
+            Action::Always => self.answer(&ask, Answer::Allow { always: true }),
+            _ => self.ask_why(ask.interaction),
+        }
+    }
+
+    /// Answers the focused agent's question, or the oldest one, with typed words.
+    ///
+    /// # Errors
+    /// What to type instead.
+    pub(super) fn answer_by_words(&mut self, words: &str) -> Result<(), String> {
+        let asked = self.open_ask().or_else(|| self.asks.iter().find(|ask| !self.pending.answers(ask.interaction)));
+        let ask = asked.cloned().ok_or("nothing is asked")?;
+        let (first, rest) = words.split_once(' ').map_or((words, ""), |(first, rest)| (first, rest.trim()));
+        let option = |wanted: &str| {
+            let numbered = || ask.options.get(wanted.parse::<usize>().ok()?.checked_sub(1)?);
+            let named =
+                ask.options.iter().find(|option| option.id == wanted || option.name.eq_ignore_ascii_case(wanted));
+            let found = named.or_else(numbered).map(|option| Answer::Choose { option: option.id.clone() });
+            found.ok_or_else(|| format!("there is no option {wanted:?}"))
+        };
+        let answer = match (first, ask.kind) {
+            ("choose", _) if !ask.options.is_empty() => option(rest)?,
+            (_, AskKind::Question) => Answer::Text { text: words.to_owned() },
+            ("deny", _) => Answer::Deny { reason: Some(rest.to_owned()).filter(|reason| !reason.is_empty()) },
+            ("allow", AskKind::Permission) if rest.is_empty() => Answer::Allow { always: false },
+            ("always", AskKind::Permission) if rest.is_empty() => Answer::Allow { always: true },
+            (_, AskKind::Choice) => option(words)?,
+            (_, AskKind::Permission) => return Err("allow, always, deny [REASON] or choose N".to_owned()),
+        };
+        self.answer(&ask, answer);
+        Ok(())
+    }
+
+    /// Denies a question, with what was typed as the reason.
+    pub(super) fn deny(&mut self, interaction: InteractionId, reason: &str) {
+        self.overlay = None;
+        let Some(ask) = self.asks.iter().find(|ask| ask.interaction == interaction).cloned() else {
+            return self.say("the question is closed already");
+        };
+        let reason = Some(reason.trim().to_owned()).filter(|reason| !reason.is_empty());
+        self.answer(&ask, Answer::Deny { reason });
+    }
+
+    fn answer(&mut self, ask: &InteractionView, answer: Answer) {
+        if self.pending.answers(ask.interaction) {
+            return self.say("an answer is on its way");
+        }
+        let words = told(&answer, ask);
+        let interaction = ask.interaction;
+        let command = Command::InteractionAnswer { session: ask.session, agent: ask.agent, interaction, answer };
+        self.command(Meant::Answer(interaction, words), command);
+        // The next one, if there is one: the daemon says when this one is closed.
+        let next = self.asks.iter().find(|ask| !self.pending.answers(ask.interaction)).map(|ask| ask.interaction);
+        if let Some(Overlay::Attention(_)) = self.overlay {
+            match next {
+                Some(_) => {
+                    self.overlay =
+                        Some(Overlay::Attention(Attention { selected: next, seen_at: self.now, answer: None, top: 0 }));
+                    self.open_answer_field();
+                }
+                None => self.overlay = None,
+            }
+        }
+    }
+}
+
+/// What an answer is, for people.
+fn told(answer: &Answer, ask: &InteractionView) -> String {
+    match answer {
+        Answer::Allow { always: false } => "allowed".to_owned(),
+        Answer::Allow { always: true } => "allowed, from now on".to_owned(),
+        Answer::Deny { .. } => "denied".to_owned(),
+        Answer::Text { .. } => "answered".to_owned(),
+        Answer::Choose { option } => match ask.options.iter().find(|known| known.id == *option) {
+            Some(option) if option.effect == AskEffect::Other => format!("chosen: {}", option.name),
+            Some(option) => option.name.clone(),
+            None => "answered".to_owned(),
+        },
+    }
+}

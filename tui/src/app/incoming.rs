@@ -1,0 +1,410 @@
+//! What the daemon says, taken in.
+
+use ropewalk_protocol::{
+    CommandAnswer, CommandResult, Event as Fact, EventBody, InteractionView, Rejection, SessionId, Stream, TurnOutcome,
+};
+
+use super::event::{Effect, Event, Found, Link, OlderPage, Read, Ticket};
+use super::overlay::Overlay;
+use super::pending::Meant;
+use super::place::Target;
+use super::settings::Notify;
+use super::state::{Focus, State};
+use super::talk::{Goal, Older};
+
+/// Somebody is called no sooner than this after the last time.
+const CALL_PAUSE_MILLIS: u64 = 2_000;
+
+impl State {
+    pub(super) fn incoming(&mut self, event: Event) {
+        match event {
+            Event::Input(..) | Event::Resized(_) | Event::Woken => {}
+            Event::Link(link) => self.linked(link),
+            Event::Sessions { sessions, more } => self.sessions(sessions, more),
+            Event::Facts(facts) => facts.iter().for_each(|fact| self.fact(fact)),
+            Event::FactsLost => {
+                self.fetches.want(Read::Asks);
+                let known: Vec<_> = self.tree.sessions().map(|session| session.session).collect();
+                known.into_iter().for_each(|session| self.fetches.want(Read::Session(session)));
+            }
+            Event::Found(found) => self.found(found),
+            Event::Followed(session, from) => {
+                if self.followed.insert(session, from).is_some_and(|taken| taken < from) {
+                    // What was said between is read with the rest.
+                    self.give_up(session);
+                }
+            }
+            Event::Said(session, facts) => self.said(session, &facts),
+            Event::SaidGap { session, from, to, reason } => {
+                self.talks
+                    .values_mut()
+                    .filter(|talk| talk.session == session)
+                    .for_each(|talk| talk.gap(from, to, reason));
+                self.complain(format!("events {from} to {to} cannot be read: they are {}", gap_word(reason)));
+            }
+            Event::NotFollowed(session, rejection) => {
+                self.followed.remove(&session);
+                self.complain(told(&rejection));
+            }
+            Event::Older { agent, before, page } => self.older(agent, before, page),
+            Event::Attached(terminal, attached) => {
+                if let Some(live) = self.lives.get_mut(&terminal) {
+                    live.attached(&attached);
+                }
+            }
+            Event::Terminal(terminal, item) => {
+                if let Some(live) = self.lives.get_mut(&terminal) {
+                    live.apply(item);
+                }
+            }
+            Event::Done(ticket, answer) => self.done(ticket, answer),
+            Event::Files { typed, files } => self.files(typed, files),
+            Event::Edited(Some(text)) => {
+                self.composer_mut().set(text.trim_end_matches('\n'));
+                self.keep_draft();
+            }
+            Event::Edited(None) => self.complain("the editor failed; the draft is as it was"),
+            Event::Ran { title, text } => self.overlay = Some(Overlay::Pager { title, text, top: 0 }),
+            Event::Hits { text, hits, reached, more } => self.hits(&text, hits, reached, more),
+            Event::History { session, page } => self.history(session, page),
+        }
+    }
+
+    fn linked(&mut self, link: Link) {
+        match (&link, &self.link) {
+            (Link::Up { .. }, Link::Up { .. }) => {}
+            (Link::Up { .. }, before) => {
+                if *before != Link::Connecting {
+                    self.say("the daemon is back");
+                }
+                self.lost_since = None;
+            }
+            (_, Link::Up { .. }) => self.lost_since = Some(self.now),
+            (Link::Down { .. } | Link::Lost | Link::Connecting, _) => {}
+        }
+        self.link = link;
+    }
+
+    fn sessions(&mut self, sessions: Vec<ropewalk_protocol::SessionView>, more: bool) {
+        if self.tree.is_complete {
+            self.tree.clear();
+        }
+        sessions.into_iter().for_each(|session| self.tree.put(session));
+        self.tree.is_complete = !more;
+        if !more {
+            self.take_place();
+        }
+    }
+
+    /// Begins where the person was; else with what waits, or runs, in this directory.
+    fn take_place(&mut self) {
+        let tree = &self.tree;
+        let is_there = |target: &Target| *target == Target::Start || tree.agent(*target).is_some();
+        let had = self.place.panes.len();
+        self.place.panes.retain(is_there);
+        if !self.is_placed && (self.place.panes.is_empty() || self.place.panes == [Target::Start]) {
+            let here = tree.sessions().rev().filter(|session| super::tree::Tree::is_here(session, &self.directory));
+            let alive = here
+                .filter(|session| session.agents.iter().any(|agent| !super::tree::Condition::of(agent).0.is_over()));
+            let home = alive.into_iter().find_map(|session| tree.home(session.session));
+            self.place.panes = vec![home.unwrap_or_default()];
+        }
+        if self.place.panes.is_empty() {
+            self.place.panes.push(Target::Start);
+        }
+        if self.place.panes.len() != had {
+            self.place.focused = 0;
+        }
+        self.place.focused = self.place.focused.min(self.place.panes.len() - 1);
+        self.is_placed = true;
+        if matches!(self.target(), Target::Terminal(..)) && self.focus == Focus::Composer {
+            self.focus = Focus::Reading;
+        }
+        self.mark_seen();
+    }
+
+    fn fact(&mut self, fact: &Fact) {
+        let (session, agent) = match fact.stream {
+            Stream::Session(session) | Stream::Terminal(session, _) => (session, None),
+            Stream::Agent(session, agent) => (session, Some(agent)),
+            Stream::Machine => return,
+        };
+        match &fact.body {
+            EventBody::SessionDeleted(_) => {
+                self.fetches.forget(Read::Session(session));
+                return self.gone(session);
+            }
+            EventBody::Asked(_) | EventBody::AskClosed(_) | EventBody::RuleApplied(_) => self.fetches.want(Read::Asks),
+            EventBody::Answered(answered) => {
+                self.fetches.want(Read::Asks);
+                self.answered_elsewhere(answered.interaction, fact);
+            }
+            EventBody::PromptQueued(_)
+            | EventBody::PromptEdited(_)
+            | EventBody::PromptMoved(_)
+            | EventBody::PromptWithdrawn(_)
+            | EventBody::PromptSteered(_)
+            | EventBody::TurnStarted(_) => self.queue_changed(session, agent),
+            EventBody::TurnEnded(ended) if !self.is_looked_at && ended.outcome != TurnOutcome::Cancelled => {
+                self.call(&format!("{} is done", self.name(session)));
+            }
+            EventBody::TerminalResized(resized) => {
+                let shown: Vec<_> =
+                    self.place.panes.iter().filter(|target| target.session() == Some(session)).collect();
+                let resized = shown.into_iter().find_map(|target| match target {
+                    Target::Terminal(_, terminal) => self
+                        .lives
+                        .get(terminal)
+                        .filter(|live| live.screen.size() != resized.size)
+                        .map(|_| (*terminal, resized.size)),
+                    _ => None,
+                });
+                if let Some((terminal, size)) = resized {
+                    if let Some(live) = self.lives.get_mut(&terminal) {
+                        live.resize(size);
+                    }
+                    self.effects.push(Effect::Reattach(terminal, super::SCROLLBACK_LINES));
+                }
+            }
+            EventBody::SessionBudgetSet(_) | EventBody::SessionRulesSet(_) if self.policies.contains_key(&session) => {
+                self.fetches.want(Read::Policy(session));
+            }
+            _ => {}
+        }
+        self.fetches.want(Read::Session(session));
+    }
+
+    /// Somebody else was first: whoever was about to answer is told who.
+    fn answered_elsewhere(&mut self, interaction: ropewalk_protocol::InteractionId, fact: &Fact) {
+        let by = fact.cause.as_ref().map_or("a rule", |cause| cause.client.as_str());
+        let is_seen = matches!(&self.overlay, Some(Overlay::Attention(seen)) if seen.selected == Some(interaction));
+        if is_seen && !self.pending.answers(interaction) {
+            self.say(format!("answered by {by}"));
+        }
+    }
+
+    fn gone(&mut self, session: SessionId) {
+        self.tree.remove(session);
+        self.place.panes.retain(|target| target.session() != Some(session));
+        if self.place.panes.is_empty() {
+            self.place.panes.push(Target::Start);
+        }
+        self.place.focused = self.place.focused.min(self.place.panes.len() - 1);
+    }
+
+    fn found(&mut self, found: Found) {
+        match found {
+            Found::Session(session) => {
+                self.fetches.came(Read::Session(session.session));
+                self.tree.put(*session);
+                self.mark_seen();
+            }
+            Found::NoSession(session) => {
+                self.fetches.came(Read::Session(session));
+                self.gone(session);
+            }
+            Found::Asks(asks) => {
+                self.fetches.came(Read::Asks);
+                self.asks_known(asks);
+            }
+            Found::Prompts(session, agent, prompts) => {
+                self.fetches.came(Read::Prompts(session, agent));
+                self.queue_known(Target::Agent(session, agent), prompts);
+            }
+            Found::Policy(session, policy) => {
+                self.fetches.came(Read::Policy(session));
+                self.policies.insert(session, *policy);
+            }
+            Found::Failed(read, rejection) => {
+                self.fetches.came(read);
+                self.complain(told(&rejection));
+            }
+        }
+    }
+
+    fn asks_known(&mut self, asks: Vec<InteractionView>) {
+        let new = asks.iter().filter(|ask| self.asks.iter().all(|known| known.interaction != ask.interaction));
+        let words: Vec<String> =
+            new.map(|ask| format!("{} asks: {}", ask.name, crate::text::clean::one_line(&ask.title))).collect();
+        self.asks = asks;
+        match words.as_slice() {
+            [] => {}
+            [only] => self.call(only),
+            several => self.call(&format!("{} questions wait", several.len())),
+        }
+        self.attention_changed();
+    }
+
+    /// Calls a person who does not look, or has not seen it: not more often than can be heard.
+    fn call(&mut self, text: &str) {
+        if self
+            .called_at
+            .is_some_and(|at| self.now.since(at).as_millis() < u128::from(CALL_PAUSE_MILLIS) && self.now >= at)
+        {
+            return;
+        }
+        if self.settings.notify.iter().any(|how| *how != Notify::Title) {
+            self.called_at = Some(self.now);
+            self.effects.push(Effect::Notify(text.to_owned()));
+        }
+    }
+
+    fn said(&mut self, session: SessionId, facts: &[Fact]) {
+        for fact in facts {
+            if let Stream::Agent(_, agent) = fact.stream
+                && let Some(talk) = self.talks.get_mut(&agent)
+            {
+                talk.apply(fact);
+            }
+            if let Some(taken) = self.followed.get_mut(&session) {
+                *taken = (*taken).max(fact.seq);
+            }
+        }
+        self.mark_seen();
+    }
+
+    /// What is on the screen, and looked at, is not unread.
+    pub(super) fn mark_seen(&mut self) {
+        if !self.is_looked_at {
+            return;
+        }
+        let shown = self.place.panes.iter().filter_map(|target| target.agent());
+        let ended = shown.filter_map(|(session, agent)| {
+            let view = self.tree.agent(Target::Agent(session, agent))?;
+            Some((agent, view.structured.as_ref()?.last_turn.as_ref()?.evidence))
+        });
+        let ended: Vec<_> = ended.filter(|(agent, seq)| self.place.seen.get(agent) != Some(seq)).collect();
+        if !ended.is_empty() {
+            self.place.seen.extend(ended);
+            self.keep_place();
+        }
+    }
+
+    fn older(
+        &mut self,
+        agent: ropewalk_protocol::AgentId,
+        before: ropewalk_protocol::Seq,
+        page: Result<OlderPage, Rejection>,
+    ) {
+        let Some(talk) = self.talks.get_mut(&agent).filter(|talk| talk.older == Older::Asked(before)) else { return };
+        match page {
+            Ok(page) => talk.prepend(&page),
+            Err(rejection) => {
+                talk.older = Older::Failed(before, told(&rejection));
+                talk.goal = None;
+                // It is asked for again when somebody scrolls there.
+                return;
+            }
+        }
+        self.read_on(agent);
+    }
+
+    /// Reads further back if what is looked for is not found, or a page is not full.
+    pub(super) fn read_on(&mut self, agent: ropewalk_protocol::AgentId) {
+        let (width, height) = self.body();
+        let Some(talk) = self.talks.get_mut(&agent) else { return };
+        let paper = super::talk::Paper { width, theme: &self.theme };
+        let wants_more = match talk.goal.clone() {
+            Some(Goal::Seq(seq)) => talk.to_seq(seq),
+            Some(Goal::Top) => talk.to_top(),
+            Some(Goal::Found) => match talk.find(true, paper, height) {
+                Some(()) => {
+                    talk.goal = None;
+                    false
+                }
+                None => true,
+            },
+            None => talk.follows() && talk.page(paper, 2 * height).len() < 2 * height,
+        };
+        if wants_more {
+            self.ask_older(agent);
+        } else if let Some(talk) = self.talks.get_mut(&agent) {
+            talk.goal = None;
+        }
+    }
+
+    /// Asks for what was said before, unless that is known, or on its way.
+    pub(super) fn ask_older(&mut self, agent: ropewalk_protocol::AgentId) {
+        let Some(talk) = self.talks.get_mut(&agent) else { return };
+        if talk.older == Older::Whole && talk.goal == Some(Goal::Found) {
+            talk.goal = None;
+            let text = format!("{:?} is nowhere further back", talk.search);
+            return self.say(text);
+        }
+        if let Older::More(before) | Older::Failed(before, _) = talk.older {
+            talk.older = Older::Asked(before);
+            let effect = Effect::Older(talk.session, talk.agent, before);
+            self.effects.push(effect);
+        }
+    }
+
+    fn done(&mut self, ticket: Ticket, answer: Result<CommandAnswer, Rejection>) {
+        let Some(meant) = self.pending.take(ticket) else {
+            // It was sent by the client before this one.
+            if let Err(rejection) = answer {
+                self.complain(told(&rejection));
+            }
+            return;
+        };
+        match (meant, answer) {
+            (
+                Meant::Start { .. },
+                Ok(CommandAnswer { result: CommandResult::SessionCreated { session, agent, terminal }, .. }),
+            ) => {
+                self.fetches.want(Read::Session(session));
+                let agent = agent.map(|agent| Target::Agent(session, agent)).filter(|_| terminal.is_none());
+                if let Some(target) = agent.or(terminal.map(|terminal| Target::Terminal(session, terminal))) {
+                    self.show(target);
+                }
+            }
+            (Meant::Spawn(session), Ok(CommandAnswer { result: CommandResult::AgentSpawned { agent, .. }, .. })) => {
+                self.fetches.want(Read::Session(session));
+                self.show(Target::Agent(session, agent));
+            }
+            (Meant::Other(text), Ok(_)) => self.say(text),
+            (Meant::Answer(interaction, text), Ok(_)) => {
+                self.asks.retain(|ask| ask.interaction != interaction);
+                self.attention_changed();
+                self.say(text);
+            }
+            (Meant::Cancel(_), Ok(_)) => self.say("asked to stop; what does not stop in time is made to"),
+            (Meant::Prompt { .. } | Meant::Start { .. } | Meant::Spawn(_), Ok(_)) => {}
+            (Meant::Prompt { target, text, .. }, Err(rejection)) => self.refused(target, &text, &rejection),
+            (Meant::Start { text }, Err(rejection)) => self.refused(Target::Start, &text, &rejection),
+            (Meant::Answer(..), Err(rejection)) => {
+                self.fetches.want(Read::Asks);
+                self.complain(told(&rejection));
+            }
+            (Meant::Spawn(_) | Meant::Cancel(_) | Meant::Other(_), Err(rejection)) => self.complain(told(&rejection)),
+        }
+    }
+
+    /// Words that were refused go back to where they were written.
+    fn refused(&mut self, target: Target, text: &str, rejection: &Rejection) {
+        let composer = self.composers.entry(target).or_default();
+        let both = if composer.is_empty() { text.to_owned() } else { format!("{text}\n\n{}", composer.text()) };
+        composer.set(&both);
+        let key = self.draft_key(target);
+        self.effects.push(Effect::KeepDraft(key, both));
+        self.complain(told(rejection));
+    }
+
+    fn name(&self, session: SessionId) -> String {
+        self.tree.get(session).map_or_else(|| "a session".to_owned(), super::tree::name_of)
+    }
+}
+
+/// A refusal, for people.
+pub(super) fn told(rejection: &Rejection) -> String {
+    let hint = if rejection.hint.is_empty() { String::new() } else { format!(" {}", rejection.hint) };
+    crate::text::clean::one_line(&format!("{}.{hint}", rejection.message.trim_end_matches('.')))
+}
+
+/// Why a range does not come, for people.
+pub(crate) fn gap_word(reason: ropewalk_protocol::GapReason) -> &'static str {
+    match reason {
+        ropewalk_protocol::GapReason::Damaged => "damaged",
+        ropewalk_protocol::GapReason::Removed => "removed",
+        ropewalk_protocol::GapReason::Lagged => "too far behind",
+    }
+}

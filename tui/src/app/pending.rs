@@ -1,0 +1,66 @@
+//! Commands that were sent and are not answered: what a person meant by each, so that a refusal finds its way back.
+
+use std::collections::BTreeMap;
+
+use ropewalk_protocol::{AgentId, InteractionId, SessionId};
+
+use super::event::Ticket;
+use super::place::Target;
+
+/// What a command was meant to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meant {
+    /// Say this to an agent. If it is refused the words go back to where they were written.
+    Prompt {
+        /// The agent.
+        target: Target,
+        /// The words.
+        text: String,
+        /// For after the turn, or into it: how it is labelled.
+        label: &'static str,
+    },
+    /// Start a session with these words.
+    Start {
+        /// The words.
+        text: String,
+    },
+    /// Start another agent in a session.
+    Spawn(SessionId),
+    /// Answer a question.
+    Answer(InteractionId, String),
+    /// Cancel an agent's turn.
+    Cancel(AgentId),
+    /// Something else; what is said once it is done.
+    Other(String),
+}
+
+/// Commands that are not answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pending {
+    next: u64,
+    meant: BTreeMap<Ticket, Meant>,
+}
+
+impl Pending {
+    /// Another one.
+    pub fn add(&mut self, meant: Meant) -> Ticket {
+        self.next += 1;
+        self.meant.insert(Ticket(self.next), meant);
+        Ticket(self.next)
+    }
+
+    /// It is answered.
+    pub fn take(&mut self, ticket: Ticket) -> Option<Meant> {
+        self.meant.remove(&ticket)
+    }
+
+    /// Those that are not answered, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Meant> {
+        self.meant.values()
+    }
+
+    /// Whether an answer to this question is on its way.
+    pub fn answers(&self, interaction: InteractionId) -> bool {
+        self.iter().any(|meant| matches!(meant, Meant::Answer(answered, _) if *answered == interaction))
+    }
+}

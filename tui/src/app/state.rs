@@ -1,0 +1,508 @@
+//! The client's state, and what every event makes of it. It reads no clock, draws nothing and waits for nothing: time comes in
+//! with each event, and what is to be done goes out as effects.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use ropewalk_protocol::{
+    AgentView, InteractionView, PolicyView, Seq, SessionId, SessionView, Size, StructuredView, TerminalId, Timestamp,
+};
+
+use crate::input::Key;
+use crate::text::theme::Theme;
+
+use super::composer::Composer;
+use super::event::{Effect, Event, Link, Wants};
+use super::fetches::Fetches;
+use super::layout::{self, Layout};
+use super::live::Live;
+use super::overlay::Overlay;
+use super::pending::{Meant, Pending};
+use super::place::{Place, Target};
+use super::settings::{Settings, ThemeChoice};
+use super::talk::{Paper, Talk};
+use super::tree::Tree;
+
+/// How long a word of the client's is shown.
+const TOAST_MILLIS: u64 = 6_000;
+/// A session with work in it is looked at again after this: that nothing is said any more, nobody says.
+const LOOK_AGAIN_MILLIS: u64 = 5_000;
+
+/// What has the keys.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Focus {
+    /// The prompt.
+    #[default]
+    Composer,
+    /// What was said.
+    Reading,
+    /// The sessions.
+    Tree,
+    /// The program on the screen: every key goes to it.
+    Program,
+}
+
+/// An agent that can be started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// What people call it.
+    pub label: String,
+    /// Its provider.
+    pub provider: String,
+    /// The program, where it is not the provider's usual one.
+    pub command: Vec<String>,
+    /// What to do before it can be started; `None`: it was found.
+    pub missing: Option<String>,
+    /// What may be wrong with it.
+    pub note: Option<String>,
+}
+
+/// What holds for this client from its beginning.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opening {
+    /// What a person set.
+    pub settings: Settings,
+    /// The directory it was started in.
+    pub directory: String,
+    /// The person's home, for shorter paths.
+    pub home: Option<PathBuf>,
+    /// The machine's name.
+    pub host: String,
+    /// Agents that can be started, the best first.
+    pub providers: Vec<Provider>,
+    /// Where the person was.
+    pub place: Place,
+    /// Drafts, by what they are for.
+    pub drafts: BTreeMap<String, String>,
+    /// Prompts that were sent from this directory, oldest first.
+    pub sent: Vec<String>,
+    /// The window.
+    pub size: Size,
+}
+
+/// A word of the client's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Toast {
+    /// It.
+    pub text: String,
+    /// Something went wrong.
+    pub is_error: bool,
+    /// Until when it is shown.
+    pub until: Timestamp,
+}
+
+/// Keys that mean something when they are pressed again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Twice {
+    /// Interrupt.
+    pub interrupt: Option<Timestamp>,
+    /// Back, while a turn runs or to look at the history.
+    pub back: Option<Timestamp>,
+}
+
+/// Everything.
+pub struct State {
+    /// What a person set.
+    pub settings: Settings,
+    /// The colours.
+    pub theme: Theme,
+    /// The window.
+    pub size: Size,
+    /// The time of the newest event.
+    pub now: Timestamp,
+    /// The directory it was started in.
+    pub directory: String,
+    /// The person's home, for shorter paths.
+    pub home: Option<PathBuf>,
+    /// The machine's name.
+    pub host: String,
+    /// How the daemon is reached.
+    pub link: Link,
+    /// Since when it is not.
+    pub lost_since: Option<Timestamp>,
+    /// The sessions.
+    pub tree: Tree,
+    /// Where the person is.
+    pub place: Place,
+    /// What has the keys.
+    pub focus: Focus,
+    /// Open questions, the oldest first.
+    pub asks: Vec<InteractionView>,
+    /// What is said with agents that are on the screen.
+    pub talks: BTreeMap<ropewalk_protocol::AgentId, Talk>,
+    /// Sessions that are followed, each with the newest event of it that came.
+    pub followed: BTreeMap<SessionId, Seq>,
+    /// Programs' terminals that are on the screen.
+    pub lives: BTreeMap<TerminalId, Live>,
+    /// Prompts that are being written.
+    pub composers: BTreeMap<Target, Composer>,
+    /// Prompts that were sent, oldest first.
+    pub sent: Vec<String>,
+    /// Agents that can be started.
+    pub providers: Vec<Provider>,
+    /// The one that a new session begins with.
+    pub provider: usize,
+    /// Prompts that wait for agents that are on the screen.
+    pub waiting: BTreeMap<ropewalk_protocol::AgentId, Vec<ropewalk_protocol::PromptView>>,
+    /// What bounds agents, by session.
+    pub policies: BTreeMap<SessionId, PolicyView>,
+    /// What lies over the screen.
+    pub overlay: Option<Overlay>,
+    /// Keys that begin something longer.
+    pub pressed: Vec<Key>,
+    /// A word of the client's own.
+    pub toast: Option<Toast>,
+    /// Commands that are not answered.
+    pub pending: Pending,
+    /// Keys that mean something when they are pressed again.
+    pub twice: Twice,
+    /// The window is looked at, as far as the terminal tells.
+    pub is_looked_at: bool,
+    /// When somebody was called last, and what for.
+    pub(super) called_at: Option<Timestamp>,
+    pub(super) drafts: BTreeMap<String, String>,
+    pub(super) fetches: Fetches,
+    pub(super) looked_at: Timestamp,
+    pub(super) effects: Vec<Effect>,
+    /// Where the person was is not taken up yet: the sessions have not come.
+    pub(super) is_placed: bool,
+}
+
+impl State {
+    /// The state that a client begins with.
+    pub fn new(opening: Opening, now: Timestamp) -> Self {
+        let Opening { settings, directory, home, host, providers, place, drafts, sent, size } = opening;
+        let mut state = Self {
+            theme: Theme::dark(),
+            settings,
+            size,
+            now,
+            directory,
+            home,
+            host,
+            link: Link::Connecting,
+            lost_since: Some(now),
+            tree: Tree::default(),
+            focus: Focus::Composer,
+            asks: Vec::new(),
+            talks: BTreeMap::new(),
+            followed: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            composers: BTreeMap::new(),
+            sent,
+            provider: providers.iter().position(|provider| provider.missing.is_none()).unwrap_or(0),
+            providers,
+            waiting: BTreeMap::new(),
+            policies: BTreeMap::new(),
+            overlay: None,
+            pressed: Vec::new(),
+            toast: None,
+            pending: Pending::default(),
+            twice: Twice::default(),
+            is_looked_at: true,
+            called_at: None,
+            drafts,
+            fetches: Fetches::default(),
+            looked_at: now,
+            effects: Vec::new(),
+            is_placed: false,
+            place,
+        };
+        if state.place.panes.is_empty() {
+            state.place.panes.push(Target::Start);
+        }
+        state.place.focused = state.place.focused.min(state.place.panes.len() - 1);
+        state.fetches.want(super::event::Read::Asks);
+        state.choose_theme();
+        state
+    }
+
+    /// What an event makes of it, and what is to be done.
+    pub fn update(&mut self, event: Event, now: Timestamp) -> Vec<Effect> {
+        self.now = now;
+        match event {
+            Event::Input(input, raw) => self.input(input, raw),
+            Event::Resized(size) => self.size = size,
+            Event::Woken => {}
+            other => self.incoming(other),
+        }
+        self.settle();
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Brings in order what follows from what changed.
+    fn settle(&mut self) {
+        if self.toast.as_ref().is_some_and(|toast| toast.until <= self.now) {
+            self.toast = None;
+        }
+        self.follow_panes();
+        if matches!(self.link, Link::Up { .. }) {
+            self.look_again();
+            let due = self.fetches.due(self.now);
+            self.effects.extend(due.into_iter().map(Effect::Read));
+        }
+    }
+
+    /// Sessions with work in them are looked at again now and then.
+    fn look_again(&mut self) {
+        if self.now.since(self.looked_at).as_millis() < u128::from(LOOK_AGAIN_MILLIS) {
+            return;
+        }
+        self.looked_at = self.now;
+        let busy = self.tree.sessions().filter(|session| is_busy(session)).map(|session| session.session);
+        for session in busy.collect::<Vec<_>>() {
+            self.fetches.want(super::event::Read::Session(session));
+        }
+    }
+
+    /// What is on the screen is followed, and what is not is given up; where it was read is remembered.
+    fn follow_panes(&mut self) {
+        let shown: Vec<_> = self.place.panes.iter().filter_map(|target| target.agent()).collect();
+        let gone: Vec<_> =
+            self.talks.keys().copied().filter(|agent| !shown.iter().any(|(_, of)| of == agent)).collect();
+        for agent in gone {
+            if let Some(talk) = self.talks.remove(&agent) {
+                self.remember(&talk);
+            }
+        }
+        self.waiting.retain(|agent, _| shown.iter().any(|(_, of)| of == agent));
+        let sessions = &self.place.panes;
+        self.followed
+            .retain(|session, _| sessions.iter().any(|target| target.agent().is_some_and(|(of, _)| of == *session)));
+        for (session, agent) in shown {
+            let Some(taken) = self.followed.get(&session).copied() else { continue };
+            if !self.talks.contains_key(&agent) {
+                let mut talk = Talk::new(session, agent);
+                talk.older = super::talk::Older::Asked(taken.next());
+                talk.goal = self.place.read_at.get(&agent).copied().map(super::talk::Goal::Seq);
+                self.talks.insert(agent, talk);
+                self.effects.push(Effect::Older(session, agent, taken.next()));
+                self.fetches.want(super::event::Read::Prompts(session, agent));
+                self.fetches.want(super::event::Read::Policy(session));
+            }
+        }
+        let terminals: Vec<_> = self.terminals_shown().collect();
+        self.lives.retain(|terminal, _| terminals.iter().any(|(shown, _)| shown == terminal));
+        for (terminal, size) in terminals {
+            self.lives.entry(terminal).or_insert_with(|| Live::new(terminal, size));
+        }
+        if self.focus == Focus::Program && !matches!(self.target(), Target::Terminal(..)) {
+            self.focus = Focus::Reading;
+        }
+        let target = self.target();
+        if !self.composers.contains_key(&target) {
+            let draft = self.drafts.get(&self.draft_key(target)).cloned().unwrap_or_default();
+            self.composers.insert(target, Composer::with(&draft));
+        }
+    }
+
+    /// What is known of what is said in a session is read anew.
+    pub(super) fn give_up(&mut self, session: SessionId) {
+        let agents: Vec<_> =
+            self.talks.values().filter(|talk| talk.session == session).map(|talk| talk.agent).collect();
+        for agent in agents {
+            if let Some(talk) = self.talks.remove(&agent) {
+                self.remember(&talk);
+            }
+        }
+    }
+
+    fn remember(&mut self, talk: &Talk) {
+        match talk.reads_at() {
+            Some(seq) => drop(self.place.read_at.insert(talk.agent, seq)),
+            None => drop(self.place.read_at.remove(&talk.agent)),
+        }
+    }
+
+    fn terminals_shown(&self) -> impl Iterator<Item = (TerminalId, Size)> + '_ {
+        let layout = self.layout();
+        let bodies = layout.panes.into_iter().map(|pane| pane.body);
+        self.place.panes.iter().zip(bodies.chain(std::iter::repeat(ratatui::layout::Rect::default()))).filter_map(
+            |(target, body)| match target {
+                Target::Terminal(_, terminal) if body.width > 0 && body.height > 0 => {
+                    Some((*terminal, Size { cols: body.width, rows: body.height }))
+                }
+                _ => None,
+            },
+        )
+    }
+
+    /// What is to be followed, shown in the title, and waited for.
+    pub fn wants(&self) -> Wants {
+        let mut sessions: Vec<_> =
+            self.place.panes.iter().filter_map(|target| target.agent()).map(|(session, _)| session).collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        let keyboard = match self.target() {
+            Target::Terminal(_, terminal) if self.focus == Focus::Program && self.overlay.is_none() => Some(terminal),
+            _ => None,
+        };
+        Wants {
+            sessions,
+            terminals: self.terminals_shown().collect(),
+            keyboard,
+            title: self.title(),
+            wake: self.wake(),
+        }
+    }
+
+    fn title(&self) -> String {
+        let waiting = match self.asks.len() {
+            0 => String::new(),
+            1 => "(1 question) ".to_owned(),
+            count => format!("({count} questions) "),
+        };
+        let of = self.place.panes.get(self.place.focused).and_then(|target| target.session());
+        let name = of.and_then(|session| self.tree.get(session)).map(super::tree::name_of);
+        format!("{waiting}{}", name.map_or_else(|| "ropewalk".to_owned(), |name| format!("{name} - ropewalk")))
+    }
+
+    /// When something changes by itself: an age, a word that is shown for a time, what is read anew.
+    fn wake(&self) -> Option<Timestamp> {
+        let seconds = matches!(self.link, Link::Lost | Link::Connecting)
+            || self.tree.sessions().any(is_busy)
+            || !self.asks.is_empty();
+        let tick = if seconds { 1_000 } else { 60_000 };
+        let next = self.now.plus_millis(tick - self.now.unix_millis() % tick);
+        let toast = self.toast.as_ref().map(|toast| toast.until);
+        [Some(next), toast, self.fetches.wake()].into_iter().flatten().min()
+    }
+
+    /// What the focus is on.
+    pub fn target(&self) -> Target {
+        self.place.panes.get(self.place.focused).copied().unwrap_or_default()
+    }
+
+    /// The session that the focus is on.
+    pub fn session(&self) -> Option<&SessionView> {
+        self.tree.get(self.target().session()?)
+    }
+
+    /// The agent that the focus is on.
+    pub fn agent(&self) -> Option<&AgentView> {
+        self.tree.agent(self.target())
+    }
+
+    /// What a person typed in a line of its own: a command after a colon, else words for the agent on the screen.
+    pub fn typed_line(&mut self, line: &str, now: Timestamp) -> Vec<Effect> {
+        self.now = now;
+        match (line.strip_prefix(':'), &self.overlay) {
+            (_, Some(Overlay::Confirm { .. })) => {
+                let key = if line.trim().eq_ignore_ascii_case("y") { 'y' } else { 'n' };
+                self.confirm_key(Key::char(key));
+            }
+            (Some(command), _) => {
+                if let Err(error) = self.verb(command.trim()) {
+                    self.complain(error);
+                }
+            }
+            (None, _) if line.trim().is_empty() => {}
+            (None, _) => {
+                self.composer_mut().set(line);
+                self.send(ropewalk_protocol::Delivery::Steer);
+            }
+        }
+        self.settle();
+        std::mem::take(&mut self.effects)
+    }
+
+    /// The structured agent that the focus is on.
+    pub fn structured(&self) -> Option<&StructuredView> {
+        self.agent().and_then(|agent| agent.structured.as_deref())
+    }
+
+    /// The prompt that is being written.
+    pub fn composer(&self) -> Option<&Composer> {
+        self.composers.get(&self.target())
+    }
+
+    /// The same, to be changed.
+    pub(super) fn composer_mut(&mut self) -> &mut Composer {
+        self.composers.entry(self.target()).or_default()
+    }
+
+    /// The question that the focused agent waits for.
+    pub fn open_ask(&self) -> Option<&InteractionView> {
+        let (_, agent) = self.target().agent()?;
+        self.asks.iter().find(|ask| ask.agent == agent && !self.pending.answers(ask.interaction))
+    }
+
+    /// Where everything is on the screen.
+    pub fn layout(&self) -> Layout {
+        layout::layout(self)
+    }
+
+    /// The size of what is read in the pane with the focus.
+    pub(super) fn body(&self) -> (u16, usize) {
+        let layout = self.layout();
+        let body = layout.panes.get(self.place.focused).map(|pane| pane.body).unwrap_or_default();
+        (body.width, usize::from(body.height))
+    }
+
+    /// The talk that has the focus, with what it is laid out on.
+    pub(super) fn reading(&mut self) -> Option<(&mut Talk, Paper<'_>, usize)> {
+        let (_, agent) = self.target().agent()?;
+        let (width, height) = self.body();
+        let talk = self.talks.get_mut(&agent)?;
+        Some((talk, Paper { width, theme: &self.theme }, height))
+    }
+
+    pub(super) fn draft_key(&self, target: Target) -> String {
+        match target {
+            Target::Start => format!("start {}", self.directory),
+            Target::Agent(_, agent) => agent.to_string(),
+            Target::Terminal(_, terminal) => terminal.to_string(),
+        }
+    }
+
+    /// Says something for a while.
+    pub(super) fn say(&mut self, text: impl Into<String>) {
+        let until = self.now.plus_millis(TOAST_MILLIS);
+        self.toast = Some(Toast { text: text.into(), is_error: false, until });
+    }
+
+    /// Says for a while that something went wrong.
+    pub(super) fn complain(&mut self, text: impl Into<String>) {
+        let until = self.now.plus_millis(2 * TOAST_MILLIS);
+        self.toast = Some(Toast { text: text.into(), is_error: true, until });
+    }
+
+    /// Has something changed, once.
+    pub(super) fn command(&mut self, meant: Meant, command: ropewalk_protocol::Command) {
+        if self.settings.read_only {
+            return self.complain("nothing can be changed: this client is read-only");
+        }
+        let ticket = self.pending.add(meant);
+        self.effects.push(Effect::Command(ticket, Box::new(command)));
+    }
+
+    pub(super) fn keep_place(&mut self) {
+        let talks: Vec<_> = self.talks.values().map(|talk| (talk.agent, talk.reads_at())).collect();
+        for (agent, at) in talks {
+            match at {
+                Some(seq) => drop(self.place.read_at.insert(agent, seq)),
+                None => drop(self.place.read_at.remove(&agent)),
+            }
+        }
+        self.effects.push(Effect::KeepPlace(Box::new(self.place.clone())));
+    }
+
+    pub(super) fn choose_theme(&mut self) {
+        let is_light = match self.settings.theme {
+            ThemeChoice::Auto => self.settings.is_light,
+            ThemeChoice::Dark => false,
+            ThemeChoice::Light => true,
+        };
+        self.theme = match (self.settings.is_plain, is_light) {
+            (true, _) => Theme::plain(),
+            (false, true) => Theme::light(),
+            (false, false) => Theme::dark(),
+        };
+        self.talks.values().for_each(Talk::forget_layout);
+    }
+}
+
+/// Whether a session has something in it whose time is counted.
+fn is_busy(session: &SessionView) -> bool {
+    session.agents.iter().any(|agent| agent.structured.is_some() && super::tree::Condition::of(agent).0.is_busy())
+}

@@ -1,0 +1,120 @@
+//! What waits for a person: the questions, and the one that is seen in full.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
+use ropewalk_protocol::{AskKind, InteractionView};
+
+use crate::app::action::Action;
+use crate::app::overlay::Attention;
+use crate::app::state::State;
+use crate::app::tree::name_of;
+use crate::text::clean::one_line;
+use crate::text::tool;
+use crate::text::units;
+use crate::text::wrap::cut;
+
+use super::over::{frame, inside, middle, sentence};
+use super::{prompt, put};
+
+pub(super) fn draw(buffer: &mut Buffer, state: &State, attention: &Attention) -> Option<Position> {
+    let theme = &state.theme;
+    let count = state.asks.len();
+    let width = middle(state, 110, 1).width.saturating_sub(4);
+    let lines = state.seen_ask().map(|seen| full(state, seen, width)).unwrap_or_default();
+    let rows = lines.len() + if count > 1 { count + 1 } else { 0 } + if attention.answer.is_some() { 4 } else { 0 } + 2;
+    let most = state.size.rows.saturating_sub(4);
+    let area = middle(state, 110, u16::try_from(rows).unwrap_or(most).clamp(5, most.max(5)));
+    frame(
+        buffer,
+        state,
+        area,
+        &if count == 1 { "1 question waits for you".to_owned() } else { format!("{count} questions wait for you") },
+    );
+    let inner = inside(area);
+    let Some(seen) = state.seen_ask() else {
+        put(buffer, inner, &Line::styled("nothing waits for you", theme.faint));
+        return None;
+    };
+    // The list has a third of the room at most; what is asked has the rest.
+    let listed = u16::try_from(count).unwrap_or(u16::MAX).min((inner.height / 3).max(1));
+    let selected = state.asks.iter().position(|ask| ask.interaction == seen.interaction).unwrap_or(0);
+    let first = selected.saturating_sub(usize::from(listed) - 1);
+    if count > 1 {
+        for ((at, ask), y) in state.asks.iter().enumerate().skip(first).zip(inner.top()..inner.top() + listed) {
+            let place = Rect { y, height: 1, ..inner };
+            put(buffer, place, &row(state, ask, usize::from(inner.width)));
+            if at == selected {
+                buffer.set_style(place, theme.selected);
+            }
+        }
+    }
+    let taken = if count > 1 { listed + 1 } else { 0 };
+    let field = attention.answer.as_ref().map(|editor| (editor, 4.min(inner.height)));
+    let field_rows = field.as_ref().map_or(0, |(_, rows)| *rows);
+    let body = Rect { y: inner.y + taken, height: inner.height.saturating_sub(taken + field_rows), ..inner };
+    let top = attention.top.min(lines.len().saturating_sub(usize::from(body.height)));
+    for (line, y) in lines.iter().skip(top).zip(body.top()..body.bottom()) {
+        put(buffer, Rect { y, height: 1, ..body }, line);
+    }
+    if top + usize::from(body.height) < lines.len() {
+        let more = format!(" {} more lines: pagedown ", lines.len() - top - usize::from(body.height));
+        let at = Rect { y: body.bottom().saturating_sub(1), height: 1, ..body };
+        put(buffer, at, &Line::styled(more, theme.waiting.add_modifier(ratatui::style::Modifier::REVERSED)));
+    }
+    let (editor, rows) = field?;
+    let place = Rect { y: inner.bottom() - rows, height: rows, ..inner };
+    put(buffer, place, &Line::styled(theme.glyphs.rule.repeat(usize::from(place.width)), theme.border));
+    prompt::area_cursor(buffer, editor.area(), Rect { y: place.y + 1, height: rows.saturating_sub(1), ..place })
+}
+
+fn row(state: &State, ask: &InteractionView, width: usize) -> Line<'static> {
+    let theme = &state.theme;
+    let session = state.tree.get(ask.session).map(name_of).unwrap_or_default();
+    let mark = if state.pending.answers(ask.interaction) { theme.glyphs.running } else { theme.glyphs.question };
+    let text = one_line(&tool::summary(&ask.title, &ask.detail).text);
+    Line::from(vec![
+        Span::styled(format!("{mark} "), theme.waiting),
+        Span::styled(format!("{} ", cut(&format!("{session}/{}", ask.name), 30, theme.glyphs.more)), theme.accent),
+        Span::styled(format!("{} ", units::age(state.now.since(ask.at))), theme.faint),
+        Span::styled(cut(&text, width.saturating_sub(38), theme.glyphs.more).into_owned(), theme.text),
+    ])
+}
+
+/// What is asked, in full: what will run, where, and the ways to answer.
+fn full(state: &State, ask: &InteractionView, width: u16) -> Vec<Line<'static>> {
+    let theme = &state.theme;
+    let session = state.tree.get(ask.session);
+    let name = session.map(name_of).unwrap_or_default();
+    let directory = session.and_then(|session| session.workspace.clone()).unwrap_or_default();
+    let mut lines = sentence(&format!("{name}/{} asks", ask.name), theme.heading, width);
+    lines.extend(sentence(&format!("in {directory}"), theme.faint, width));
+    lines.push(Line::default());
+    lines.extend(sentence(&crate::text::clean::visible_line(&ask.title), theme.strong, width));
+    lines.extend(tool::in_full(&ask.detail, width, theme));
+    lines.push(Line::default());
+    if ask.kind != AskKind::Permission || ask.options.len() > 2 {
+        for (number, option) in (1..).zip(&ask.options) {
+            lines.extend(sentence(&format!("{number}  {}", one_line(&option.name)), theme.text, width));
+        }
+    }
+    let keys = match ask.kind {
+        AskKind::Permission => format!(
+            "{}: allow once   {}: always   {}: deny, with a reason",
+            state.key_of(Action::AskAllow),
+            state.key_of(Action::AskAlways),
+            state.key_of(Action::AskDeny)
+        ),
+        AskKind::Choice => format!("a number chooses   {}: deny", state.key_of(Action::AskDeny)),
+        AskKind::Question => "type the answer, and press enter".to_owned(),
+    };
+    lines.extend(sentence(&keys, theme.waiting, width));
+    if let Some(expires) = ask.expires {
+        let left = expires.since(state.now);
+        lines.extend(sentence(&format!("in {} it is denied by itself", units::duration(left)), theme.warning, width));
+    }
+    if state.pending.answers(ask.interaction) {
+        lines.extend(sentence("an answer is on its way", theme.running, width));
+    }
+    lines
+}
