@@ -1,0 +1,268 @@
+//! What outlives the client, in files of its own: drafts, prompts that were sent, where the person was, and commands that are
+//! not answered. Each is written as soon as it changes, on a thread of its own, whole or not at all.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use ropewalk_protocol::{Command, CommandId};
+use serde::{Deserialize, Serialize};
+
+use crate::app::place::Place;
+
+/// Prompts that are read of those that were sent.
+const SENT_MAX: usize = 500;
+/// A file that is larger is no file of ours.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Commands of a client before this one that are sent again. Each is a file; more were never sent at once.
+const OUTBOX_MAX: usize = 256;
+
+/// The files of the clients of one home.
+#[derive(Debug, Clone)]
+pub struct Store {
+    directory: PathBuf,
+    /// Where the client was started: what its files are told apart by.
+    of: String,
+    writes: Arc<Writes>,
+}
+
+/// Files that are to be written, the newest text of each; `None`: it is to go.
+#[derive(Debug, Default)]
+struct Writes {
+    state: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    files: BTreeMap<PathBuf, Option<Vec<u8>>>,
+    /// One is being written.
+    is_writing: bool,
+}
+
+/// A command that is not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unanswered {
+    /// Its id: a repeat of it gets the first answer.
+    pub id: CommandId,
+    /// It, without an environment.
+    pub command: Command,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Draft {
+    key: String,
+    text: String,
+}
+
+impl Store {
+    /// The files below this directory, for a client that was started in `of`.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn open(directory: &Path, of: &str) -> io::Result<Self> {
+        use std::os::unix::fs::DirBuilderExt;
+        for part in ["drafts", "outbox", "places", "sent"] {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(directory.join(part))?;
+        }
+        let writes = Arc::new(Writes::default());
+        let to_write = writes.clone();
+        std::thread::Builder::new().name("store".to_owned()).spawn(move || to_write.run())?;
+        Ok(Self { directory: directory.to_owned(), of: of.to_owned(), writes })
+    }
+
+    fn file(&self, part: &str, name: &str) -> PathBuf {
+        self.directory.join(part).join(blake3::hash(name.as_bytes()).to_hex().as_str())
+    }
+
+    /// Drafts, by what they are for.
+    pub fn drafts(&self) -> BTreeMap<String, String> {
+        let files = files(&self.directory.join("drafts"));
+        let drafts = files.into_iter().filter_map(|file| serde_json::from_slice::<Draft>(&read(&file)?).ok());
+        drafts.map(|draft| (draft.key, draft.text)).collect()
+    }
+
+    /// Keeps a draft; none if it is empty.
+    pub fn keep_draft(&self, key: String, text: String) {
+        let file = self.file("drafts", &key);
+        let bytes = (!text.is_empty()).then(|| serde_json::to_vec(&Draft { key, text }).unwrap_or_default());
+        self.writes.put(file, bytes);
+    }
+
+    /// Where the person was.
+    pub fn place(&self) -> Place {
+        let place = read(&self.file("places", &self.of)).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        place.unwrap_or_default()
+    }
+
+    /// Keeps where the person is.
+    pub fn keep_place(&self, place: &Place) {
+        self.writes.put(self.file("places", &self.of), serde_json::to_vec(place).ok());
+    }
+
+    /// The newest prompts that were sent, oldest first.
+    pub fn sent(&self) -> Vec<String> {
+        let bytes = read(&self.file("sent", &self.of)).unwrap_or_default();
+        // The last line may be cut short.
+        let lines = String::from_utf8_lossy(&bytes);
+        let mut sent: Vec<String> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        sent.drain(..sent.len().saturating_sub(SENT_MAX));
+        sent
+    }
+
+    /// Adds a prompt that was sent. Clients beside each other add to the same file.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep_sent(&self, text: &str) -> io::Result<()> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let mut line = serde_json::to_vec(text)?;
+        line.push(b'\n');
+        let path = self.file("sent", &self.of);
+        if path.metadata().is_ok_and(|known| known.len() > FILE_BYTES_MAX / 2) {
+            let kept: Vec<String> = self.sent();
+            let lines: Vec<String> = kept.iter().filter_map(|text| serde_json::to_string(text).ok()).collect();
+            write(&path, format!("{}\n", lines.join("\n")).as_bytes())?;
+        }
+        let mut file = fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?;
+        file.write_all(&line)
+    }
+
+    /// Commands that a client before this one, or beside it, sent and knows no answer to; oldest first.
+    pub fn unanswered(&self) -> Vec<Unanswered> {
+        let mut files = files(&self.directory.join("outbox"));
+        // Their names begin with the time.
+        files.sort();
+        let known = files.into_iter().filter_map(|file| serde_json::from_slice(&read(&file)?).ok());
+        known.take(OUTBOX_MAX).collect()
+    }
+
+    /// Keeps a command until it is answered. It is there when this returns.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep_command(&self, id: CommandId, command: &Command) -> io::Result<()> {
+        let bytes = serde_json::to_vec(&Unanswered { id, command: command.clone() })?;
+        write(&self.directory.join("outbox").join(id.to_string()), &bytes)
+    }
+
+    /// It is answered.
+    pub fn answered(&self, id: CommandId) {
+        fs::remove_file(self.directory.join("outbox").join(id.to_string())).ok();
+    }
+
+    /// Waits until everything is written.
+    pub fn settle(&self) {
+        let mut state = self.writes.lock();
+        while !state.files.is_empty() || state.is_writing {
+            state = self.writes.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Writes {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, file: PathBuf, bytes: Option<Vec<u8>>) {
+        self.lock().files.insert(file, bytes);
+        self.changed.notify_all();
+    }
+
+    fn run(&self) {
+        let mut state = self.lock();
+        loop {
+            let Some((file, bytes)) = state.files.pop_first() else {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            state.is_writing = true;
+            drop(state);
+            let written = match bytes {
+                Some(bytes) => write(&file, &bytes),
+                None => fs::remove_file(&file).or_else(|error| match error.kind() {
+                    io::ErrorKind::NotFound => Ok(()),
+                    _ => Err(error),
+                }),
+            };
+            if let Err(error) = written {
+                tracing::warn!(%error, file = %file.display(), "a draft or a place could not be kept");
+            }
+            state = self.lock();
+            state.is_writing = false;
+            self.changed.notify_all();
+        }
+    }
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.extension().is_none()).collect()
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    fs::File::open(path).ok()?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
+}
+
+/// Writes a file that only its owner may read. A process that is killed leaves it whole or as it was.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let fresh = path.with_extension(format!("new-{}", std::process::id()));
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    file.write_all(bytes)?;
+    fs::rename(fresh, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("ropewalk-store-{}-{name}", std::process::id()))
+    }
+
+    #[test]
+    fn what_is_kept_is_there_for_the_next_client() {
+        let directory = directory("next");
+        let store = Store::open(&directory, "/src/a").unwrap();
+        store.keep_draft("one".to_owned(), "first\nline".to_owned());
+        store.keep_draft("two".to_owned(), "gone".to_owned());
+        store.keep_draft("two".to_owned(), String::new());
+        store.keep_sent("a prompt\nof two lines").unwrap();
+        let place = Place { focused: 3, ..Place::default() };
+        store.keep_place(&place);
+        store.settle();
+        let next = Store::open(&directory, "/src/a").unwrap();
+        assert_eq!(next.drafts(), BTreeMap::from([("one".to_owned(), "first\nline".to_owned())]));
+        assert_eq!(next.sent(), ["a prompt\nof two lines"]);
+        assert_eq!(next.place(), place);
+        let elsewhere = Store::open(&directory, "/src/b").unwrap();
+        assert_eq!((elsewhere.place(), elsewhere.sent()), (Place::default(), vec![]));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_command_is_kept_until_it_is_answered_and_damage_does_no_harm() {
+        let directory = directory("outbox");
+        let store = Store::open(&directory, "/src/a").unwrap();
+        let id = |number: u8| CommandId::from_bytes([number; 16]);
+        let command = Command::SessionEnd { session: ropewalk_protocol::SessionId::from_bytes([1; 16]) };
+        for number in [2, 1, 3] {
+            store.keep_command(id(number), &command).unwrap();
+        }
+        store.answered(id(1));
+        fs::write(directory.join("outbox").join("00"), "{").unwrap();
+        fs::write(directory.join("drafts").join("00"), "no draft").unwrap();
+        fs::write(store.file("places", "/src/a"), [0xff]).unwrap();
+        let left: Vec<_> = store.unanswered().into_iter().map(|left| left.id).collect();
+        assert_eq!(left, [id(2), id(3)]);
+        assert_eq!((store.drafts().len(), store.place()), (0, Place::default()));
+        fs::remove_dir_all(directory).unwrap();
+    }
+}
