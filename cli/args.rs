@@ -25,8 +25,9 @@ pub(crate) struct Args {
     /// Print JSON: one object, or one a line where there are many.
     #[arg(long, global = true)]
     pub(crate) json: bool,
+    /// What to do; without it: the terminal client.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (protocol 1)");
@@ -207,6 +208,20 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: LogCommand,
     },
+    /// See every agent, answer it, and go on where you were: the terminal client. `ropewalk` alone is the same.
+    ///
+    /// Keys, colours and agents of your own are set in tui.toml in the configuration directory (see `ropewalk info`).
+    Tui {
+        /// Change nothing: prompts, answers and all other commands are refused.
+        #[arg(long)]
+        read_only: bool,
+        /// Without a screen, for screen readers: what happens is told line by line, and lines are typed.
+        #[arg(long)]
+        plain: bool,
+        /// Print the names of all actions and their keys, for the configuration, and return.
+        #[arg(long)]
+        keys: bool,
+    },
     /// Print the JSON Schema of the wire contract.
     Schema {
         /// Print docs/protocol.md instead.
@@ -372,7 +387,8 @@ mod tests {
 
     fn parsed(line: &[&str]) -> Result<Command, String> {
         let line = ["ropewalk"].iter().chain(line);
-        Args::try_parse_from(line).map(|args| args.command).map_err(|error| error.to_string())
+        let args = Args::try_parse_from(line).map_err(|error| error.to_string())?;
+        args.command.ok_or_else(|| "no command".to_owned())
     }
 
     #[test]

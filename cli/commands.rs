@@ -15,6 +15,7 @@ mod scripted_agent;
 mod send;
 mod sessions;
 mod structured;
+mod tui;
 mod wait;
 
 use ropewalk_protocol::{
@@ -36,6 +37,11 @@ struct Context {
 /// Runs a subcommand; the result is the exit code.
 pub(crate) fn dispatch(args: Args) -> Result<u8, Failure> {
     let Args { json, command } = args;
+    let command = match command {
+        Some(command) => command,
+        None if tui::has_terminal() => Command::Tui { read_only: false, plain: false, keys: false },
+        None => return info::usage(),
+    };
     // What needs no home.
     match &command {
         Command::ScriptedAgent { file } => return scripted_agent::run(file),
@@ -47,6 +53,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Failure> {
         Command::OpencodeBridge { serve_for: None, program } => return crate::opencode_bridge::run(program),
         Command::Schema { docs, limits } => return info::schema(*docs, *limits),
         Command::Completions { shell } => return info::completions(*shell),
+        Command::Tui { keys: true, .. } => return tui::keys(),
         _ => {}
     }
     let context = Context { json, paths: Paths::from_environment()? };
@@ -56,6 +63,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Failure> {
         Command::Demo => demo::demo(&context),
         Command::Bench { what, quick, minutes } => crate::bench::bench(what, quick, minutes, json),
         Command::Info => info::info(&context),
+        Command::Tui { read_only, plain, .. } => tui::tui(&context, read_only, plain),
         other => client_command(&context, other),
     }
 }
@@ -102,6 +110,7 @@ fn client_command(context: &Context, command: Command) -> Result<u8, Failure> {
             | Command::Demo
             | Command::Bench { .. }
             | Command::Info
+            | Command::Tui { .. }
             | Command::Holder { .. }
             | Command::ScriptedAgent { .. }
             | Command::ExecInSession { .. }

@@ -118,6 +118,11 @@ impl Paths {
         self.state.join("spool")
     }
 
+    /// What people set for the terminal client.
+    pub(crate) fn tui_config(&self) -> PathBuf {
+        self.config.join("tui.toml")
+    }
+
     pub(crate) fn discovery(&self) -> PathBuf {
         Self::discovery_in(&self.runtime)
     }

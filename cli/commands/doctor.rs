@@ -9,7 +9,7 @@ use ropewalk_protocol::{Query, QueryResult};
 use ropewalk_transport::client::Client;
 use serde::Serialize;
 
-use self::programs::{Agent, Where};
+use self::programs::{Agent, Startable, Where};
 use super::{Context, unexpected};
 use crate::connect;
 use crate::daemon::discovery::HomeLock;
@@ -146,4 +146,12 @@ fn machine(Report { daemon, home, .. }: &Report) -> Vec<Vec<String>> {
         row("home", format!("{}{writable}", home.data.display())),
         row("disk", disk),
     ]
+}
+
+/// The agents that are known, the installed ones first: what people call each, how it is started, and what is missing.
+pub(super) fn startable() -> Vec<Startable> {
+    let place = Where::environment();
+    let mut found: Vec<Startable> = known::ALL.iter().map(|known| place.startable(known)).collect();
+    found.sort_by_key(|agent| (agent.missing.is_some(), agent.note.is_some()));
+    found
 }

@@ -70,3 +70,9 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
     print::bytes(&script);
     Ok(OK)
 }
+
+/// What may be typed, for whoever typed nothing where no terminal client can be shown.
+pub(super) fn usage() -> Result<u8, Failure> {
+    crate::print::talk(&Args::command().render_help().to_string());
+    Ok(crate::exit::USAGE)
+}

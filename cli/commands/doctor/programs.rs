@@ -35,6 +35,19 @@ pub(super) struct Agent {
     pub(super) next: Vec<String>,
 }
 
+/// An agent, and how it is started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct Startable {
+    pub(in super::super) name: &'static str,
+    pub(in super::super) provider: String,
+    /// The program, where it is not the provider's usual one.
+    pub(in super::super) command: Vec<String>,
+    /// What to do before it can be started.
+    pub(in super::super) missing: Option<String>,
+    /// What may be wrong with it.
+    pub(in super::super) note: Option<String>,
+}
+
 /// Where things are looked for.
 #[derive(Clone, Copy)]
 pub(super) struct Where {
@@ -73,6 +86,21 @@ impl Where {
             Some(word) => says(&file, word),
         };
         is_there.then_some(file)
+    }
+
+    /// Whether one could be started, as far as files tell: no program is asked.
+    pub(super) fn startable(self, known: &'static Known) -> Startable {
+        let words = known.run.split_whitespace().collect::<Vec<_>>();
+        let after = |name: &str| words.iter().position(|word| *word == name).and_then(|at| words.get(at + 1));
+        let missing = self.find(known.program).is_none().then(|| format!("not installed: {}", known.install));
+        let note = self.login(known).is_none().then(|| format!("no sign of a login: {}", known.log_in));
+        Startable {
+            name: known.name,
+            provider: (*after("--provider").unwrap_or(&"acp")).to_owned(),
+            command: after("--command").map(|program| vec![(*program).to_owned()]).unwrap_or_default(),
+            missing,
+            note,
+        }
     }
 
     /// Looks at one agent.
