@@ -365,7 +365,9 @@ impl State {
         let tick = if seconds { 1_000 } else { 60_000 };
         let next = self.now.plus_millis(tick - self.now.unix_millis() % tick);
         let toast = self.toast.as_ref().map(|toast| toast.until);
-        [Some(next), toast, self.fetches.wake()].into_iter().flatten().min()
+        // Nothing is read while the daemon is not there: waiting for it must not keep the machine awake.
+        let read = self.fetches.wake().filter(|_| matches!(self.link, Link::Up { .. }));
+        [Some(next), toast, read].into_iter().flatten().min()
     }
 
     /// What the focus is on.
