@@ -84,12 +84,12 @@ impl Keymap {
             bindings.insert(row.action, each.collect::<Result<Vec<Vec<Key>>, _>>()?);
         }
         let keymap = Self { leader, bindings };
-        keymap.check()?;
+        keymap.check(changed)?;
         Ok(keymap)
     }
 
     /// Two actions of one scope may not have the same keys, nor may one's begin another's.
-    fn check(&self) -> Result<(), KeymapError> {
+    fn check(&self, changed: &BTreeMap<String, Vec<String>>) -> Result<(), KeymapError> {
         let all = || {
             let row = |(action, keys): (&Action, &Vec<Vec<Key>>)| {
                 let row = action.row();
@@ -101,7 +101,10 @@ impl Keymap {
             let clash = all().find(|(other, others)| {
                 other.scope == row.scope && other.action != row.action && others.starts_with(&keys)
             });
-            if let Some((other, _)) = clash {
+            if let Some((other, others)) = clash {
+                // The one that was changed is at fault, if they have the same.
+                let is_other = others == keys && changed.contains_key(other.name) && !changed.contains_key(row.name);
+                let (row, other) = if is_other { (other, row) } else { (row, other) };
                 let (action, keys) = (row.name.to_owned(), self.told(&keys));
                 let (other, scope) = (other.name.to_owned(), row.scope.title());
                 return Err(KeymapError::Taken { action, keys, other, scope });
