@@ -103,7 +103,7 @@ impl Editor {
             Action::LineStart => area.move_cursor(CursorMove::Head),
             Action::LineEnd => area.move_cursor(CursorMove::End),
             Action::WordLeft => area.move_cursor(CursorMove::WordBack),
-            Action::WordRight => area.move_cursor(CursorMove::WordForward),
+            Action::WordRight => to_word_end(area),
             Action::Newline => area.insert_newline(),
             Action::DeleteLeft => drop(area.delete_char()),
             Action::DeleteRight => drop(area.delete_next_char()),
@@ -118,6 +118,23 @@ impl Editor {
         }
         true
     }
+}
+
+/// To the end of this word, or of the next one, as readline has it.
+fn to_word_end(area: &mut TextArea<'static>) {
+    let (mut row, mut column) = (area.cursor().0, area.cursor().1);
+    while let Some(line) = area.lines().get(row) {
+        let is_gap = |character: &char| !character.is_alphanumeric();
+        let gap = line.chars().skip(column).take_while(is_gap).count();
+        let word = line.chars().skip(column + gap).take_while(|character| !is_gap(character)).count();
+        if word > 0 || row + 1 == area.lines().len() {
+            column += gap + word;
+            break;
+        }
+        (row, column) = (row + 1, 0);
+    }
+    let place = |at: usize| u16::try_from(at).unwrap_or(u16::MAX);
+    area.move_cursor(CursorMove::Jump(place(row), place(column)));
 }
 
 #[cfg(test)]
@@ -143,5 +160,24 @@ mod tests {
         editor.set("");
         assert!(editor.is_empty());
         assert!(!editor.act(Action::Quit));
+    }
+
+    #[test]
+    fn a_word_to_the_right_ends_after_its_last_character() {
+        let mut editor = Editor::with("mend the, t\n\nnow");
+        editor.act(Action::CursorUp);
+        editor.act(Action::CursorUp);
+        editor.act(Action::LineStart);
+        let ends = [0; 5].map(|_| {
+            editor.act(Action::WordRight);
+            (editor.area().cursor().0, editor.area().cursor().1)
+        });
+        assert_eq!(ends, [(0, 4), (0, 8), (0, 11), (2, 3), (2, 3)]);
+        editor.act(Action::CursorUp);
+        editor.act(Action::CursorUp);
+        editor.act(Action::LineStart);
+        editor.act(Action::WordRight);
+        editor.act(Action::DeleteWordRight);
+        assert_eq!(editor.text(), "mend, t\n\nnow");
     }
 }
