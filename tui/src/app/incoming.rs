@@ -224,8 +224,13 @@ impl State {
 
     fn asks_known(&mut self, asks: Vec<InteractionView>) {
         let new = asks.iter().filter(|ask| self.asks.iter().all(|known| known.interaction != ask.interaction));
-        let words: Vec<String> =
-            new.map(|ask| format!("{} asks: {}", ask.name, crate::text::clean::one_line(&ask.title))).collect();
+        let words: Vec<String> = new
+            .map(|ask| {
+                let what = crate::text::tool::summary(&ask.title, &ask.detail).text;
+                let what = crate::text::clean::one_line(&what);
+                format!("{}/{} asks: {what}", self.name(ask.session), ask.name)
+            })
+            .collect();
         self.asks = asks;
         match words.as_slice() {
             [] => {}
@@ -375,7 +380,15 @@ impl State {
                 self.fetches.want(Read::Asks);
                 self.complain(told(&rejection));
             }
-            (Meant::Spawn(_) | Meant::Cancel(_) | Meant::Other(_), Err(rejection)) => self.complain(told(&rejection)),
+            (Meant::Spawn(_) | Meant::Cancel(_) | Meant::Other(_), Err(rejection)) => {
+                self.complain(told(&rejection));
+                // What was shown as done already is read anew.
+                if let Some(Overlay::Queue(queue)) = &self.overlay
+                    && let Some((session, agent)) = queue.target.agent()
+                {
+                    self.fetches.want(Read::Prompts(session, agent));
+                }
+            }
         }
     }
 

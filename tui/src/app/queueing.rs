@@ -87,13 +87,26 @@ impl State {
             }
             (Meaning::Action(Action::QueueUp), Some(PromptView { prompt, .. })) if queue.selected > 0 => {
                 let before = prompts.get(queue.selected - 1).map(|other| other.prompt);
+                queue.step(queue.selected - 1);
                 self.command(Meant::Other("sooner".to_owned()), Command::PromptMove { session, agent, prompt, before });
             }
             (Meaning::Action(Action::QueueDown), Some(PromptView { prompt, .. })) if queue.selected < last => {
                 let before = prompts.get(queue.selected + 2).map(|other| other.prompt);
+                queue.step(queue.selected + 1);
                 self.command(Meant::Other("later".to_owned()), Command::PromptMove { session, agent, prompt, before });
             }
             _ => {}
+        }
+    }
+}
+
+impl Queue {
+    /// The prompt that is taken changes places with this one. It is seen at once, so that the next key means what is seen; what
+    /// the daemon makes of it is read anyhow.
+    fn step(&mut self, to: usize) {
+        if let Some(prompts) = &mut self.prompts {
+            prompts.swap(self.selected, to);
+            self.selected = to;
         }
     }
 }
