@@ -1,6 +1,6 @@
 //! What is said with one agent, as far as it is known here, and where a person reads in it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
@@ -85,6 +85,8 @@ pub struct Talk {
     /// Something was said below what is seen.
     pub has_news: bool,
     laid_out: RefCell<HashMap<(i64, usize), LaidOut>>,
+    /// How many blocks were ever laid out.
+    layouts: Cell<u64>,
 }
 
 impl Talk {
@@ -104,6 +106,7 @@ impl Talk {
             gaps: Vec::new(),
             has_news: false,
             laid_out: RefCell::default(),
+            layouts: Cell::default(),
         }
     }
 
@@ -359,6 +362,11 @@ impl Talk {
         Some(())
     }
 
+    /// How many blocks were laid out so far: what looking at it has cost.
+    pub fn layouts(&self) -> u64 {
+        self.layouts.get()
+    }
+
     /// Everything is laid out anew: in other colours.
     pub fn forget_layout(&self) {
         self.laid_out.borrow_mut().clear();
@@ -421,6 +429,7 @@ impl Sheet<'_> {
         {
             return kept.lines.clone();
         }
+        self.talk.layouts.set(self.talk.layouts.get() + 1);
         let mut lines = match known.parts.get(block) {
             Some(said) => part(&said.part, &look, width, self.paper.theme),
             // What is between turns, or goes on, has no end to tell of.
