@@ -16,8 +16,15 @@ pub(super) fn question(question: &Question, look: &Look, width: u16, theme: &The
     let is_waiting = question.answer.is_none() && question.closed.is_none();
     let style = if is_waiting { theme.waiting } else { theme.faint };
     let sign = Indent::hanging(Span::styled(format!("{} ", theme.glyphs.question), style));
-    let title = if question.title.trim().is_empty() { "a tool" } else { &question.title };
-    let mut lines = hard_wrap(&seen(title, style, theme), width, &sign);
+    let title = match question.title.trim() {
+        // What it was about stays to be read when it is answered, in a line.
+        _ if question.kind == AskKind::Permission && !is_waiting && !look.is_open => {
+            tool::summary(&question.title, &question.detail).text
+        }
+        "" => "a tool".to_owned(),
+        _ => question.title.clone(),
+    };
+    let mut lines = hard_wrap(&seen(&title, style, theme), width, &sign);
     let inner = width.saturating_sub(STEP);
     if is_waiting || look.is_open {
         lines.extend(within(detail(question, inner, theme)));

@@ -251,7 +251,7 @@ fn a_question_shows_all_that_will_run_until_it_is_answered() {
     assert_eq!(open.lines(CLOSED, 60)[0].spans[0].style, Theme::dark().waiting);
     let answer = Answered { interaction: ASK, answer: Answer::Choose { option: "once".to_owned() }, input: 2 };
     let answered = open.by(answer, Some("ropewalk-tui"));
-    assert_eq!(answered.rows(CLOSED, 60), ["? Bash: tidies up", "  ✓ allowed (by ropewalk-tui)"]);
+    assert_eq!(answered.rows(CLOSED, 60), ["? $ ls<300 blanks>; rm -rf ~", "  ✓ allowed (by ropewalk-tui)"]);
     assert_eq!(answered.rows(OPEN, 60).len(), 6, "unfolded it is whole again");
 }
 
