@@ -17,16 +17,15 @@ pub(crate) mod tree;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
+use crate::app::overlay::Overlay;
 use crate::app::place::Target;
 use crate::app::state::{Focus, State};
 use crate::app::tree::Condition;
 use crate::text::theme::Theme;
-
-pub(crate) use help::lines as help_lines_of;
 
 /// Draws the screen.
 pub fn draw(frame: &mut Frame<'_>, state: &State) {
@@ -73,9 +72,13 @@ pub fn draw(frame: &mut Frame<'_>, state: &State) {
     }
 }
 
-/// How many lines the help has.
-pub(crate) fn help_lines(state: &State) -> usize {
-    help_lines_of(state).len()
+/// How many lines the long text over the screen has: the help, or what a command said.
+pub(crate) fn long_text_lines(state: &State) -> usize {
+    match &state.overlay {
+        Some(Overlay::Help { .. }) => help::lines(state, over::text_width(state)).len(),
+        Some(Overlay::Pager { text, .. }) => over::pager_lines(state, text).len(),
+        _ => 0,
+    }
 }
 
 /// A vertical line.
@@ -85,11 +88,16 @@ fn rule(buffer: &mut Buffer, theme: &Theme, area: Rect) {
     }
 }
 
-/// A line of text, cut where the room ends.
+/// A line of text, cut where the room ends. What is beside it stays as it is, and of what was below it nothing stays.
 fn put(buffer: &mut Buffer, area: Rect, line: &Line<'_>) {
     let area = area.intersection(buffer.area);
+    let width = u16::try_from(line.width()).unwrap_or(area.width).min(area.width);
+    let area = Rect { width, height: area.height.min(1), ..area };
+    for place in area.positions() {
+        buffer[place].modifier = Modifier::empty();
+    }
     if area.area() > 0 {
-        line.render(Rect { height: 1, ..area }, buffer);
+        line.render(area, buffer);
     }
 }
 

@@ -109,7 +109,7 @@ impl State {
         let Some(Overlay::Attention(attention)) = &self.overlay else { return true };
         let is_read = self.now.since(attention.seen_at).as_millis() >= u128::from(READING_MILLIS);
         if !is_read {
-            self.say("that came too soon to be an answer to this; press it again");
+            self.say("too soon: press it again");
         }
         is_read
     }

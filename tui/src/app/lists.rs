@@ -33,12 +33,12 @@ impl State {
         let edits = |action: Action| Editor::default().act(action);
         let actions = ACTIONS.iter().filter(|row| !is_text_key(row.scope) && !edits(row.action)).map(|row| Choice {
             label: row.name.replace('_', " "),
-            note: format!("{}  {}", self.settings.keymap.all(row.action), row.help),
+            note: format!("{}  {}", self.settings.keymap.all(row.action), row.help).trim_start().to_owned(),
             pick: Pick::Action(row.action),
         });
         let verbs = VERBS.iter().map(|verb| Choice {
             label: format!(":{}", verb.name),
-            note: format!("{}  {}", verb.usage, verb.help),
+            note: format!("{}  {}", verb.usage, verb.help).trim_start().to_owned(),
             pick: Pick::Verb(verb.name),
         });
         let choices = actions.chain(verbs).collect();
@@ -259,12 +259,10 @@ impl State {
             Meaning::Action(Action::ListBottom | Action::Bottom) => i64::MAX / 2,
             _ => return self.close_overlay(),
         };
-        let count = match &self.overlay {
-            Some(Overlay::Pager { text, .. }) => text.lines().count(),
-            _ => crate::view::help_lines(self),
-        };
+        // So far down that the last line is at the bottom.
+        let tops = crate::view::long_text_lines(self).saturating_sub(usize::try_from(page).unwrap_or(0)) + 1;
         if let Some(Overlay::Help { top } | Overlay::Pager { top, .. }) = &mut self.overlay {
-            *top = stepped(*top, step, count.saturating_sub(usize::try_from(page).unwrap_or(0)).max(1));
+            *top = stepped(*top, step, tops);
         }
     }
 

@@ -29,7 +29,11 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, attention: &Attention) ->
         buffer,
         state,
         area,
-        &if count == 1 { "1 question waits for you".to_owned() } else { format!("{count} questions wait for you") },
+        &match count {
+            0 => "questions".to_owned(),
+            1 => "1 question waits for you".to_owned(),
+            _ => format!("{count} questions wait for you"),
+        },
     );
     let inner = inside(area);
     let Some(seen) = state.seen_ask() else {

@@ -5,12 +5,18 @@ use ratatui::text::{Line, Span};
 use crate::app::action::{ACTIONS, Scope};
 use crate::app::place::Target;
 use crate::app::state::{Focus, State};
+use crate::text::wrap::{Indent, wrap};
 
-/// The lines of the help.
-pub(crate) fn lines(state: &State) -> Vec<Line<'static>> {
+use super::over::sentence;
+
+/// Cells of the keys, before what they do.
+const KEYS_CELLS: usize = 26;
+
+/// The lines of the help, in so many cells.
+pub(crate) fn lines(state: &State, width: u16) -> Vec<Line<'static>> {
     let theme = &state.theme;
     let mut lines = Vec::new();
-    let mut say = |text: &str| lines.push(Line::styled(text.to_owned(), theme.text));
+    let mut say = |text: &str| lines.extend(sentence(text, theme.text, width));
     match (state.focus, state.target()) {
         (Focus::Tree, _) => {
             say("This is the list of sessions. A session is work that goes on whether you look or not.");
@@ -59,16 +65,19 @@ pub(crate) fn lines(state: &State) -> Vec<Line<'static>> {
         for row in ACTIONS.iter().filter(|row| row.scope == scope) {
             let keys = state.settings.keymap.all(row.action);
             let keys = if keys.is_empty() { "-".to_owned() } else { keys };
-            lines.push(Line::from(vec![
-                Span::styled(format!("  {keys:<26} "), theme.accent),
-                Span::styled(row.help, theme.text),
-            ]));
+            let mut keys = Span::styled(format!("  {keys:<KEYS_CELLS$} "), theme.accent);
+            if keys.width() > KEYS_CELLS + 3 {
+                // So many keys have a line of their own.
+                lines.push(Line::from(std::mem::replace(&mut keys, Span::raw(" ".repeat(KEYS_CELLS + 3)))));
+            }
+            lines.extend(wrap(&[Span::styled(row.help, theme.text)], width, &Indent::hanging(keys)));
         }
         lines.push(Line::default());
     }
-    lines.push(Line::styled(
+    lines.extend(sentence(
         "Keys are changed in tui.toml in the configuration directory; `ropewalk tui --keys` lists their names.",
         theme.faint,
+        width,
     ));
     lines
 }

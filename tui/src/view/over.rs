@@ -14,6 +14,9 @@ use crate::text::wrap::{Indent, cells, cut, wrap};
 
 use super::{attention, clear, help, prompt, put};
 
+/// A long text in a window is no wider: longer lines are hard to read.
+const TEXT_COLUMNS: u16 = 110;
+
 /// Draws it; where a cursor is, if something is typed there.
 pub(super) fn draw(buffer: &mut Buffer, state: &State) -> Option<Position> {
     if !state.pressed.is_empty() {
@@ -21,12 +24,11 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State) -> Option<Position> {
     }
     match state.overlay.as_ref()? {
         Overlay::Help { top } => {
-            text(buffer, state, "help", &help::lines(state), *top);
+            text(buffer, state, "help", &help::lines(state, text_width(state)), *top);
             None
         }
         Overlay::Pager { title, text: shown, top } => {
-            let lines: Vec<_> = shown.lines().map(|line| Line::styled(one_line_kept(line), state.theme.text)).collect();
-            text(buffer, state, title, &lines, *top);
+            text(buffer, state, title, &pager_lines(state, shown), *top);
             None
         }
         Overlay::Picker(picker) => self::picker(buffer, state, picker),
@@ -53,6 +55,18 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State) -> Option<Position> {
             None
         }
     }
+}
+
+/// Cells in a line of a long text.
+pub(super) fn text_width(state: &State) -> u16 {
+    inside(middle(state, TEXT_COLUMNS, state.size.rows)).width
+}
+
+/// The lines of a long text, as they are shown.
+pub(super) fn pager_lines(state: &State, text: &str) -> Vec<Line<'static>> {
+    let (width, style) = (text_width(state), state.theme.text);
+    let lines = text.lines().map(one_line_kept);
+    lines.flat_map(|line| if line.is_empty() { vec![Line::default()] } else { sentence(&line, style, width) }).collect()
 }
 
 /// Blanks stay, so that columns of a command's output do.
@@ -95,7 +109,7 @@ pub(super) fn inside(area: Rect) -> Rect {
 
 fn text(buffer: &mut Buffer, state: &State, title: &str, lines: &[Line<'_>], top: usize) {
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).saturating_add(2);
-    let area = middle(state, 110, rows);
+    let area = middle(state, TEXT_COLUMNS, rows);
     let inner = inside(area);
     let last = top + usize::from(inner.height);
     let more = if last < lines.len() { format!("{title}: {} of {}", last, lines.len()) } else { title.to_owned() };
@@ -146,7 +160,10 @@ fn picker(buffer: &mut Buffer, state: &State, picker: &Picker) -> Option<Positio
         Line::from(vec![
             Span::styled(label, theme.text),
             Span::raw(gap),
-            Span::styled(choice.note.clone(), theme.faint),
+            Span::styled(
+                cut(&choice.note, usize::from(inner.width).saturating_sub(widest + 2), theme.glyphs.more).into_owned(),
+                theme.faint,
+            ),
         ])
     });
     list(buffer, state, rows, lines, picker.selected);
@@ -195,7 +212,7 @@ fn verb_hint(buffer: &mut Buffer, state: &State, ask: &Ask, area: Rect) {
         let line = Line::from(vec![
             Span::styled(format!("  {:<10}", verb.name), theme.accent),
             Span::styled(format!("{:<34}", verb.usage), theme.text),
-            Span::styled(verb.help, theme.faint),
+            Span::styled(cut(verb.help, usize::from(area.width).saturating_sub(46), theme.glyphs.more), theme.faint),
         ]);
         put(buffer, Rect { y, height: 1, ..above }, &line);
     }

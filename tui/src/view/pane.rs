@@ -5,8 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use ropewalk_protocol::{AgentId, Delivery, GapReason, PromptView, Seq};
 
+use crate::app::action::Action;
 use crate::app::place::Target;
-use crate::app::state::State;
+use crate::app::state::{Focus, State};
 use crate::app::talk::{Goal, Older, Paper, Talk};
 use crate::app::tree::{Condition, agent_name, name_of};
 use crate::text::units;
@@ -110,7 +111,7 @@ fn waiting(state: &State, agent: AgentId) -> Vec<Line<'static>> {
     };
     let mut lines: Vec<_> = prompts.iter().take(WAITING_SHOWN).map(line).collect();
     if prompts.len() > WAITING_SHOWN {
-        let key = state.key_of(crate::app::action::Action::Queue);
+        let key = state.key_of(Action::Queue);
         lines.push(Line::styled(format!("  {} more wait ({key})", prompts.len() - WAITING_SHOWN), theme.faint));
     }
     lines
@@ -123,8 +124,12 @@ fn words_above(state: &State, talk: &Talk) -> Vec<Line<'static>> {
     if !talk.follows() {
         let news = if talk.has_news { ", and there is news below" } else { "" };
         let at = talk.reads_at().map(|seq| format!(" event {seq}")).unwrap_or_default();
-        let back = state.key_of(crate::app::action::Action::Bottom);
-        words.push(Line::styled(format!(" the past{at}{news}; {back} returns to now"), theme.waiting));
+        let (back, how) = match state.focus {
+            // Where a prompt is written other keys scroll.
+            Focus::Composer => (state.key_of(Action::ScrollDown), "leads back"),
+            Focus::Reading | Focus::Tree | Focus::Program => (state.key_of(Action::Bottom), "returns"),
+        };
+        words.push(Line::styled(format!(" the past{at}{news}; {back} {how} to now"), theme.waiting));
     }
     if talk.goal.is_some() {
         let what = match &talk.goal {

@@ -7,10 +7,11 @@ use ratatui::widgets::Widget;
 use ratatui_textarea::TextArea;
 
 use crate::app::action::Action;
+use crate::app::event::Link;
 use crate::app::pending::Meant;
 use crate::app::place::Target;
 use crate::app::state::{Focus, State};
-use crate::app::tree::agent_name;
+use crate::app::tree::{Condition, agent_name};
 use crate::text::wrap::{cut, line_cells};
 
 use super::put;
@@ -28,10 +29,11 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) -> Option<Pos
     if text.area() == 0 {
         return None;
     }
-    if composer.editor.is_empty() && !has_focus {
-        put(buffer, text, &Line::styled(format!("{} writes a prompt", state.key_of(Action::ReadCompose)), theme.faint));
-    }
     let cursor = area_cursor(buffer, composer.editor.area(), text);
+    if composer.editor.is_empty() && !has_focus {
+        let key = if state.focus == Focus::Tree { Action::Write } else { Action::ReadCompose };
+        put(buffer, text, &Line::styled(format!("{} writes a prompt", state.key_of(key)), theme.faint));
+    }
     completion(buffer, state, area);
     cursor
 }
@@ -65,7 +67,13 @@ fn label(buffer: &mut Buffer, state: &State, area: Rect) {
         _ => {
             let name = state.agent().map(agent_name).unwrap_or_default();
             spans.push(Span::styled(format!("to {name} "), theme.accent));
-            let how = if has_turn {
+            let is_held = state.structured().is_some_and(|agent| agent.held.is_some());
+            let is_over = state.agent().is_some_and(|agent| Condition::of(agent).0.is_over());
+            let how = if is_over {
+                "it has ended and takes no prompt ".to_owned()
+            } else if is_held && !has_turn {
+                format!("{send}: waits until it goes on, :release has it go on ")
+            } else if has_turn {
                 format!("{send}: into the turn · {enqueue}: after it ")
             } else {
                 format!("{send} sends ")
@@ -76,22 +84,9 @@ fn label(buffer: &mut Buffer, state: &State, area: Rect) {
     if state.composer().is_some_and(crate::app::composer::Composer::has_stash) {
         spans.push(Span::styled(format!("· a draft is put away ({}) ", state.key_of(Action::Stash)), theme.faint));
     }
-    let waits: Vec<_> = state
-        .pending
-        .iter()
-        .filter_map(|meant| match meant {
-            Meant::Prompt { label, .. } => Some(*label),
-            Meant::Start { .. } => Some("starting"),
-            _ => None,
-        })
-        .collect();
-    if !waits.is_empty() {
-        let what = if matches!(state.link, crate::app::event::Link::Up { .. }) {
-            waits.join(", ")
-        } else {
-            format!("{} kept until the daemon is back", waits.len())
-        };
-        spans.push(Span::styled(format!("· {what} … "), theme.waiting));
+    // What is on its way goes before what may be done: that is known.
+    if let Some(waits) = on_its_way(state) {
+        spans.insert(2, waits);
     }
     let room = usize::from(area.width);
     if line_cells(&spans) > room {
@@ -99,6 +94,22 @@ fn label(buffer: &mut Buffer, state: &State, area: Rect) {
         return put(buffer, area, &Line::styled(cut(&text, room, theme.glyphs.more).into_owned(), style));
     }
     put(buffer, area, &Line::from(spans));
+}
+
+/// What was sent and is not answered.
+fn on_its_way(state: &State) -> Option<Span<'static>> {
+    let word = |meant: &Meant| match meant {
+        Meant::Prompt { label, .. } => Some(*label),
+        Meant::Start { .. } => Some("starting"),
+        Meant::Spawn(_) | Meant::Answer(..) | Meant::Cancel(_) | Meant::Other(_) => None,
+    };
+    let waits: Vec<_> = state.pending.iter().filter_map(word).collect();
+    let what = match (&state.link, waits.len()) {
+        (_, 0) => return None,
+        (Link::Up { .. }, _) => waits.join(", "),
+        (_, count) => format!("{count} kept until the daemon is back"),
+    };
+    Some(Span::styled(format!("{what} … "), state.theme.waiting))
 }
 
 /// Files that may be meant, above the prompt.

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
+use ropewalk_protocol::AskKind;
 
 use crate::app::action::Action;
 use crate::app::event::Link;
@@ -26,8 +27,9 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
     let mut right = Vec::new();
     if let Some(agent) = state.structured() {
         if let Some(held) = &agent.held {
-            let until = held.until.map(|until| format!(" until {until}")).unwrap_or_default();
-            right.push(Span::styled(format!(" parked{until}: {} ", held.reason), theme.warning));
+            let left = held.until.map(|until| units::duration(until.since(state.now)));
+            let left = left.map(|left| format!(" for {left}")).unwrap_or_default();
+            right.push(Span::styled(format!(" parked{left}: {} ", held.reason), theme.warning));
         }
         right.extend(budget(state));
     }
@@ -44,6 +46,14 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
     let width = usize::from(area.width);
     put(buffer, area, &Line::from(left.clone()));
     let room = width.saturating_sub(line_cells(&left) + 1);
+    let right_cells = line_cells(&right);
+    if right_cells > room
+        && let Some(first) = right.first_mut()
+    {
+        // The reason gives way to the numbers beside it.
+        let left_over = room.saturating_sub(right_cells - first.width());
+        first.content = cut(&first.content, left_over, theme.glyphs.more).into_owned().into();
+    }
     let right_cells = line_cells(&right);
     if right_cells <= room && right_cells > 0 {
         let cells = u16::try_from(right_cells).unwrap_or(area.width);
@@ -68,9 +78,9 @@ fn budget(state: &State) -> Option<Span<'static>> {
     let theme = &state.theme;
     let agent = state.structured()?;
     let session = state.target().session().and_then(|session| state.policies.get(&session));
-    let own = [("agent", &agent.budget, &agent.spent)].into_iter();
+    let own = [("this agent", &agent.budget, &agent.spent)].into_iter();
     let shared = session.into_iter().flat_map(|policy| {
-        [("session", &policy.budget, &policy.spent), ("day", &policy.day.budget, &policy.day.spent)]
+        [("this session", &policy.budget, &policy.spent), ("today", &policy.day.budget, &policy.day.spent)]
     });
     let parts = own.chain(shared).flat_map(|(of, budget, spent)| {
         let share = |spent: u64, budget: Option<u64>| budget.map(|budget| spent.saturating_mul(100) / budget.max(1));
@@ -79,7 +89,7 @@ fn budget(state: &State) -> Option<Span<'static>> {
                 (
                     percent,
                     format!(
-                        "{} of {} a {of}",
+                        "{} of {} for {of}",
                         units::dollars(Some(spent.cost_micro_usd)),
                         units::dollars(budget.cost_micro_usd)
                     ),
@@ -89,16 +99,16 @@ fn budget(state: &State) -> Option<Span<'static>> {
                 (
                     percent,
                     format!(
-                        "{} of {} tokens a {of}",
+                        "{} of {} tokens for {of}",
                         units::tokens(spent.tokens),
                         units::tokens(budget.tokens.unwrap_or(0))
                     ),
                 )
             }),
             share(spent.turns, budget.turns)
-                .map(|percent| (percent, format!("{} of {} turns a {of}", spent.turns, budget.turns.unwrap_or(0)))),
+                .map(|percent| (percent, format!("{} of {} turns for {of}", spent.turns, budget.turns.unwrap_or(0)))),
             share(spent.time_millis, budget.time_millis)
-                .map(|percent| (percent, format!("{percent}% of the time a {of}"))),
+                .map(|percent| (percent, format!("{percent}% of the time for {of}"))),
         ]
     });
     let (percent, text) = parts.flatten().max_by_key(|(percent, _)| *percent)?;
@@ -109,14 +119,21 @@ fn budget(state: &State) -> Option<Span<'static>> {
 /// The keys that may be pressed now.
 pub(super) fn hints(buffer: &mut Buffer, state: &State, area: Rect) {
     let theme = &state.theme;
+    let spans_of = |(key, what): (String, &'static str)| {
+        [Span::styled(format!(" {key}"), theme.accent), Span::styled(format!(" {what} "), theme.faint)]
+    };
+    let mut keys = keys(state);
+    // The last one explains, or leads out: it is there even if others are not.
+    let last = keys.pop().map(spans_of).unwrap_or_default();
+    let room = usize::from(area.width).saturating_sub(line_cells(&last));
     let mut spans = Vec::new();
-    for (key, what) in keys(state) {
-        let added = [Span::styled(format!(" {key}"), theme.accent), Span::styled(format!(" {what} "), theme.faint)];
-        if line_cells(&spans) + line_cells(&added) > usize::from(area.width) {
+    for added in keys.into_iter().map(spans_of) {
+        if line_cells(&spans) + line_cells(&added) > room {
             break;
         }
         spans.extend(added);
     }
+    spans.extend(last);
     put(buffer, area, &Line::from(spans));
 }
 
@@ -130,15 +147,27 @@ fn keys(state: &State) -> Vec<(String, &'static str)> {
         (Some(Overlay::Attention(attention)), _) if attention.answer.is_some() => {
             fixed(&[("enter", "answers"), ("esc", "back")])
         }
-        (Some(Overlay::Attention(_)), _) => of(&[
-            (Action::AskAllow, "allow once"),
-            (Action::AskAlways, "always"),
-            (Action::AskDeny, "deny"),
-            (Action::AskText, "type an answer"),
-            (Action::AskNext, "next"),
-            (Action::AskShow, "show"),
-            (Action::ListClose, "close"),
-        ]),
+        (Some(Overlay::Attention(_)), _) => {
+            let mut keys = match state.seen_ask().map(|ask| ask.kind) {
+                Some(AskKind::Permission) => {
+                    of(&[(Action::AskAllow, "allow once"), (Action::AskAlways, "always"), (Action::AskDeny, "deny")])
+                }
+                Some(AskKind::Choice) => {
+                    [fixed(&[("1-9", "choose")]), of(&[(Action::AskDeny, "deny"), (Action::AskText, "type it")])]
+                        .concat()
+                }
+                Some(AskKind::Question) => of(&[(Action::AskText, "type the answer"), (Action::AskDeny, "deny")]),
+                None => Vec::new(),
+            };
+            if state.asks.len() > 1 {
+                keys.extend(of(&[(Action::AskNext, "next")]));
+            }
+            if !state.asks.is_empty() {
+                keys.extend(of(&[(Action::AskShow, "show")]));
+            }
+            keys.extend(of(&[(Action::ListClose, "close")]));
+            keys
+        }
         (Some(Overlay::Queue(queue)), _) if queue.editor.is_some() => {
             fixed(&[("enter", "changes it"), ("esc", "back")])
         }

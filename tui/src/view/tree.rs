@@ -48,7 +48,9 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
     let has_focus = state.focus == Focus::Tree;
     let title_style = if has_focus { theme.accent } else { theme.heading };
     let count = rows.iter().filter(|row| row.depth == 0).count();
-    let mut title = vec![Span::styled(" sessions", title_style), Span::styled(format!(" {count}"), theme.faint)];
+    // Nobody knows how many there are before the daemon has told.
+    let count = if state.tree.is_complete { format!(" {count}") } else { String::new() };
+    let mut title = vec![Span::styled(" sessions", title_style), Span::styled(count, theme.faint)];
     if state.place.all_projects {
         title.push(Span::styled(" everywhere", theme.faint));
     }
@@ -82,8 +84,8 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
             }
             Drawn::Row(at) => {
                 let row = &rows[*at];
-                put(buffer, place, &line_of(state, row, usize::from(area.width)));
                 let is_shown = row.target == state.target() && (row.depth > 0 || !has_focus);
+                put(buffer, place, &line_of(state, row, usize::from(area.width), is_shown));
                 if *at == selected && has_focus {
                     buffer.set_style(place, theme.selected);
                 } else if is_shown {
@@ -94,7 +96,7 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
     }
 }
 
-fn line_of(state: &State, row: &TreeRow, width: usize) -> Line<'static> {
+fn line_of(state: &State, row: &TreeRow, width: usize, is_shown: bool) -> Line<'static> {
     let theme = &state.theme;
     let indent = 1 + 2 * usize::from(row.depth);
     let mut facts = String::new();
@@ -118,7 +120,11 @@ fn line_of(state: &State, row: &TreeRow, width: usize) -> Line<'static> {
     let name = cut(&row.name, name_room, theme.glyphs.more).into_owned();
     let word = if room > word_room + 8 { format!(" {word}") } else { String::new() };
     let gap = room.saturating_sub(cells(&name) + cells(&word));
-    let name_style = if row.is_unread { theme.strong } else { theme.text };
+    let name_style = match (is_shown, row.is_unread) {
+        (true, _) => theme.accent,
+        (false, true) => theme.strong,
+        (false, false) => theme.text,
+    };
     Line::from(vec![
         Span::raw(" ".repeat(indent)),
         sign(row.condition, theme),
