@@ -1,0 +1,490 @@
+//! A client in a window, and the daemon it talks to: keys go in as bytes, what it asks for is answered, time moves when it is
+//! told to, and what it draws goes through a terminal.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use ropewalk_projections::screen::Screen;
+use ropewalk_protocol::{
+    Attached as Told, Event as Fact, EventBody, GapReason, Seq, SessionId, Size, Stream, TerminalId, TerminalResized,
+};
+use ropewalk_transport::client::AttachmentItem;
+use ropewalk_tui::app::event::{Effect, Event, Link, Ticket};
+use ropewalk_tui::app::place::Place;
+use ropewalk_tui::app::settings::{Config, Settings};
+use ropewalk_tui::app::state::{Opening, Provider, State};
+use ropewalk_tui::emulator;
+use ropewalk_tui::input::{Decoded, Decoder};
+use ropewalk_tui::shell::Canvas;
+use ropewalk_tui::view;
+
+use crate::keyboard;
+use crate::world::{DIRECTORY, World};
+
+/// Files of the directory, as a completion finds them.
+const FILES: &[&str] = &["src/cart.rs", "src/checkout/total.rs", "src/main.rs", "tests/checkout.rs", "Cargo.toml"];
+/// What one thing leads to comes to an end sooner than this, or never.
+const STEPS_MAX: usize = 20_000;
+
+/// What a client begins with.
+pub(crate) struct Begin {
+    pub(crate) config: Config,
+    pub(crate) is_plain: bool,
+    pub(crate) providers: Vec<Provider>,
+    pub(crate) kept: Kept,
+}
+
+impl Default for Begin {
+    fn default() -> Self {
+        let provider = |label: &str, provider: &str, missing: Option<&str>| Provider {
+            label: label.to_owned(),
+            provider: provider.to_owned(),
+            command: Vec::new(),
+            missing: missing.map(str::to_owned),
+            note: None,
+        };
+        Self {
+            config: Config::default(),
+            is_plain: false,
+            providers: vec![
+                provider("Claude Code", "claude", None),
+                provider("Codex", "codex", None),
+                provider("OpenCode", "opencode", Some("not found; npm install -g opencode-ai")),
+            ],
+            kept: Kept::default(),
+        }
+    }
+}
+
+/// What is on this machine's disk of a client.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Kept {
+    pub(crate) drafts: BTreeMap<String, String>,
+    pub(crate) sent: Vec<String>,
+    pub(crate) place: Place,
+}
+
+/// A program's terminal that is shown: its size, and how much of its output was passed on.
+struct Attached {
+    size: Size,
+    passed: usize,
+    is_over: bool,
+}
+
+/// A client in a window.
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) kept: Kept,
+    /// What was asked of the machine: notifications, copies, programs, the end.
+    pub(crate) asked: Vec<Effect>,
+    /// What was typed into programs.
+    pub(crate) typed: Vec<u8>,
+    /// What the editor makes of a text; nothing: it fails.
+    pub(crate) edits: Option<String>,
+    /// What commands of the command line print.
+    pub(crate) prints: String,
+    state: State,
+    canvas: Canvas,
+    screen: Screen,
+    has_colours: bool,
+    decoder: Decoder,
+    effects: VecDeque<Effect>,
+    /// What waits for the connection.
+    waiting: Vec<Effect>,
+    is_up: bool,
+    /// Facts up to here were passed on.
+    told: Seq,
+    followed: BTreeMap<SessionId, Seq>,
+    attached: BTreeMap<TerminalId, Attached>,
+}
+
+impl Stage {
+    /// A client that has drawn its first frame; no daemon has answered.
+    pub(crate) fn start(size: Size, world: World, begin: Begin) -> Self {
+        let settings = Settings::new(&begin.config, begin.is_plain).expect("a configuration without faults");
+        let opening = Opening {
+            settings,
+            directory: DIRECTORY.to_owned(),
+            home: Some(PathBuf::from("/home/ada")),
+            host: "workstation".to_owned(),
+            providers: begin.providers,
+            place: begin.kept.place.clone(),
+            drafts: begin.kept.drafts.clone(),
+            sent: begin.kept.sent.clone(),
+            size,
+        };
+        let mut stage = Self {
+            state: State::new(opening, world.now),
+            told: world.head(),
+            world,
+            kept: begin.kept,
+            asked: Vec::new(),
+            typed: Vec::new(),
+            edits: None,
+            prints: String::new(),
+            canvas: Canvas::new(size, !begin.is_plain),
+            screen: Screen::new(size),
+            has_colours: !begin.is_plain,
+            decoder: Decoder::default(),
+            effects: VecDeque::new(),
+            waiting: Vec::new(),
+            is_up: false,
+            followed: BTreeMap::new(),
+            attached: BTreeMap::new(),
+        };
+        stage.update(Event::Woken);
+        stage.settle();
+        stage
+    }
+
+    /// A client whose daemon has answered.
+    pub(crate) fn open(size: Size, world: World) -> Self {
+        Self::open_with(size, world, Begin::default())
+    }
+
+    pub(crate) fn open_with(size: Size, world: World, begin: Begin) -> Self {
+        let mut stage = Self::start(size, world, begin);
+        stage.connects();
+        stage
+    }
+
+    /// The daemon answers.
+    pub(crate) fn connects(&mut self) {
+        self.is_up = true;
+        self.told = self.world.head();
+        self.update(Event::Link(Link::Up { log: self.world.log() }));
+        let sessions = self.world.sessions();
+        self.update(Event::Sessions { sessions, more: false });
+        self.settle();
+    }
+
+    /// The connection is gone.
+    pub(crate) fn is_cut(&mut self) {
+        self.is_up = false;
+        self.update(Event::Link(Link::Lost));
+        for terminal in self.attached.keys().copied().collect::<Vec<_>>() {
+            self.update(Event::Terminal(terminal, AttachmentItem::Cut));
+        }
+        self.settle();
+    }
+
+    /// The connection is made again: what was missed comes, what was kept goes.
+    pub(crate) fn is_back(&mut self) {
+        self.is_up = true;
+        self.update(Event::Link(Link::Up { log: self.world.log() }));
+        self.attached.clear();
+        self.effects.extend(std::mem::take(&mut self.waiting));
+        self.settle();
+    }
+
+    /// Nobody tries any more.
+    pub(crate) fn is_given_up(&mut self, reason: &str) {
+        self.is_up = false;
+        self.update(Event::Link(Link::Down { reason: reason.to_owned() }));
+        self.settle();
+    }
+
+    /// Events of a session that will not come.
+    pub(crate) fn misses(&mut self, session: SessionId, from: Seq, to: Seq) {
+        self.update(Event::SaidGap { session, from, to, reason: GapReason::Damaged });
+        self.settle();
+    }
+
+    /// The client is started anew, with what is on the disk.
+    pub(crate) fn restarts(self) -> Self {
+        let size = self.state.size;
+        Self::open_with(size, self.world, Begin { kept: self.kept, ..Begin::default() })
+    }
+
+    /// What happened in the world since is passed on.
+    pub(crate) fn goes_on(&mut self) {
+        self.settle();
+    }
+
+    /// Time goes by, for everybody.
+    pub(crate) fn later(&mut self, millis: u64) {
+        let until = self.world.now.plus_millis(millis);
+        while let Some(wake) = self.state.wants().wake.filter(|wake| *wake <= until) {
+            assert!(wake > self.world.now, "the state wants to be woken without a pause, at {wake}");
+            self.world.now = wake;
+            self.update(Event::Woken);
+            self.settle();
+        }
+        self.world.now = until;
+        self.update(Event::Woken);
+        self.settle();
+    }
+
+    /// Keys, by their names.
+    pub(crate) fn press(&mut self, keys: &str) {
+        for key in keys.split(' ') {
+            self.sends(&keyboard::bytes(key));
+        }
+    }
+
+    /// Text, a key for each character.
+    pub(crate) fn types(&mut self, text: &str) {
+        self.sends(text.as_bytes());
+    }
+
+    /// A paste, in the brackets that terminals put around it.
+    pub(crate) fn pastes(&mut self, text: &str) {
+        let text = text.replace('\n', "\r");
+        self.sends(format!("\x1b[200~{text}\x1b[201~").as_bytes());
+    }
+
+    /// Bytes from the terminal, and then nothing for a while.
+    pub(crate) fn sends(&mut self, bytes: &[u8]) {
+        let mut decoded = self.decoder.feed(bytes);
+        decoded.extend(self.decoder.flush());
+        for Decoded { input, raw } in decoded {
+            self.update(Event::Input(input, raw));
+            self.settle();
+        }
+    }
+
+    /// The window has another size.
+    pub(crate) fn resizes(&mut self, size: Size) {
+        self.update(Event::Resized(size));
+        self.canvas.resize(size);
+        self.screen.resize(size);
+        self.settle();
+    }
+
+    /// The state, to be looked at.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The terminal.
+    pub(crate) fn screen(&self) -> &Screen {
+        &self.screen
+    }
+
+    /// How often somebody was called, and with which words.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        let called = |effect: &'_ Effect| if let Effect::Notify(text) = effect { Some(text.clone()) } else { None };
+        self.asked.iter().filter_map(called).collect()
+    }
+
+    /// Asserts that a text is on the screen, on one line.
+    #[track_caller]
+    pub(crate) fn sees(&self, text: &str) {
+        assert!(self.shows(text), "{text:?} is not on the screen:\n{}", emulator::rows(&self.screen).join("\n"));
+    }
+
+    /// Asserts that it is not.
+    #[track_caller]
+    pub(crate) fn sees_not(&self, text: &str) {
+        assert!(!self.shows(text), "{text:?} is on the screen:\n{}", emulator::rows(&self.screen).join("\n"));
+    }
+
+    /// Whether a text is on the screen, on one line.
+    pub(crate) fn shows(&self, text: &str) -> bool {
+        emulator::rows(&self.screen).iter().any(|row| row.contains(text))
+    }
+
+    /// Asserts that the screen is what a terminal shows that is sent this frame alone: no frame before it left anything.
+    pub(crate) fn is_as_drawn_at_once(&self) {
+        let mut canvas = Canvas::new(self.canvas.size(), self.has_colours);
+        let bytes = canvas.draw(|frame| view::draw(frame, &self.state));
+        let fresh = emulator::screen(self.canvas.size(), &bytes);
+        assert_eq!(emulator::rows(&self.screen), emulator::rows(&fresh), "a frame before left something");
+        let palette = emulator::Palette::DARK;
+        assert!(emulator::svg(&self.screen, &palette) == emulator::svg(&fresh, &palette), "a style was left");
+    }
+
+    fn update(&mut self, event: Event) {
+        let effects = self.state.update(event, self.world.now);
+        self.effects.extend(effects);
+    }
+
+    /// Everything that follows happens, and the screen is drawn.
+    fn settle(&mut self) {
+        let mut steps = 0;
+        loop {
+            steps += 1;
+            assert!(steps < STEPS_MAX, "it never comes to an end");
+            if let Some(effect) = self.effects.pop_front() {
+                self.carry_out(effect);
+            } else if !self.follow() && !self.pass_on() {
+                break;
+            }
+        }
+        self.draw();
+    }
+
+    fn draw(&mut self) {
+        let bytes = self.canvas.draw(|frame| view::draw(frame, &self.state));
+        self.screen.feed(&bytes);
+        let again = self.canvas.draw(|frame| view::draw(frame, &self.state));
+        assert!(again.is_empty(), "nothing changed, and {} bytes were drawn", again.len());
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let needs_daemon = matches!(
+            effect,
+            Effect::Command(..)
+                | Effect::Read(_)
+                | Effect::Older(..)
+                | Effect::History(..)
+                | Effect::Search(..)
+                | Effect::Type(..)
+                | Effect::Reattach(..)
+        );
+        if needs_daemon {
+            return if self.is_up { self.ask_daemon(effect) } else { self.waiting.push(effect) };
+        }
+        match effect {
+            Effect::KeepDraft(of, text) if text.is_empty() => drop(self.kept.drafts.remove(&of)),
+            Effect::KeepDraft(of, text) => drop(self.kept.drafts.insert(of, text)),
+            Effect::KeepHistory(text) => self.kept.sent.push(text),
+            Effect::KeepPlace(place) => self.kept.place = *place,
+            Effect::Edit(_) => {
+                let edited = self.edits.take();
+                self.asked.push(effect);
+                self.update(Event::Edited(edited));
+            }
+            Effect::Files(typed) => {
+                let files = FILES.iter().filter(|file| file.contains(typed.as_str()));
+                let files = files.map(|file| (*file).to_owned()).collect();
+                self.update(Event::Files { typed, files });
+            }
+            Effect::Run(words) => {
+                let (title, text) = (words.join(" "), self.prints.clone());
+                self.asked.push(Effect::Run(words));
+                self.update(Event::Ran { title, text });
+            }
+            Effect::Redraw => {
+                self.asked.push(effect);
+                self.canvas.clear();
+            }
+            other => self.asked.push(other),
+        }
+    }
+
+    fn ask_daemon(&mut self, effect: Effect) {
+        match effect {
+            Effect::Command(ticket, command) => self.command(ticket, *command),
+            Effect::Read(read) => {
+                let found = self.world.read(read);
+                self.update(Event::Found(found));
+            }
+            Effect::Older(_, agent, before) => {
+                let page = Ok(self.world.older(agent, before));
+                self.update(Event::Older { agent, before, page });
+            }
+            Effect::History(session, before) => {
+                let page = Ok(self.world.history(session, before));
+                self.update(Event::History { session, page });
+            }
+            Effect::Search(text, _, before) => {
+                let (hits, reached, more) = self.world.search(&text, before);
+                self.update(Event::Hits { text, hits, reached, more });
+            }
+            Effect::Type(terminal, bytes) => {
+                self.typed.extend_from_slice(&bytes);
+                // As a terminal does for a program that reads lines.
+                self.world.writes(terminal, &bytes);
+            }
+            Effect::Reattach(terminal, _) => drop(self.attached.remove(&terminal)),
+            other => self.asked.push(other),
+        }
+    }
+
+    fn command(&mut self, ticket: Ticket, command: ropewalk_protocol::Command) {
+        let answer = self.world.carry_out(command);
+        // What happened may come before the answer to the command that made it happen.
+        self.pass_on();
+        self.update(Event::Done(ticket, answer));
+    }
+
+    /// Follows what the client wants to be followed; whether there was anything new.
+    fn follow(&mut self) -> bool {
+        if !self.is_up {
+            return false;
+        }
+        let wants = self.state.wants();
+        self.followed.retain(|session, _| wants.sessions.contains(session));
+        self.attached.retain(|terminal, _| wants.terminals.contains_key(terminal));
+        let head = self.world.head();
+        if let Some(session) = wants.sessions.into_iter().find(|session| !self.followed.contains_key(session)) {
+            self.followed.insert(session, head);
+            self.update(Event::Followed(session, head));
+            return true;
+        }
+        for (terminal, size) in wants.terminals {
+            match self.attached.get_mut(&terminal) {
+                Some(attached) if attached.size == size => continue,
+                Some(attached) => attached.size = size,
+                None => {
+                    let output = Bytes::copy_from_slice(self.world.output(terminal));
+                    let attached = Attached { size, passed: output.len(), is_over: false };
+                    self.attached.insert(terminal, attached);
+                    let offset = u64::try_from(output.len()).unwrap_or(u64::MAX);
+                    let told = Told { offset, end: offset, size, snapshot: true, closed_at: None };
+                    self.update(Event::Attached(terminal, told));
+                    let snapshot = AttachmentItem::Snapshot { offset, bytes: output, last: true };
+                    self.update(Event::Terminal(terminal, snapshot));
+                }
+            }
+            if let Some(session) = self.world.session_of(terminal) {
+                let offset = u64::try_from(self.world.output(terminal).len()).unwrap_or(u64::MAX);
+                self.world.tell(Stream::Terminal(session, terminal), TerminalResized { size, offset });
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Passes on what happened since; whether anything did.
+    fn pass_on(&mut self) -> bool {
+        if !self.is_up {
+            return false;
+        }
+        let head = self.world.head();
+        let facts: Vec<Fact> = self.world.after(self.told).iter().filter(|fact| is_fact(fact)).cloned().collect();
+        self.told = head;
+        let mut is_any = !facts.is_empty();
+        if is_any {
+            self.update(Event::Facts(facts));
+        }
+        for (session, from) in self.followed.clone() {
+            let of_session = |fact: &&Fact| fact.stream.session() == Some(session);
+            let said: Vec<Fact> = self.world.after(from).iter().filter(of_session).cloned().collect();
+            self.followed.insert(session, head);
+            if !said.is_empty() {
+                is_any = true;
+                self.update(Event::Said(session, said));
+            }
+        }
+        for terminal in self.attached.keys().copied().collect::<Vec<_>>() {
+            is_any |= self.pass_on_output(terminal);
+        }
+        is_any
+    }
+
+    fn pass_on_output(&mut self, terminal: TerminalId) -> bool {
+        let Some(attached) = self.attached.get_mut(&terminal) else { return false };
+        let output = self.world.output(terminal);
+        let (from, to) = (attached.passed, output.len());
+        let bytes = Bytes::copy_from_slice(&output[from..]);
+        attached.passed = to;
+        let is_over = !attached.is_over && self.world.is_closed(terminal);
+        attached.is_over |= is_over;
+        let offset = |at: usize| u64::try_from(at).unwrap_or(u64::MAX);
+        if !bytes.is_empty() {
+            self.update(Event::Terminal(terminal, AttachmentItem::Output { offset: offset(from), bytes }));
+        }
+        if is_over {
+            self.update(Event::Terminal(terminal, AttachmentItem::End(offset(to))));
+        }
+        from < to || is_over
+    }
+}
+
+/// Whether everybody is told: pieces of what agents say go to those who read it only.
+fn is_fact(event: &Fact) -> bool {
+    !matches!(event.body, EventBody::ItemDelta(_) | EventBody::ItemText(_) | EventBody::ItemChanged(_))
+}
