@@ -290,3 +290,16 @@ fn without_questions_the_list_says_that_nothing_waits() {
         stage
     });
 }
+
+#[test]
+fn a_question_is_answered_by_a_command() {
+    play(|size| {
+        let (mut stage, _, interaction) = asked(size);
+        stage.types(":answer deny not today");
+        stage.press("enter");
+        let reason = Some("not today".to_owned());
+        assert_eq!(stage.world.answer_to(interaction), Some(Answer::Deny { reason }));
+        stage.sees("denied");
+        stage
+    });
+}

@@ -1,6 +1,6 @@
 //! Looking back: scrolling, turns, events, searches.
 
-use ropewalk_protocol::Size;
+use ropewalk_protocol::{Seq, Size};
 
 use crate::snapshot::play;
 use crate::stage::Stage;
@@ -226,6 +226,34 @@ fn where_one_was_reading_is_where_the_next_client_begins() {
         let stage = stage.restarts();
         stage.sees("the past");
         assert_eq!(stage.state().place.read_at, top);
+        stage
+    });
+}
+
+#[test]
+fn what_is_damaged_is_said_to_be_missing() {
+    play(|size| {
+        let (mut world, _) = tales::long_talk(30);
+        world.damaged = Some((Seq(90), Seq(101)));
+        let mut stage = Stage::open(size, world);
+        stage.press("esc g");
+        stage.sees("a gap: events 90 to 101 cannot be read, they are damaged");
+        stage.sees("Question number 1?");
+        stage
+    });
+}
+
+#[test]
+fn a_page_that_cannot_be_read_says_why_and_is_tried_again() {
+    play(|size| {
+        let mut stage = open(size);
+        stage.world.disk_fails = true;
+        stage.press("esc g");
+        stage.sees("what was said before cannot be read: the log cannot be read: input/output error");
+        stage.sees_not("Question number 1?");
+        stage.world.disk_fails = false;
+        stage.press("g");
+        stage.sees("Question number 1?");
         stage
     });
 }

@@ -372,7 +372,7 @@ impl Stage {
                 self.update(Event::Found(found));
             }
             Effect::Older(_, agent, before) => {
-                let page = Ok(self.world.older(agent, before));
+                let page = self.world.older(agent, before);
                 self.update(Event::Older { agent, before, page });
             }
             Effect::History(session, before) => {

@@ -28,6 +28,10 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     /// Events in a page of what was said before.
     pub(crate) page_events: usize,
+    /// Events of the log that cannot be read: the first and the last.
+    pub(crate) damaged: Option<(Seq, Seq)>,
+    /// No page can be read.
+    pub(crate) disk_fails: bool,
     events: Vec<Event>,
     projections: Projections,
     outputs: BTreeMap<TerminalId, Vec<u8>>,
@@ -39,6 +43,8 @@ impl World {
         Self {
             now: BEGINNING,
             page_events: 60,
+            damaged: None,
+            disk_fails: false,
             events: Vec::new(),
             projections: Projections::default(),
             outputs: BTreeMap::new(),

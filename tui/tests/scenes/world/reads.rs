@@ -2,9 +2,10 @@
 
 use ropewalk_projections::timeline;
 use ropewalk_protocol::{
-    AgentId, DayView, Event, EventBody, PolicyView, Rejection, Seq, SessionId, Stream, TimelineEntry,
+    AgentId, Code, DayView, Event, EventBody, EventGap, GapReason, PolicyView, Rejection, Seq, SessionId, Stream,
+    TimelineEntry,
 };
-use ropewalk_tui::app::event::{Found, Read};
+use ropewalk_tui::app::event::{Found, OlderPage, Read};
 use ropewalk_tui::app::search::Hit;
 
 use super::World;
@@ -44,13 +45,24 @@ impl World {
         }
     }
 
-    /// A page of what was said with an agent before this event, oldest first, and whether there is more.
-    pub(crate) fn older(&self, agent: AgentId, before: Seq) -> (Vec<Event>, bool) {
+    /// A page of what was said with an agent before this event.
+    ///
+    /// # Errors
+    /// The disk is said to fail.
+    pub(crate) fn older(&self, agent: AgentId, before: Seq) -> Result<OlderPage, Rejection> {
+        if self.disk_fails {
+            return Err(Rejection::new(Code::StorageFailed, "the log cannot be read: input/output error"));
+        }
         let is_older = |event: &&Event| event.seq < before && Self::is_of(event, agent);
         let mut older = self.events.iter().rev().filter(is_older);
-        let mut page: Vec<Event> = older.by_ref().take(self.page_events).cloned().collect();
-        page.reverse();
-        (page, older.next().is_some())
+        let mut events: Vec<Event> = older.by_ref().take(self.page_events).cloned().collect();
+        events.reverse();
+        let next = events.first().map(|event| event.seq).filter(|_| older.next().is_some());
+        let is_damaged = |seq: Seq| self.damaged.is_some_and(|(from, to)| from <= seq && seq <= to);
+        let gap = self.damaged.filter(|_| events.iter().any(|event| is_damaged(event.seq)));
+        let gaps = gap.map(|(from, to)| EventGap { from, to, reason: GapReason::Damaged }).into_iter().collect();
+        events.retain(|event| !is_damaged(event.seq));
+        Ok(OlderPage { events, next, gaps })
     }
 
     /// A page of a session's history, newest first, and whether there is more.
