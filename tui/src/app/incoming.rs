@@ -11,6 +11,7 @@ use super::place::Target;
 use super::settings::Notify;
 use super::state::{Focus, State};
 use super::talk::{Goal, Older};
+use crate::text::clean::one_line;
 
 /// Somebody is called no sooner than this after the last time.
 const CALL_PAUSE_MILLIS: u64 = 2_000;
@@ -146,7 +147,13 @@ impl State {
             | EventBody::PromptSteered(_)
             | EventBody::TurnStarted(_) => self.queue_changed(session, agent),
             EventBody::TurnEnded(ended) if !self.is_looked_at && ended.outcome != TurnOutcome::Cancelled => {
-                self.call(&format!("{} is done", self.name(session)));
+                let name = self.name(session);
+                let words = match &ended.outcome {
+                    TurnOutcome::Completed | TurnOutcome::Cancelled => format!("{name} is done"),
+                    TurnOutcome::Failed { reason } => format!("{name} failed: {}", one_line(reason)),
+                    TurnOutcome::Interrupted { reason } => format!("{name} was interrupted: {}", one_line(reason)),
+                };
+                self.call(&words);
             }
             EventBody::TerminalResized(resized) => {
                 let shown: Vec<_> =
@@ -227,7 +234,7 @@ impl State {
         let words: Vec<String> = new
             .map(|ask| {
                 let what = crate::text::tool::summary(&ask.title, &ask.detail).text;
-                let what = crate::text::clean::one_line(&what);
+                let what = one_line(&what);
                 format!("{}/{} asks: {what}", self.name(ask.session), ask.name)
             })
             .collect();
@@ -410,7 +417,7 @@ impl State {
 /// A refusal, for people.
 pub(super) fn told(rejection: &Rejection) -> String {
     let hint = if rejection.hint.is_empty() { String::new() } else { format!(" {}", rejection.hint) };
-    crate::text::clean::one_line(&format!("{}.{hint}", rejection.message.trim_end_matches('.')))
+    one_line(&format!("{}.{hint}", rejection.message.trim_end_matches('.')))
 }
 
 /// Why a range does not come, for people.
