@@ -199,13 +199,22 @@ fn keys(state: &State) -> Vec<(String, &'static str)> {
             (Action::TreeHelp, "help"),
             (Action::TreeBack, "back"),
         ]),
-        (None, Focus::Reading) if matches!(state.target(), Target::Terminal(..)) => of(&[
-            (Action::Enter, "type into it"),
-            (Action::LineUp, "scroll"),
-            (Action::ReadBack, "sessions"),
-            (Action::Palette, "everything"),
-            (Action::ReadHelp, "help"),
-        ]),
+        (None, Focus::Reading) if matches!(state.target(), Target::Terminal(..)) => {
+            let is_over = match state.target() {
+                Target::Terminal(_, terminal) => {
+                    state.lives.get(&terminal).is_some_and(|live| live.closed_at.is_some())
+                }
+                Target::Start | Target::Agent(..) => false,
+            };
+            let enter = if is_over { Vec::new() } else { of(&[(Action::Enter, "type into it")]) };
+            let rest = of(&[
+                (Action::LineUp, "scroll"),
+                (Action::ReadBack, "sessions"),
+                (Action::Palette, "everything"),
+                (Action::ReadHelp, "help"),
+            ]);
+            enter.into_iter().chain(rest).collect()
+        }
         (None, Focus::Reading) => {
             let answer = if state.open_ask().is_some() { of(&[(Action::Enter, "answer")]) } else { Vec::new() };
             let rest = of(&[
