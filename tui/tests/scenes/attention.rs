@@ -1,6 +1,6 @@
 //! What waits for a person.
 
-use ropewalk_protocol::{Answer, InteractionId, Size};
+use ropewalk_protocol::{Answer, InteractionId, Size, TurnOutcome};
 
 use crate::snapshot::play;
 use crate::stage::{Begin, Stage};
@@ -300,6 +300,20 @@ fn a_question_is_answered_by_a_command() {
         let reason = Some("not today".to_owned());
         assert_eq!(stage.world.answer_to(interaction), Some(Answer::Deny { reason }));
         stage.sees("denied");
+        stage
+    });
+}
+
+#[test]
+fn a_turn_that_fails_calls_with_its_reason() {
+    play(|size| {
+        let (world, who) = tales::at_work();
+        let mut stage = Stage::open(size, world);
+        stage.sends(b"\x1b[O");
+        let reason = "the model's server is overloaded".to_owned();
+        stage.world.later(1_000).ends_so(who, TurnOutcome::Failed { reason });
+        stage.goes_on();
+        assert_eq!(stage.calls(), ["fix-total failed: the model's server is overloaded"]);
         stage
     });
 }

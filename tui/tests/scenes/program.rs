@@ -84,6 +84,9 @@ fn a_program_that_ended_is_said_to_have_ended() {
         stage.sees("the program has ended");
         stage.press("enter");
         stage.sees("the program has ended; this is how its screen was");
+        stage.sees_not("type into it");
+        stage.later(200);
+        stage.sees("monitor/htop ✗ failed");
         stage
     });
 }

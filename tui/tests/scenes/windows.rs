@@ -108,6 +108,7 @@ proptest! {
     fn any_keys_in_any_window_end_well(first in size(), steps in proptest::collection::vec(step(), 1..60)) {
         let mut stage = Stage::open(first, crowd());
         for step in steps {
+            is_sound(&stage);
             match step {
                 Step::Key(keys) => stage.press(&keys),
                 Step::Text(text) => stage.types(&text),
