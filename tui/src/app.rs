@@ -49,3 +49,5 @@ pub(crate) fn best(typed: &str, texts: &[String], count: usize) -> Vec<String> {
     found.sort_by_key(|(score, text)| (std::cmp::Reverse(*score), text.len()));
     found.into_iter().take(count).map(|(_, text)| text.clone()).collect()
 }
+
+pub(crate) use answering::shows_options;

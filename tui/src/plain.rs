@@ -62,8 +62,16 @@ pub async fn run(start: Start) -> Result<Option<u8>, RunError> {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut told = Told::default();
     let mut wants = Default::default();
+    let mut is_ended = false;
     loop {
-        let wanted = state.wants();
+        // What was typed to the end is sent before it leaves.
+        let is_busy =
+            state.structured().is_some_and(|agent| agent.asks == 0 && (agent.turn.is_some() || agent.queued > 0));
+        if is_ended && state.pending.iter().next().is_none() && !is_busy {
+            break;
+        }
+        // A program's screen is not told, so its size is left to those who see it.
+        let wanted = crate::app::event::Wants { terminals: Default::default(), ..state.wants() };
         if wanted != wants {
             session.follow(&wanted);
             wants = wanted;
@@ -73,9 +81,12 @@ pub async fn run(start: Start) -> Result<Option<u8>, RunError> {
         }
         let wake = wants.wake.map(|wake| Instant::now() + wake.since((start.now)()));
         let effects = tokio::select! {
-            line = lines.next_line() => match line? {
+            line = lines.next_line(), if !is_ended => match line? {
                 Some(line) => state.typed_line(&line, (start.now)()),
-                None => break,
+                None => {
+                    is_ended = true;
+                    Vec::new()
+                }
             },
             event = events.recv() => match event {
                 Some(event) => state.update(event, (start.now)()),
@@ -104,7 +115,7 @@ pub async fn run(start: Start) -> Result<Option<u8>, RunError> {
 fn say(line: &str) -> io::Result<()> {
     use io::Write;
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", line.trim_end())?;
+    writeln!(out, "{}", crate::text::clean::visible_line(line.trim_end()))?;
     out.flush()
 }
 

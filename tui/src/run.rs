@@ -14,6 +14,7 @@ use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
 
 use crate::app::event::{Effect, Event, Wants};
+use crate::app::place::Target;
 use crate::app::settings::{Notify, Settings};
 use crate::app::state::{Focus, Opening, Provider, State};
 use crate::input::{Decoder, Input};
@@ -85,6 +86,9 @@ pub async fn run(start: Start) -> Result<Option<u8>, RunError> {
     };
     let mut client = Client::enter(&start, store.clone(), State::new(opening, (start.now)()), size)?;
     let ended = client.live().await;
+    for effect in client.state.leave() {
+        client.session.carry_out(effect);
+    }
     // The last words of a frame that is being written come before the farewell.
     tokio::time::timeout(Duration::from_millis(500), client.writer.idle()).await.ok();
     client.terminal.leave();
@@ -112,7 +116,12 @@ struct Client {
     drawn_at: Instant,
     escape_at: Option<Instant>,
     /// The editor that has the terminal, and its file.
-    editor: Option<(Child, PathBuf)>,
+    editor: Option<(Child, PathBuf, Target)>,
+    store: Store,
+    /// The modes that the terminal was entered with.
+    entered: OuterModes,
+    /// It was stopped by itself, and the signal that ended that has not come.
+    is_resumed: bool,
     /// What happened while something else was done.
     inbox: VecDeque<Event>,
     leaves: Option<Option<u8>>,
@@ -121,6 +130,7 @@ struct Client {
 impl Client {
     fn enter(start: &Start, store: Store, state: State, size: Size) -> Result<Self, RunError> {
         let outer = OuterModes::client(start.settings.mouse);
+        let files = store.clone();
         let (session, events) = Session::start(start.wire.clone(), store);
         let signals = Signals::listen()?;
         let terminal = Terminal::enter(outer)?;
@@ -143,6 +153,9 @@ impl Client {
             drawn_at: Instant::now().checked_sub(FRAME).unwrap_or_else(Instant::now),
             escape_at: None,
             editor: None,
+            store: files,
+            entered: outer,
+            is_resumed: false,
             inbox: VecDeque::new(),
             leaves: None,
         })
@@ -235,6 +248,7 @@ impl Client {
     async fn update(&mut self, event: Event) -> Result<(), RunError> {
         let is_typed = matches!(event, Event::Input(Input::Key(_) | Input::Paste(_), _));
         let had_focus = self.state.focus;
+        let panes = self.state.place.panes.clone();
         let effects = self.state.update(event, (self.now)());
         // What goes to a program changes nothing on the screen until the program says so: drawing would only be in its way.
         let passes_on = is_typed
@@ -247,17 +261,26 @@ impl Client {
                 self.carry_out(effect).await?;
             }
         }
+        if self.state.place.panes != panes {
+            // What leaves the screen and comes back before the next frame is followed anew all the same.
+            self.follow();
+        }
         Ok(())
     }
 
     /// Follows what is on the screen, and gives the terminal the modes and the title that belong to it.
     fn follow(&mut self) {
         let wants = self.state.wants();
-        if wants.title != self.wants.title && self.state.settings.notify.contains(&Notify::Title) {
-            self.writer.side(title(&wants.title));
-        }
         if (&wants.sessions, &wants.terminals) != (&self.wants.sessions, &self.wants.terminals) {
             self.session.follow(&wants);
+        }
+        if self.editor.is_some() {
+            // The terminal is the editor's: modes and title follow when it is left.
+            self.wants = Wants { title: std::mem::take(&mut self.wants.title), ..wants };
+            return;
+        }
+        if wants.title != self.wants.title && self.state.settings.notify.contains(&Notify::Title) {
+            self.writer.side(title(&wants.title));
         }
         let own = OuterModes::client(self.state.settings.mouse);
         let program = wants.keyboard.and_then(|terminal| self.state.lives.get(&terminal));
@@ -305,7 +328,7 @@ impl Client {
                     self.writer.side(bytes);
                 }
             }
-            Effect::Edit(text) => self.edit(&text).await?,
+            Effect::Edit(target, text) if self.editor.is_none() => self.edit(target, &text).await?,
             Effect::Mouse(_) => {}
             Effect::Redraw => self.redraw(),
             Effect::Suspend => self.suspend().await?,
@@ -346,6 +369,8 @@ impl Client {
                 }
             }
             Told::Stop => self.suspend().await?,
+            // The signal that ended a stop of our own tells nothing new.
+            Told::GoOn if std::mem::take(&mut self.is_resumed) => {}
             Told::GoOn => self.back()?,
             Told::End(signal) => self.leaves = Some(Some(signal)),
         }
@@ -365,7 +390,8 @@ impl Client {
             return Ok(());
         }
         self.terminal.again()?;
-        self.outer = OuterModes::client(self.state.settings.mouse);
+        // These are what it is taken with; what is wanted now follows.
+        self.outer = self.entered;
         self.decoder = Decoder::default();
         self.keyboard.resume();
         self.redraw();
@@ -380,17 +406,18 @@ impl Client {
         self.give_away().await;
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)
             .map_err(io::Error::from)?;
+        self.is_resumed = true;
         self.back()
     }
 
-    async fn edit(&mut self, text: &str) -> Result<(), RunError> {
-        let path = std::env::temp_dir().join(format!("ropewalk-prompt-{}.md", std::process::id()));
+    async fn edit(&mut self, target: Target, text: &str) -> Result<(), RunError> {
+        let path = self.store.editing();
         let written = write_private(&path, text);
         let editor =
             ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
         let editor = editor.unwrap_or_else(|| "vi".to_owned());
         if written.is_err() {
-            self.inbox.push_back(Event::Edited(None));
+            self.inbox.push_back(Event::Edited(target, None));
             return Ok(());
         }
         self.give_away().await;
@@ -398,20 +425,20 @@ impl Client {
         let child =
             tokio::process::Command::new("sh").args(["-c", &format!("{editor} \"$1\""), "sh"]).arg(&path).spawn();
         match child {
-            Ok(child) => self.editor = Some((child, path)),
+            Ok(child) => self.editor = Some((child, path, target)),
             Err(_) => {
                 self.back()?;
-                self.inbox.push_back(Event::Edited(None));
+                self.inbox.push_back(Event::Edited(target, None));
             }
         }
         Ok(())
     }
 
     fn edited(&mut self, is_written: bool) -> Result<(), RunError> {
-        let Some((_, path)) = self.editor.take() else { return Ok(()) };
+        let Some((_, path, target)) = self.editor.take() else { return Ok(()) };
         let text = std::fs::read_to_string(&path).ok().filter(|_| is_written);
         std::fs::remove_file(&path).ok();
-        self.inbox.push_back(Event::Edited(text));
+        self.inbox.push_back(Event::Edited(target, text));
         self.back()
     }
 }
@@ -433,9 +460,9 @@ async fn at(when: Option<Instant>) {
 }
 
 /// Whether the editor came to a good end.
-async fn ended(editor: &mut Option<(Child, PathBuf)>) -> bool {
+async fn ended(editor: &mut Option<(Child, PathBuf, Target)>) -> bool {
     match editor {
-        Some((child, _)) => child.wait().await.is_ok_and(|status| status.success()),
+        Some((child, ..)) => child.wait().await.is_ok_and(|status| status.success()),
         None => std::future::pending().await,
     }
 }

@@ -137,7 +137,16 @@ impl Session {
             let (client, events, id) = (self.client.clone(), self.events.clone(), *session);
             self.sessions.entry(id).or_insert_with(|| Task(tokio::spawn(follow::session(client, id, events))));
         }
-        self.terminals.retain(|terminal, _| wants.terminals.contains_key(terminal));
+        let (left, kept): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.terminals)
+            .into_iter()
+            .partition(|(terminal, _)| !wants.terminals.contains_key(terminal));
+        self.terminals = kept;
+        for terminal in left.into_keys() {
+            // One that is left counts no more for the terminal's size.
+            if let Some(client) = self.client.borrow().clone() {
+                tokio::spawn(async move { client.detach(terminal).await });
+            }
+        }
         for (terminal, size) in &wants.terminals {
             match self.terminals.get_mut(terminal) {
                 Some(attachment) if attachment.size != *size => {
@@ -159,9 +168,15 @@ impl Session {
     pub fn carry_out(&mut self, effect: Effect) -> Option<Effect> {
         match effect {
             Effect::Command(ticket, command) => {
-                let order = requests::Order { ticket, command };
+                // It is in a file before anything else is done: the draft that it was is given up after that.
+                let id = ropewalk_protocol::CommandId::from(uuid::Uuid::now_v7());
+                if let Err(error) = self.store.keep_command(id, &command) {
+                    tracing::warn!(%error, "a command could not be kept; it is sent all the same");
+                }
+                let order = requests::Order { ticket, id, command };
                 if let Err(refused) = self.commands.try_send(order) {
                     let (mpsc::error::TrySendError::Full(order) | mpsc::error::TrySendError::Closed(order)) = refused;
+                    self.store.answered(order.id);
                     let rejection =
                         ropewalk_protocol::Rejection::new(ropewalk_protocol::Code::Busy, "too much waits to be sent");
                     self.later(async move { Event::Done(order.ticket, Err(rejection)) });
@@ -177,7 +192,7 @@ impl Session {
             }
             Effect::Type(terminal, bytes) => {
                 if self.typed.try_send((terminal, bytes)).is_err() {
-                    return Some(Effect::Notify("not typed: the line is too slow".to_owned()));
+                    self.later(async { Event::NotTyped });
                 }
             }
             Effect::Reattach(terminal, _) => {

@@ -130,9 +130,10 @@ impl Store {
         file.write_all(&line)
     }
 
-    /// Commands that a client before this one, or beside it, sent and knows no answer to; oldest first.
+    /// Commands that a client before this one sent and knows no answer to; oldest first. Those of one that lives are its own.
     pub fn unanswered(&self) -> Vec<Unanswered> {
         let mut files = files(&self.directory.join("outbox"));
+        files.retain(|file| is_left(file));
         // Their names begin with the time.
         files.sort();
         let known = files.into_iter().filter_map(|file| serde_json::from_slice(&read(&file)?).ok());
@@ -145,12 +146,26 @@ impl Store {
     /// It cannot be written.
     pub fn keep_command(&self, id: CommandId, command: &Command) -> io::Result<()> {
         let bytes = serde_json::to_vec(&Unanswered { id, command: command.clone() })?;
-        write(&self.directory.join("outbox").join(id.to_string()), &bytes)
+        write(&self.outbox(id), &bytes)
     }
 
     /// It is answered.
     pub fn answered(&self, id: CommandId) {
-        fs::remove_file(self.directory.join("outbox").join(id.to_string())).ok();
+        fs::remove_file(self.outbox(id)).ok();
+        // One of a client before this one has that one's number in its name.
+        let of_others = files(&self.directory.join("outbox")).into_iter().filter(|file| {
+            file.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&id.to_string()))
+        });
+        of_others.filter(|file| is_left(file)).for_each(|file| drop(fs::remove_file(file)));
+    }
+
+    fn outbox(&self, id: CommandId) -> PathBuf {
+        self.directory.join("outbox").join(format!("{id}_{}", std::process::id()))
+    }
+
+    /// A file for a text that is edited in the person's editor: nobody else's directory, and no name that another could take.
+    pub fn editing(&self) -> PathBuf {
+        self.directory.join(format!("editing-{}.md", uuid::Uuid::now_v7()))
     }
 
     /// Waits until everything is written.
@@ -196,6 +211,13 @@ impl Writes {
             self.changed.notify_all();
         }
     }
+}
+
+/// Whether the client that kept a command is gone.
+fn is_left(file: &Path) -> bool {
+    let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let owner = name.rsplit_once('_').and_then(|(_, owner)| owner.parse::<u32>().ok());
+    owner.is_none_or(|owner| owner == std::process::id() || !Path::new("/proc").join(owner.to_string()).exists())
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {

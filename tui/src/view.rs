@@ -81,6 +81,11 @@ pub(crate) fn long_text_lines(state: &State) -> usize {
     }
 }
 
+/// Where what is said with an agent is in its pane: without the words above and below it.
+pub(crate) fn body_of(state: &State, agent: ropewalk_protocol::AgentId, area: Rect) -> Rect {
+    pane::body(state, agent, area)
+}
+
 /// A vertical line.
 fn rule(buffer: &mut Buffer, theme: &Theme, area: Rect) {
     for y in area.top()..area.bottom() {

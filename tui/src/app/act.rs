@@ -156,6 +156,12 @@ impl State {
             .take(super::PANES_MAX)
             .collect();
         let focused = targets.iter().position(|target| *target == self.target()).unwrap_or(0);
+        if targets.len() < 2 {
+            return self.say(format!(
+                "this session has one agent; {} shows another one beside it",
+                self.key_of(Action::Split)
+            ));
+        }
         if targets.len() > 1 {
             (self.place.panes, self.place.focused) = (targets, focused);
         }
@@ -264,6 +270,7 @@ impl State {
     }
 
     pub(super) fn ask_line(&mut self, purpose: Purpose, text: &str) {
+        self.line_at = Some(self.now);
         self.overlay = Some(Overlay::Line(Ask { purpose, editor: Editor::with(text), error: None }));
     }
 
@@ -279,6 +286,12 @@ impl State {
             .reading()
             .and_then(|(talk, ..)| talk.selected_text().or_else(|| talk.newest_answer().map(str::to_owned)));
         match screen.or(said).filter(|text| !text.is_empty()) {
+            Some(text) if text.len() > crate::shell::COPY_BYTES_MAX && !self.settings.has_clipboard => {
+                self.complain(format!(
+                    "{} bytes are more than a terminal takes; `clipboard_command` in tui.toml takes any",
+                    text.len()
+                ));
+            }
             Some(text) => {
                 self.say(format!("copied: {} characters", text.chars().count()));
                 self.effects.push(Effect::Copy(text));
@@ -309,7 +322,8 @@ impl State {
             let text = self.composer_mut().text();
             self.composer_mut().set("");
             // A draft that is cleared by a slip of the hand is in the history.
-            self.sent.push(text);
+            self.sent.push(text.clone());
+            self.effects.push(Effect::KeepHistory(text));
             self.keep_draft();
             self.say(format!("cleared; {} brings it back", self.key_of(Action::CursorUp)));
         } else {

@@ -92,7 +92,7 @@ actions! {
         Mode "mode" "shift+tab" "Have the agent work in its next mode.";
         Rename "rename" "leader r" "Give the session another name.";
         Copy "copy" "leader y" "Copy the newest answer, or what is selected.";
-        Export "export" "leader f" "Write the transcript into a file, as Markdown.";
+        Export "export" "leader f" "Show the whole transcript, as Markdown.";
         Cancel "cancel" "leader c" "Cancel the running turn: the agent is asked; one that does not stop in time is made to.";
         Fold "fold" "ctrl+o, leader d" "Show or fold thinking and what tools put out.";
         Mouse "mouse" "leader m" "Take the mouse, or leave it to the terminal.";

@@ -26,9 +26,9 @@ impl State {
     /// Questions came or went: another one is seen if the one that was is gone.
     pub(super) fn attention_changed(&mut self) {
         let first = self.asks.first().map(|ask| ask.interaction);
-        let asks = &self.asks;
         let Some(Overlay::Attention(attention)) = &mut self.overlay else { return };
-        if attention.selected.is_none_or(|seen| asks.iter().all(|ask| ask.interaction != seen)) {
+        // One that closes under somebody's eyes stays until they go on: what they type is not for the next one.
+        if attention.selected.is_none() && first.is_some() {
             *attention = Attention { selected: first, seen_at: self.now, answer: None, top: 0 };
             self.open_answer_field();
         }
@@ -51,6 +51,7 @@ impl State {
     }
 
     pub(super) fn attention_key(&mut self, key: Key) {
+        let seen = self.seen_ask().map(|ask| (ask.kind, shows_options(ask)));
         let Some(Overlay::Attention(attention)) = &mut self.overlay else { return };
         let keymap = &self.settings.keymap;
         if let Some(editor) = &mut attention.answer {
@@ -67,14 +68,19 @@ impl State {
             }
             return;
         }
-        if let Key { code: Code::Char(digit @ '1'..='9'), ctrl: false, alt: false, .. } = key {
+        if let Key { code: Code::Char(digit @ '1'..='9'), ctrl: false, alt: false, .. } = key
+            && seen.is_some_and(|(_, shows_options)| shows_options)
+        {
             return self.choose_option(digit as usize - '1' as usize);
         }
         match keymap.meaning(&[Scope::Asked, Scope::List], &[key]) {
             Meaning::Action(Action::AskAllow) => self.allow_seen(false),
             Meaning::Action(Action::AskAlways) => self.allow_seen(true),
             Meaning::Action(Action::AskDeny) => self.deny_seen(),
-            Meaning::Action(Action::AskText) => {
+            Meaning::Action(Action::AskText) if seen.is_some_and(|(kind, _)| kind == AskKind::Permission) => {
+                self.deny_seen();
+            }
+            Meaning::Action(Action::AskText) if seen.is_some() => {
                 if let Some(Overlay::Attention(attention)) = &mut self.overlay {
                     attention.answer = Some(Editor::default());
                 }
@@ -175,6 +181,10 @@ impl State {
         if ask.kind != AskKind::Permission && action != Action::Deny {
             return self.open_attention();
         }
+        let since = self.asked_at.get(&ask.interaction).copied().unwrap_or(self.now);
+        if self.now.since(since).as_millis() < u128::from(READING_MILLIS) {
+            return self.say("that came too soon to be an answer to this; press it again");
+        }
         match action {
             Action::Allow => self.answer(&ask, Answer::Allow { always: false }),
             Action::Always => self.answer(&ask, Answer::Allow { always: true }),
@@ -182,13 +192,40 @@ impl State {
         }
     }
 
-    /// Answers the focused agent's question, or the oldest one, with typed words.
+    /// Answers the focused agent's question with what is written in the prompt: words, where words are asked for; else the number
+    /// or the name of an option. False if it is no answer.
+    pub(super) fn answer_in_prompt(&mut self) -> bool {
+        let Some(ask) = self.open_ask().cloned() else { return false };
+        let text = self.composer().map(super::composer::Composer::text).unwrap_or_default().trim().to_owned();
+        let named = |option: &&ropewalk_protocol::AskOption| option.name.eq_ignore_ascii_case(&text);
+        let numbered = || ask.options.get(text.parse::<usize>().ok()?.checked_sub(1)?).filter(|_| shows_options(&ask));
+        let answer = match (ask.kind, ask.options.iter().find(named).or_else(numbered)) {
+            (_, Some(option)) => Answer::Choose { option: option.id.clone() },
+            (AskKind::Question, None) => Answer::Text { text },
+            (AskKind::Permission | AskKind::Choice, None) => return false,
+        };
+        let since = self.asked_at.get(&ask.interaction).copied().unwrap_or(self.now);
+        if self.now.since(since).as_millis() < u128::from(READING_MILLIS) {
+            self.say("a question came just now; press it again if this is the answer");
+            return true;
+        }
+        self.answer(&ask, answer);
+        self.composer_mut().take();
+        self.keep_draft();
+        true
+    }
+
+    /// Answers the focused agent's question with typed words.
     ///
     /// # Errors
     /// What to type instead.
     pub(super) fn answer_by_words(&mut self, words: &str) -> Result<(), String> {
-        let asked = self.open_ask().or_else(|| self.asks.iter().find(|ask| !self.pending.answers(ask.interaction)));
-        let ask = asked.cloned().ok_or("nothing is asked")?;
+        let ask = self.open_ask().cloned().ok_or("the agent on the screen asks nothing; `:asks` shows what waits")?;
+        // The line may have been begun for the question before.
+        let asked_at = self.asked_at.get(&ask.interaction).copied().unwrap_or_default();
+        if self.line_at.is_some_and(|begun| asked_at > begun) {
+            return Err("another question came while you typed; look at it first".to_owned());
+        }
         let (first, rest) = words.split_once(' ').map_or((words, ""), |(first, rest)| (first, rest.trim()));
         let option = |wanted: &str| {
             let numbered = || ask.options.get(wanted.parse::<usize>().ok()?.checked_sub(1)?);
@@ -241,6 +278,11 @@ impl State {
             }
         }
     }
+}
+
+/// Whether the options of a question are shown with numbers.
+pub(crate) fn shows_options(ask: &InteractionView) -> bool {
+    ask.kind != AskKind::Permission || ask.options.len() > 2
 }
 
 /// What an answer is, for people.

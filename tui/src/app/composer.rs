@@ -77,7 +77,7 @@ impl Composer {
             self.editor.insert(&word);
             self.folded.push((word, text.to_owned()));
         }
-        self.recalled = None;
+        self.leave_recalled();
     }
 
     /// Whether a long paste is folded in it.
@@ -105,6 +105,35 @@ impl Composer {
             self.set("");
         }
         true
+    }
+
+    /// The draft that is put away.
+    pub fn stashed(&self) -> Option<&str> {
+        self.stash.as_deref()
+    }
+
+    /// The same with a draft that was put away before.
+    #[must_use]
+    pub fn with_stash(self, stash: Option<String>) -> Self {
+        Self { stash, ..self }
+    }
+
+    /// What was written before a prompt was recalled, and changed, is put away: it is not lost.
+    fn leave_recalled(&mut self) {
+        if let Some((_, draft)) = self.recalled.take()
+            && !draft.trim().is_empty()
+            && self.stash.is_none()
+        {
+            self.stash = Some(draft);
+        }
+    }
+
+    /// Another text in the place of what is written, which is put away if nothing is.
+    pub fn replace(&mut self, text: &str) {
+        if !self.is_empty() && self.stash.is_none() {
+            self.stash = Some(self.text());
+        }
+        self.set(text);
     }
 
     /// Whether a draft is put away.
@@ -139,7 +168,7 @@ impl Composer {
     pub fn act(&mut self, action: Action) -> bool {
         let acted = self.editor.act(action);
         if acted {
-            self.recalled = None;
+            self.leave_recalled();
         }
         acted
     }
@@ -147,7 +176,7 @@ impl Composer {
     /// Types a character. A backslash before Enter is taken out: see [`Composer::continues`].
     pub fn type_in(&mut self, character: char) {
         self.editor.insert(character.encode_utf8(&mut [0; 4]));
-        self.recalled = None;
+        self.leave_recalled();
     }
 
     /// Whether a backslash at the end says that another line follows; it is taken out then.

@@ -11,7 +11,7 @@ use ropewalk_transport::client::AttachmentItem;
 
 use crate::input::Input;
 
-use super::place::Place;
+use super::place::{Place, Target};
 use super::search::Hit;
 
 /// How the daemon is reached.
@@ -141,8 +141,14 @@ pub enum Event {
         /// They, the best first.
         files: Vec<String>,
     },
-    /// What was written in the editor; `None`: it failed, or was left without writing.
-    Edited(Option<String>),
+    /// A command of a client before this one was refused.
+    Left(Box<Command>, Rejection),
+    /// What was typed into a program was not sent: too much waits.
+    NotTyped,
+    /// The search for this failed.
+    SearchFailed(String, Rejection),
+    /// What was written in the editor of a prompt; `None`: it failed, or was left without writing.
+    Edited(Target, Option<String>),
     /// What a command of the command line said.
     Ran {
         /// The command.
@@ -197,8 +203,8 @@ pub enum Effect {
     Copy(String),
     /// Somebody should look.
     Notify(String),
-    /// A text to be edited in the person's editor.
-    Edit(String),
+    /// A prompt to be edited in the person's editor.
+    Edit(Target, String),
     /// Files whose names hold this.
     Files(String),
     /// A command of the command line, its words.

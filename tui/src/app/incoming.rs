@@ -23,11 +23,8 @@ impl State {
             Event::Link(link) => self.linked(link),
             Event::Sessions { sessions, more } => self.sessions(sessions, more),
             Event::Facts(facts) => facts.iter().for_each(|fact| self.fact(fact)),
-            Event::FactsLost => {
-                self.fetches.want(Read::Asks);
-                let known: Vec<_> = self.tree.sessions().map(|session| session.session).collect();
-                known.into_iter().for_each(|session| self.fetches.want(Read::Session(session)));
-            }
+            // All sessions are told of anew.
+            Event::FactsLost => self.fetches.want(Read::Asks),
             Event::Found(found) => self.found(found),
             Event::Followed(session, from) => {
                 if self.followed.insert(session, from).is_some_and(|taken| taken < from) {
@@ -45,6 +42,7 @@ impl State {
             }
             Event::NotFollowed(session, rejection) => {
                 self.followed.remove(&session);
+                self.give_up(session);
                 self.complain(told(&rejection));
             }
             Event::Older { agent, before, page } => self.older(agent, before, page),
@@ -60,12 +58,28 @@ impl State {
             }
             Event::Done(ticket, answer) => self.done(ticket, answer),
             Event::Files { typed, files } => self.files(typed, files),
-            Event::Edited(Some(text)) => {
-                self.composer_mut().set(text.trim_end_matches('\n'));
-                self.keep_draft();
+            Event::Edited(target, Some(text)) => {
+                self.composers.entry(target).or_default().set(text.trim_end_matches('\n'));
+                self.keep_draft_of(target);
             }
-            Event::Edited(None) => self.complain("the editor failed; the draft is as it was"),
-            Event::Ran { title, text } => self.overlay = Some(Overlay::Pager { title, text, top: 0 }),
+            Event::Left(command, rejection) => self.left(*command, &rejection),
+            Event::NotTyped => self.complain("not typed: the line is too slow"),
+            Event::SearchFailed(text, rejection) => {
+                if let Some(Overlay::Search(search)) = &mut self.overlay
+                    && search.text == text
+                {
+                    search.is_running = false;
+                }
+                self.complain(told(&rejection));
+            }
+            Event::Edited(_, None) => self.complain("the editor failed; the draft is as it was"),
+            Event::Ran { title, text } => match self.overlay {
+                None | Some(Overlay::Pager { .. } | Overlay::Help { .. }) => {
+                    self.overlay = Some(Overlay::Pager { title, text, top: 0 });
+                }
+                // Nothing takes what is being typed away.
+                Some(_) => self.say(format!("{title}: {}", text.lines().last().unwrap_or("done"))),
+            },
             Event::Hits { text, hits, reached, more } => self.hits(&text, hits, reached, more),
             Event::History { session, page } => self.history(session, page),
         }
@@ -101,9 +115,10 @@ impl State {
     fn take_place(&mut self) {
         let tree = &self.tree;
         let is_there = |target: &Target| *target == Target::Start || tree.agent(*target).is_some();
-        let had = self.place.panes.len();
+        let focused = self.target();
         self.place.panes.retain(is_there);
-        if !self.is_placed && (self.place.panes.is_empty() || self.place.panes == [Target::Start]) {
+        // Who types already stays where they type.
+        if !self.is_placed && !self.has_typed && (self.place.panes.is_empty() || self.place.panes == [Target::Start]) {
             let here = tree.sessions().rev().filter(|session| super::tree::Tree::is_here(session, &self.directory));
             let alive = here
                 .filter(|session| session.agents.iter().any(|agent| !super::tree::Condition::of(agent).0.is_over()));
@@ -113,10 +128,7 @@ impl State {
         if self.place.panes.is_empty() {
             self.place.panes.push(Target::Start);
         }
-        if self.place.panes.len() != had {
-            self.place.focused = 0;
-        }
-        self.place.focused = self.place.focused.min(self.place.panes.len() - 1);
+        self.focus_again(focused);
         self.is_placed = true;
         if matches!(self.target(), Target::Terminal(..)) && self.focus == Focus::Composer {
             self.focus = Focus::Reading;
@@ -156,23 +168,15 @@ impl State {
                 self.call(&words);
             }
             EventBody::TerminalResized(resized) => {
-                let shown: Vec<_> =
-                    self.place.panes.iter().filter(|target| target.session() == Some(session)).collect();
-                let resized = shown.into_iter().find_map(|target| match target {
-                    Target::Terminal(_, terminal) => self
-                        .lives
-                        .get(terminal)
-                        .filter(|live| live.screen.size() != resized.size)
-                        .map(|_| (*terminal, resized.size)),
-                    _ => None,
-                });
-                if let Some((terminal, size)) = resized {
-                    if let Some(live) = self.lives.get_mut(&terminal) {
-                        live.resize(size);
-                    }
-                    self.effects.push(Effect::Reattach(terminal, super::SCROLLBACK_LINES));
+                // The screen at this size comes by itself.
+                if let Stream::Terminal(_, terminal) = fact.stream
+                    && let Some(live) = self.lives.get_mut(&terminal)
+                {
+                    live.resize(resized.size);
                 }
             }
+            // What an agent does from moment to moment is in no list of sessions.
+            EventBody::ItemStarted(_) | EventBody::ItemChanged(_) | EventBody::ItemEnded(_) => return,
             EventBody::SessionBudgetSet(_) | EventBody::SessionRulesSet(_) if self.policies.contains_key(&session) => {
                 self.fetches.want(Read::Policy(session));
             }
@@ -192,11 +196,38 @@ impl State {
 
     fn gone(&mut self, session: SessionId) {
         self.tree.remove(session);
+        let focused = self.target();
         self.place.panes.retain(|target| target.session() != Some(session));
         if self.place.panes.is_empty() {
             self.place.panes.push(Target::Start);
         }
-        self.place.focused = self.place.focused.min(self.place.panes.len() - 1);
+        self.focus_again(focused);
+    }
+
+    /// What had the focus has it again, wherever it is now. Where it is gone, keys are for nobody else's prompt or program.
+    fn focus_again(&mut self, focused: Target) {
+        match self.place.panes.iter().position(|target| *target == focused) {
+            Some(at) => self.place.focused = at,
+            None => {
+                self.place.focused = self.place.focused.min(self.place.panes.len() - 1);
+                if self.is_placed && self.focus != Focus::Tree {
+                    self.focus = Focus::Reading;
+                }
+            }
+        }
+    }
+
+    /// What a client before this one could not have done: its words go back to where they were written.
+    fn left(&mut self, command: ropewalk_protocol::Command, rejection: &Rejection) {
+        match command {
+            ropewalk_protocol::Command::AgentPrompt { session, agent, text, .. } => {
+                self.refused(Target::Agent(session, agent), &text, rejection);
+            }
+            ropewalk_protocol::Command::SessionCreate { agent: Some(agent), .. } => {
+                self.refused(Target::Start, agent.prompt.as_deref().unwrap_or_default(), rejection);
+            }
+            _ => self.complain(told(rejection)),
+        }
     }
 
     fn found(&mut self, found: Found) {
@@ -238,6 +269,9 @@ impl State {
                 format!("{}/{} asks: {what}", self.name(ask.session), ask.name)
             })
             .collect();
+        let now = self.now;
+        self.asked_at =
+            asks.iter().map(|ask| (ask.interaction, *self.asked_at.get(&ask.interaction).unwrap_or(&now))).collect();
         self.asks = asks;
         match words.as_slice() {
             [] => {}
@@ -247,18 +281,28 @@ impl State {
         self.attention_changed();
     }
 
-    /// Calls a person who does not look, or has not seen it: not more often than can be heard.
+    /// Calls a person who does not look, or has not seen it: not more often than can be heard, and never not at all.
     fn call(&mut self, text: &str) {
-        if self
-            .called_at
-            .is_some_and(|at| self.now.since(at).as_millis() < u128::from(CALL_PAUSE_MILLIS) && self.now >= at)
-        {
-            return;
-        }
         if self.settings.notify.iter().any(|how| *how != Notify::Title) {
-            self.called_at = Some(self.now);
-            self.effects.push(Effect::Notify(text.to_owned()));
+            self.call_due = Some(crate::text::clean::one_line(text));
         }
+    }
+
+    /// The call that is due, if the one before is long enough ago; else when it will be.
+    pub(super) fn call_if_due(&mut self) {
+        let due = self.called_at.map(|at| at.plus_millis(CALL_PAUSE_MILLIS)).filter(|due| self.now < *due);
+        if due.is_none()
+            && let Some(text) = self.call_due.take()
+        {
+            self.called_at = Some(self.now);
+            self.effects.push(Effect::Notify(text));
+        }
+    }
+
+    /// When a call that waits is due.
+    pub(super) fn call_at(&self) -> Option<ropewalk_protocol::Timestamp> {
+        self.call_due.as_ref()?;
+        self.called_at.map(|at| at.plus_millis(CALL_PAUSE_MILLIS))
     }
 
     fn said(&mut self, session: SessionId, facts: &[Fact]) {
@@ -360,18 +404,21 @@ impl State {
         };
         match (meant, answer) {
             (
-                Meant::Start { .. },
+                Meant::Start { from, .. },
                 Ok(CommandAnswer { result: CommandResult::SessionCreated { session, agent, terminal }, .. }),
             ) => {
                 self.fetches.want(Read::Session(session));
                 let agent = agent.map(|agent| Target::Agent(session, agent)).filter(|_| terminal.is_none());
                 if let Some(target) = agent.or(terminal.map(|terminal| Target::Terminal(session, terminal))) {
-                    self.show(target);
+                    self.started(from, target);
                 }
             }
-            (Meant::Spawn(session), Ok(CommandAnswer { result: CommandResult::AgentSpawned { agent, .. }, .. })) => {
+            (
+                Meant::Spawn(session, from),
+                Ok(CommandAnswer { result: CommandResult::AgentSpawned { agent, .. }, .. }),
+            ) => {
                 self.fetches.want(Read::Session(session));
-                self.show(Target::Agent(session, agent));
+                self.started(from, Target::Agent(session, agent));
             }
             (Meant::Other(text), Ok(_)) => self.say(text),
             (Meant::Answer(interaction, text), Ok(_)) => {
@@ -380,14 +427,14 @@ impl State {
                 self.say(text);
             }
             (Meant::Cancel(_), Ok(_)) => self.say("asked to stop; what does not stop in time is made to"),
-            (Meant::Prompt { .. } | Meant::Start { .. } | Meant::Spawn(_), Ok(_)) => {}
+            (Meant::Prompt { .. } | Meant::Start { .. } | Meant::Spawn(..), Ok(_)) => {}
             (Meant::Prompt { target, text, .. }, Err(rejection)) => self.refused(target, &text, &rejection),
-            (Meant::Start { text }, Err(rejection)) => self.refused(Target::Start, &text, &rejection),
+            (Meant::Start { text, .. }, Err(rejection)) => self.refused(Target::Start, &text, &rejection),
             (Meant::Answer(..), Err(rejection)) => {
                 self.fetches.want(Read::Asks);
                 self.complain(told(&rejection));
             }
-            (Meant::Spawn(_) | Meant::Cancel(_) | Meant::Other(_), Err(rejection)) => {
+            (Meant::Spawn(..) | Meant::Cancel(_) | Meant::Other(_), Err(rejection)) => {
                 self.complain(told(&rejection));
                 // What was shown as done already is read anew.
                 if let Some(Overlay::Queue(queue)) = &self.overlay
@@ -396,6 +443,19 @@ impl State {
                     self.fetches.want(Read::Prompts(session, agent));
                 }
             }
+        }
+    }
+
+    /// Shows what was started, if the person is still where they started it and writes nothing else.
+    fn started(&mut self, from: Target, target: Target) {
+        let writes = self.composer().is_some_and(|composer| !composer.is_empty());
+        if self.target() == from && !writes && self.overlay.is_none() {
+            self.show(target);
+            if matches!(target, Target::Terminal(..)) {
+                self.enter_program();
+            }
+        } else {
+            self.say(format!("started; {} goes there", self.key_of(super::action::Action::Tree)));
         }
     }
 

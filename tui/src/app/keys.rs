@@ -17,6 +17,7 @@ pub(super) const LEAVE_PROGRAM: Key = Key::ctrl('\\');
 
 impl State {
     pub(super) fn input(&mut self, input: Input, raw: Bytes) {
+        self.has_typed |= matches!(input, Input::Key(_) | Input::Paste(_));
         match input {
             Input::Key(key) => self.key(key, raw),
             Input::Paste(text) => self.paste(&text, raw),

@@ -184,7 +184,7 @@ impl State {
                     Some(Pick::Verb(verb)) => self.ask_line(Purpose::Command, &format!("{verb} ")),
                     Some(Pick::Beside(target)) => self.show_beside(target),
                     Some(Pick::Prompt(text)) => {
-                        self.composer_mut().set(&text);
+                        self.composer_mut().replace(&text);
                         self.draft_changed();
                     }
                     None => {}

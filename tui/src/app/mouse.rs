@@ -53,6 +53,7 @@ impl State {
         if matches!(self.target(), Target::Terminal(..)) {
             return self.enter_program();
         }
+        let body = self.target().agent().map_or(body, |(_, agent)| crate::view::body_of(self, agent, body));
         let row = usize::from(at.y.saturating_sub(body.y));
         if let Some((talk, paper, height)) = self.reading()
             && body.contains(at)

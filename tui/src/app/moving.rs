@@ -27,8 +27,7 @@ impl State {
                 self.read_back(|talk, paper, height| talk.select(action == Action::ItemDown, paper, height))
             }
             Action::Search => {
-                let text = self.reading().map(|(talk, ..)| talk.search.clone()).unwrap_or_default();
-                self.ask_line(Purpose::Search, &text);
+                self.ask_line(Purpose::Search, "");
             }
             Action::SearchNext => self.find(true),
             Action::SearchPrevious => self.find(false),

@@ -23,9 +23,11 @@ pub enum Meant {
     Start {
         /// The words.
         text: String,
+        /// Where the person was.
+        from: Target,
     },
-    /// Start another agent in a session.
-    Spawn(SessionId),
+    /// Start another agent in a session, from where the person was.
+    Spawn(SessionId, Target),
     /// Answer a question.
     Answer(InteractionId, String),
     /// Cancel an agent's turn.

@@ -91,6 +91,8 @@ pub struct Settings {
     pub notify: Vec<Notify>,
     /// Nothing may be changed.
     pub read_only: bool,
+    /// A program takes what is copied.
+    pub has_clipboard: bool,
 }
 
 impl Config {
@@ -117,6 +119,7 @@ impl Settings {
             mouse: config.mouse.unwrap_or(true),
             notify: config.notify.clone().unwrap_or_else(|| vec![Notify::Bell, Notify::Title]),
             read_only: config.read_only,
+            has_clipboard: config.clipboard_command.is_some(),
         })
     }
 }

@@ -27,6 +27,8 @@ use super::tree::Tree;
 const TOAST_MILLIS: u64 = 6_000;
 /// A session with work in it is looked at again after this: that nothing is said any more, nobody says.
 const LOOK_AGAIN_MILLIS: u64 = 5_000;
+/// Where a person is is kept as often as this while they move.
+const KEEP_MILLIS: u64 = 100;
 
 /// What has the keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -156,10 +158,21 @@ pub struct State {
     pub pending: Pending,
     /// Keys that mean something when they are pressed again.
     pub twice: Twice,
+    /// Since when each question is seen to be open.
+    pub(super) asked_at: BTreeMap<ropewalk_protocol::InteractionId, Timestamp>,
+    /// When the line that is typed was begun.
+    pub(super) line_at: Option<Timestamp>,
+    /// Somebody has typed something.
+    pub(super) has_typed: bool,
     /// The window is looked at, as far as the terminal tells.
     pub is_looked_at: bool,
-    /// When somebody was called last, and what for.
+    /// When somebody was called last.
     pub(super) called_at: Option<Timestamp>,
+    /// What somebody is to be called for.
+    pub(super) call_due: Option<String>,
+    /// Where the person is changed, and is not kept yet.
+    pub(super) is_moved: bool,
+    pub(super) kept_at: Timestamp,
     pub(super) drafts: BTreeMap<String, String>,
     pub(super) fetches: Fetches,
     pub(super) looked_at: Timestamp,
@@ -199,8 +212,14 @@ impl State {
             toast: None,
             pending: Pending::default(),
             twice: Twice::default(),
+            asked_at: BTreeMap::new(),
+            line_at: None,
+            has_typed: false,
             is_looked_at: true,
             called_at: None,
+            call_due: None,
+            is_moved: false,
+            kept_at: now,
             drafts,
             fetches: Fetches::default(),
             looked_at: now,
@@ -236,6 +255,10 @@ impl State {
             self.toast = None;
         }
         self.follow_panes();
+        self.call_if_due();
+        if self.is_moved && (self.now >= self.kept_at.plus_millis(KEEP_MILLIS) || self.now < self.kept_at) {
+            self.keep_place_now();
+        }
         if matches!(self.link, Link::Up { .. }) {
             self.look_again();
             let due = self.fetches.due(self.now);
@@ -291,8 +314,11 @@ impl State {
         }
         let target = self.target();
         if !self.composers.contains_key(&target) {
-            let draft = self.drafts.get(&self.draft_key(target)).cloned().unwrap_or_default();
-            self.composers.insert(target, Composer::with(&draft));
+            let key = self.draft_key(target);
+            let draft = self.drafts.get(&key).cloned().unwrap_or_default();
+            let stash = self.drafts.get(&format!("{} {key}", super::writing::STASHED)).cloned();
+            let stash = stash.filter(|stash| !stash.is_empty());
+            self.composers.insert(target, Composer::with(&draft).with_stash(stash));
         }
     }
 
@@ -367,7 +393,8 @@ impl State {
         let toast = self.toast.as_ref().map(|toast| toast.until);
         // Nothing is read while the daemon is not there: waiting for it must not keep the machine awake.
         let read = self.fetches.wake().filter(|_| matches!(self.link, Link::Up { .. }));
-        [Some(next), toast, read].into_iter().flatten().min()
+        let place = self.is_moved.then(|| self.kept_at.plus_millis(KEEP_MILLIS).max(self.now));
+        [Some(next), toast, read, self.call_at(), place].into_iter().flatten().min()
     }
 
     /// What the focus is on.
@@ -400,8 +427,8 @@ impl State {
             }
             (None, _) if line.trim().is_empty() => {}
             (None, _) => {
-                self.composer_mut().set(line);
-                self.send(ropewalk_protocol::Delivery::Steer);
+                // The draft that a screen has for this agent is another text.
+                self.deliver(line.trim().to_owned(), ropewalk_protocol::Delivery::Steer);
             }
         }
         self.settle();
@@ -438,6 +465,10 @@ impl State {
     pub(super) fn body(&self) -> (u16, usize) {
         let layout = self.layout();
         let body = layout.panes.get(self.place.focused).map(|pane| pane.body).unwrap_or_default();
+        let body = match self.target() {
+            Target::Agent(_, agent) => crate::view::body_of(self, agent, body),
+            Target::Start | Target::Terminal(..) => body,
+        };
         (body.width, usize::from(body.height))
     }
 
@@ -460,13 +491,15 @@ impl State {
     /// Says something for a while.
     pub(super) fn say(&mut self, text: impl Into<String>) {
         let until = self.now.plus_millis(TOAST_MILLIS);
-        self.toast = Some(Toast { text: text.into(), is_error: false, until });
+        let text = crate::text::clean::one_line(&text.into());
+        self.toast = Some(Toast { text, is_error: false, until });
     }
 
     /// Says for a while that something went wrong.
     pub(super) fn complain(&mut self, text: impl Into<String>) {
         let until = self.now.plus_millis(2 * TOAST_MILLIS);
-        self.toast = Some(Toast { text: text.into(), is_error: true, until });
+        let text = crate::text::clean::one_line(&text.into());
+        self.toast = Some(Toast { text, is_error: true, until });
     }
 
     /// Has something changed, once.
@@ -478,7 +511,19 @@ impl State {
         self.effects.push(Effect::Command(ticket, Box::new(command)));
     }
 
+    /// Where the person is is to be kept.
     pub(super) fn keep_place(&mut self) {
+        self.is_moved = true;
+    }
+
+    /// What is to be done before the client leaves.
+    pub fn leave(&mut self) -> Vec<Effect> {
+        self.keep_place_now();
+        std::mem::take(&mut self.effects)
+    }
+
+    fn keep_place_now(&mut self) {
+        (self.is_moved, self.kept_at) = (false, self.now);
         let talks: Vec<_> = self.talks.values().map(|talk| (talk.agent, talk.reads_at())).collect();
         for (agent, at) in talks {
             match at {

@@ -9,7 +9,7 @@ use ratatui::text::Line;
 use ropewalk_projections::transcript::{History, Part, PastTurn};
 use ropewalk_protocol::{AgentId, Event, GapReason, Seq, SessionId};
 
-use crate::text::part::{End, Look, part, turn_end};
+use crate::text::part::{End, Look, part, turn_end_in_full};
 use crate::text::theme::Theme;
 
 use super::event::OlderPage;
@@ -180,9 +180,14 @@ impl Talk {
         self.at.is_none()
     }
 
-    /// The event that begins what is on top; `None` at the end.
+    /// The event that is on top, or is being gone to; `None` at the end.
     pub fn reads_at(&self) -> Option<Seq> {
-        self.at.and_then(|at| self.turn(at.turn)).map(|turn| turn.seq)
+        if let Some(Goal::Seq(seq)) = self.goal {
+            return Some(seq);
+        }
+        let at = self.at?;
+        let turn = self.turn(at.turn)?;
+        Some(turn.parts.get(at.block).map_or(turn.seq, |part| part.seq))
     }
 
     /// To the end.
@@ -221,7 +226,8 @@ impl Talk {
             return wants;
         }
         let to = reading::down(&sheet, top, count);
-        match (to, reading::end(&sheet, height)) {
+        // At the end there is a line more: the one that says that this is the past goes.
+        match (to, reading::end(&sheet, height + 1)) {
             (Some(to), Some(end)) if to < end => self.at = Some(to),
             _ => self.follow(),
         }
@@ -437,7 +443,7 @@ impl Sheet<'_> {
             None => {
                 let took = known.ended_at.map(|ended| ended.since(known.at)).filter(|_| known.is_begun);
                 let end = End { outcome: known.outcome.as_ref(), took, usage: usage.as_ref() };
-                vec![turn_end(&end, width, self.paper.theme)]
+                turn_end_in_full(&end, width, self.paper.theme)
             }
         };
         if !lines.is_empty() {

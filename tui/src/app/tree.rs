@@ -257,19 +257,21 @@ pub fn target_of(session: SessionId, agent: &AgentView) -> Target {
 
 /// What people call a session.
 pub fn name_of(session: &SessionView) -> String {
+    // A name has no character in it that needs to be taken out; an id has none either.
     session.name.clone().unwrap_or_else(|| session.session.to_string().chars().take(13).collect())
 }
 
 /// What people call an agent, or a program.
 pub fn agent_name(agent: &AgentView) -> String {
-    match &agent.structured {
+    let name = match &agent.structured {
         Some(structured) => structured.name.clone(),
         None => agent
             .argv
             .first()
             .map(|program| program.rsplit('/').next().unwrap_or(program).to_owned())
             .unwrap_or_default(),
-    }
+    };
+    crate::text::clean::one_line(&name)
 }
 
 fn rows_of(session: &SessionView, place: &Place) -> Vec<TreeRow> {

@@ -37,7 +37,7 @@ verbs! {
     "cancel" "" "Cancel the running turn.";
     "queue" "" "List the prompts that wait.";
     "asks" "" "Show everything that waits for you.";
-    "answer" "allow | always | deny [REASON] | choose N | TEXT" "Answer what this agent asks, or what waits the longest.";
+    "answer" "allow | always | deny [REASON] | choose N | TEXT" "Answer what this agent asks.";
     "hold" "" "Park this agent: it is given no prompts until it is released.";
     "release" "" "Let this agent go on.";
     "set" "[--model M] [--mode M]" "Have this agent use another model or mode.";
@@ -118,7 +118,7 @@ impl State {
             "set" if rest.is_empty() || rest.starts_with("--") => self.set(rest)?,
             "attach" if !rest.is_empty() => self.attach(rest)?,
             "rename" if rest.is_empty() => self.rename(self.target().session()),
-            "rename" if !rest.contains(' ') => {
+            "rename" => {
                 let session = self.this_session()?;
                 let meant = Meant::Other(format!("it is called {rest}"));
                 self.command(meant, Command::SessionRename { session, name: rest.to_owned() });
@@ -254,7 +254,7 @@ impl State {
                 size,
                 agent: None,
             };
-            self.command(Meant::Start { text: rest.to_owned() }, command);
+            self.command(Meant::Start { text: rest.to_owned(), from: self.target() }, command);
             return Ok(());
         }
         let (provider, prompt) = self.provider_of(rest)?;
@@ -266,7 +266,7 @@ impl State {
         let workspace = Some(self.directory.clone());
         let command =
             Command::SessionCreate { name: self.name_for(prompt), workspace, program: None, size: None, agent };
-        self.command(Meant::Start { text: prompt.to_owned() }, command);
+        self.command(Meant::Start { text: prompt.to_owned(), from: self.target() }, command);
         Ok(())
     }
 
@@ -278,7 +278,10 @@ impl State {
         if let Some(workspace) = self.tree.get(session).and_then(|session| session.workspace.clone()) {
             agent.directory = workspace;
         }
-        self.command(Meant::Spawn(session), Command::AgentSpawn { session, agent: Box::new(agent), parent: None });
+        self.command(
+            Meant::Spawn(session, self.target()),
+            Command::AgentSpawn { session, agent: Box::new(agent), parent: None },
+        );
         Ok(())
     }
 

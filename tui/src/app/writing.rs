@@ -17,6 +17,8 @@ pub(super) const TWICE_MILLIS: u64 = 2_000;
 const SENT_MAX: usize = 500;
 /// A session's name that is made of its first words is about as long as this.
 const NAME_CHARACTERS: usize = 24;
+/// What begins the key of a draft that was put away.
+pub(super) const STASHED: &str = "stashed";
 
 impl State {
     /// Does what an action means in the prompt; false if it means nothing there.
@@ -26,7 +28,7 @@ impl State {
             Action::Enqueue => self.enqueue(),
             Action::Editor => {
                 let text = self.composer().map(super::composer::Composer::text).unwrap_or_default();
-                self.effects.push(Effect::Edit(text));
+                self.effects.push(Effect::Edit(self.target(), text));
             }
             Action::Stash => {
                 if self.composer_mut().stash() {
@@ -71,10 +73,10 @@ impl State {
         }
         let is_at_edge = if is_up { composer.editor.is_at_top() } else { composer.editor.is_at_bottom() };
         if is_at_edge {
+            // What is recalled is no draft yet: the draft that it hides is kept.
             let sent = std::mem::take(&mut self.sent);
             self.composer_mut().recall(&sent, is_up);
             self.sent = sent;
-            self.keep_draft();
         } else {
             self.edit_prompt(action);
         }
@@ -102,8 +104,20 @@ impl State {
     }
 
     pub(super) fn keep_draft(&mut self) {
-        let key = self.draft_key(self.target());
-        let text = self.composer().map(super::composer::Composer::text).unwrap_or_default();
+        self.keep_draft_of(self.target());
+    }
+
+    /// Keeps what is written to somebody, and what was put away beside it.
+    pub(super) fn keep_draft_of(&mut self, target: Target) {
+        let key = self.draft_key(target);
+        let stashed =
+            self.composers.get(&target).and_then(|composer| composer.stashed()).unwrap_or_default().to_owned();
+        let stash_key = format!("{STASHED} {key}");
+        if self.drafts.get(&stash_key).map(String::as_str).unwrap_or_default() != stashed {
+            self.drafts.insert(stash_key.clone(), stashed.clone());
+            self.effects.push(Effect::KeepDraft(stash_key, stashed));
+        }
+        let text = self.composers.get(&target).map(super::composer::Composer::text).unwrap_or_default();
         if text.is_empty() {
             self.drafts.remove(&key);
         } else {
@@ -117,7 +131,13 @@ impl State {
             self.edit_prompt(Action::Newline);
             return;
         }
+        if self.composer_mut().complete() {
+            return self.draft_changed();
+        }
         let is_empty = self.composer().is_none_or(super::composer::Composer::is_empty);
+        if !is_empty && self.answer_in_prompt() {
+            return;
+        }
         match (is_empty, self.target()) {
             (true, _) if self.open_ask().is_some() => self.act(Action::Attention),
             (true, Target::Terminal(..)) => self.enter_program(),
@@ -149,15 +169,22 @@ impl State {
 
     /// Sends what is written: into the running turn, or for after it.
     pub(super) fn send(&mut self, wanted: Delivery) {
-        let target = self.target();
         let text = self.composer().map(super::composer::Composer::text).unwrap_or_default();
-        let text = text.trim().to_owned();
+        if self.deliver(text.trim().to_owned(), wanted) {
+            self.composer_mut().take();
+            self.keep_draft();
+        }
+    }
+
+    /// Sends words to the agent on the screen, or starts a session with them; false if that cannot be.
+    pub(super) fn deliver(&mut self, text: String, wanted: Delivery) -> bool {
+        let target = self.target();
         let has_turn = self.structured().is_some_and(|agent| agent.turn.is_some());
         match target {
-            Target::Terminal(..) => return,
+            Target::Terminal(..) => return false,
             Target::Start => {
                 if !self.start(text.clone()) {
-                    return;
+                    return false;
                 }
             }
             Target::Agent(session, agent) => {
@@ -173,10 +200,8 @@ impl State {
             }
         }
         if self.settings.read_only {
-            return;
+            return false;
         }
-        self.composer_mut().take();
-        self.keep_draft();
         if self.sent.last() != Some(&text) {
             self.sent.push(text.clone());
             let surplus = self.sent.len().saturating_sub(SENT_MAX);
@@ -187,6 +212,7 @@ impl State {
         if let Some((talk, ..)) = self.reading() {
             talk.follow();
         }
+        true
     }
 
     /// Starts a session with these words; false if no agent can be started.
@@ -203,7 +229,7 @@ impl State {
         let workspace = Some(self.directory.clone());
         let (name, agent) = (self.name_for(&text), Some(Box::new(agent)));
         self.command(
-            Meant::Start { text },
+            Meant::Start { text, from: Target::Start },
             Command::SessionCreate { name, workspace, program: None, size: None, agent },
         );
         true

@@ -13,6 +13,9 @@ use crate::app::event::{Event, Link};
 /// A daemon that is gone for so long is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(2);
 
+/// A connection that could not be used is made again after this.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// Keeps a connection for as long as the client is there.
 pub(super) async fn run(
     wire: Wire,
@@ -39,6 +42,7 @@ pub(super) async fn run(
             () = watch_over(&wire, &client, &mut asked, &events) => {}
         }
         clients.send_replace(None);
+        tokio::time::sleep(AGAIN).await;
         if events.is_closed() {
             return;
         }
@@ -114,7 +118,11 @@ async fn facts(client: Client, events: mpsc::Sender<Event>) {
             let event = match item {
                 SubscriptionItem::Snapshot { state, more, .. } => Event::Sessions { sessions: state.sessions, more },
                 SubscriptionItem::Events(facts) => Event::Facts(facts),
-                SubscriptionItem::Gap { .. } => Event::FactsLost,
+                // What is missing may be a session that nobody knows of: everything is told anew.
+                SubscriptionItem::Gap { .. } => {
+                    events.send(Event::FactsLost).await.ok();
+                    break;
+                }
                 SubscriptionItem::Live(_) => continue,
                 // Another log than before, or an older one: everything is another.
                 SubscriptionItem::Failed(rejection) if matches!(rejection.code, Code::WrongLog | Code::CursorAhead) => {

@@ -1,14 +1,18 @@
 //! What is followed as long as it is on the screen: a session's events, a program's terminal, and what is typed into it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
-use ropewalk_protocol::{AttachParams, Rejection, SessionId, Size, SubscribeAfter, SubscribeParams, TerminalId};
+use ropewalk_protocol::{AttachParams, Code, Rejection, SessionId, Size, SubscribeAfter, SubscribeParams, TerminalId};
 use ropewalk_transport::client::{AttachmentItem, Client, SubscriptionItem};
 use tokio::sync::{mpsc, watch};
 
 use crate::app::SCROLLBACK_LINES;
 use crate::app::event::Event;
+
+/// A session that could not be followed is tried again after this.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// How a terminal is attached to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,11 +51,13 @@ pub(super) async fn session(
                     }
                 }
             }
+            Err(rejection) if rejection.code == Code::NotFound => return,
             Err(rejection) => drop(events.send(Event::NotFollowed(session, rejection)).await),
         }
-        // Another connection, if this one is over; what was followed on it begins anew.
-        if client.changed().await.is_err() {
-            return;
+        // Another connection, if this one is over; else it is tried again.
+        tokio::select! {
+            changed = client.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(AGAIN) => {}
         }
     }
 }
@@ -78,7 +84,13 @@ pub(super) async fn terminal(
                 events.send(Event::Attached(terminal, attached)).await.ok();
                 items
             }
-            Err(rejection) => return failed(terminal, rejection, &events).await,
+            Err(rejection) => {
+                failed(terminal, rejection, &events).await;
+                if !is_wanted_again(&mut client, &mut told).await {
+                    return;
+                }
+                continue;
+            }
         };
         loop {
             tokio::select! {
@@ -95,7 +107,13 @@ pub(super) async fn terminal(
                     connected.resize(terminal, attach.size).await.ok();
                 }
                 item = items.recv() => match item {
-                    Some(AttachmentItem::Failed(rejection)) => return failed(terminal, rejection, &events).await,
+                    Some(AttachmentItem::Failed(rejection)) => {
+                        failed(terminal, rejection, &events).await;
+                        if !is_wanted_again(&mut client, &mut told).await {
+                            return;
+                        }
+                        break;
+                    }
                     Some(item) => {
                         if events.send(Event::Terminal(terminal, item)).await.is_err() {
                             return;
@@ -105,6 +123,14 @@ pub(super) async fn terminal(
                 },
             }
         }
+    }
+}
+
+/// Waits until it is asked for anew, or there is another connection; false: nobody wants it any more.
+async fn is_wanted_again(client: &mut watch::Receiver<Option<Client>>, told: &mut watch::Receiver<Attach>) -> bool {
+    tokio::select! {
+        changed = client.changed() => changed.is_ok(),
+        changed = told.changed() => changed.is_ok(),
     }
 }
 

@@ -25,12 +25,15 @@ const PRINTED_BYTES_MAX: u64 = 1024 * 1024;
 const FILES_MAX: usize = 50_000;
 /// Names that are shown for what was typed.
 const FILES_SHOWN: usize = 20;
+/// A command that a daemon did not take because it ends is sent again after this.
+const AGAIN: Duration = Duration::from_millis(500);
 /// A directory's files are listed anew after this.
 const FILES_KEPT: Duration = Duration::from_secs(5);
 
-/// A command to be sent.
+/// A command to be sent. It is kept in a file already.
 pub(super) struct Order {
     pub(super) ticket: Ticket,
+    pub(super) id: CommandId,
     pub(super) command: Box<Command>,
 }
 
@@ -43,23 +46,19 @@ pub(super) async fn commands(
     events: mpsc::Sender<Event>,
 ) {
     for Unanswered { id, command } in store.unanswered() {
-        let answer = carry_out(&mut client, id, command, &environment).await;
-        store.answered(id);
+        let answer = carry_out(&mut client, id, command.clone(), &environment).await;
         // One that was carried out then, with another environment, is known.
         if let Some(Err(rejection)) =
             answer.filter(|answer| !matches!(answer, Err(rejection) if rejection.code == Code::Conflict))
         {
-            events.send(Event::Done(Ticket(0), Err(rejection))).await.ok();
+            events.send(Event::Left(Box::new(command), rejection)).await.ok();
         }
-    }
-    while let Some(Order { ticket, command }) = orders.recv().await {
-        let id = CommandId::from(uuid::Uuid::now_v7());
-        if let Err(error) = store.keep_command(id, &command) {
-            tracing::warn!(%error, "a command could not be kept; it is sent all the same");
-        }
-        let Some(answer) = carry_out(&mut client, id, *command, &environment).await else { return };
         store.answered(id);
+    }
+    while let Some(Order { ticket, id, command }) = orders.recv().await {
+        let Some(answer) = carry_out(&mut client, id, *command, &environment).await else { return };
         events.send(Event::Done(ticket, answer)).await.ok();
+        store.answered(id);
     }
 }
 
@@ -81,9 +80,12 @@ async fn carry_out(
     loop {
         let connected = client.wait_for(Option::is_some).await.ok()?.clone()?;
         match connected.command(id, command.clone()).await {
-            // The connection was given up, not the command: the next one carries it.
+            // The daemon, or the connection, goes away, not the command: the next one carries it.
             Err(rejection) if rejection.code == Code::ShuttingDown => {
-                client.changed().await.ok()?;
+                tokio::select! {
+                    changed = client.changed() => changed.ok()?,
+                    () = tokio::time::sleep(AGAIN) => {}
+                }
             }
             answer => return Some(answer),
         }
@@ -177,7 +179,8 @@ pub(super) async fn search(client: Client, text: String, session: Option<Session
             };
             Event::Hits { text, hits: hits.into_iter().map(hit).collect(), reached, more }
         }
-        Ok(_) | Err(_) => Event::Hits { text, hits: Vec::new(), reached: before.unwrap_or(Seq::ZERO), more: false },
+        Ok(_) => Event::SearchFailed(text, unexpected()),
+        Err(rejection) => Event::SearchFailed(text, rejection),
     }
 }
 

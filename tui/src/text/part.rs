@@ -97,6 +97,20 @@ pub fn turn_end(end: &End<'_>, width: u16, theme: &Theme) -> Line<'static> {
     ])
 }
 
+/// The same; a reason that does not fit into the line follows below it, whole.
+pub fn turn_end_in_full(end: &End<'_>, width: u16, theme: &Theme) -> Vec<Line<'static>> {
+    let line = turn_end(end, width, theme);
+    let reason = match end.outcome {
+        Some(TurnOutcome::Failed { reason } | TurnOutcome::Interrupted { reason }) => visible_line(reason),
+        Some(TurnOutcome::Completed | TurnOutcome::Cancelled) | None => String::new(),
+    };
+    let mut lines = vec![line];
+    if !reason.is_empty() && !lines[0].to_string().contains(&reason) {
+        lines.extend(wrap(&[Span::styled(reason, theme.error)], width, &Indent::default()));
+    }
+    lines
+}
+
 fn prompt(prompt: &Prompt, width: u16, theme: &Theme) -> Vec<Line<'static>> {
     let indent = Indent::each(Span::styled("> ", theme.accent));
     let mut lines = Vec::new();

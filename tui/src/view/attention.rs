@@ -37,7 +37,16 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, attention: &Attention) ->
     );
     let inner = inside(area);
     let Some(seen) = state.seen_ask() else {
-        put(buffer, inner, &Line::styled("nothing waits for you", theme.faint));
+        let word = match (attention.selected, count) {
+            (Some(_), 0) => "this question is closed; nothing else waits for you",
+            (Some(_), _) => "this question is closed",
+            (None, _) => "nothing waits for you",
+        };
+        put(buffer, inner, &Line::styled(word, theme.waiting));
+        if count > 0 {
+            let next = format!("{} shows the next one", state.key_of(Action::AskNext));
+            put(buffer, Rect { y: inner.y + 1, height: 1, ..inner }, &Line::styled(next, theme.faint));
+        }
         return None;
     };
     // The list has a third of the room at most; what is asked has the rest.
@@ -79,7 +88,10 @@ fn row(state: &State, ask: &InteractionView, width: usize) -> Line<'static> {
     let text = one_line(&tool::summary(&ask.title, &ask.detail).text);
     Line::from(vec![
         Span::styled(format!("{mark} "), theme.waiting),
-        Span::styled(format!("{} ", cut(&format!("{session}/{}", ask.name), 30, theme.glyphs.more)), theme.accent),
+        Span::styled(
+            format!("{} ", cut(&one_line(&format!("{session}/{}", ask.name)), 30, theme.glyphs.more)),
+            theme.accent,
+        ),
         Span::styled(format!("{} ", units::age(state.now.since(ask.at))), theme.faint),
         Span::styled(cut(&text, width.saturating_sub(38), theme.glyphs.more).into_owned(), theme.text),
     ])
@@ -91,13 +103,14 @@ fn full(state: &State, ask: &InteractionView, width: u16) -> Vec<Line<'static>> 
     let session = state.tree.get(ask.session);
     let name = session.map(name_of).unwrap_or_default();
     let directory = session.and_then(|session| session.workspace.clone()).unwrap_or_default();
-    let mut lines = sentence(&format!("{name}/{} asks", ask.name), theme.heading, width);
-    lines.extend(sentence(&format!("in {directory}"), theme.faint, width));
+    let mut lines =
+        sentence(&crate::text::clean::visible_line(&format!("{name}/{} asks", ask.name)), theme.heading, width);
+    lines.extend(sentence(&crate::text::clean::visible_line(&format!("in {directory}")), theme.faint, width));
     lines.push(Line::default());
     lines.extend(sentence(&crate::text::clean::visible_line(&ask.title), theme.strong, width));
     lines.extend(tool::in_full(&ask.detail, width, theme));
     lines.push(Line::default());
-    if ask.kind != AskKind::Permission || ask.options.len() > 2 {
+    if crate::app::shows_options(ask) {
         for (number, option) in (1..).zip(&ask.options) {
             lines.extend(sentence(&format!("{number}  {}", one_line(&option.name)), theme.text, width));
         }

@@ -66,16 +66,12 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, agent: AgentId, area: Rec
     let Some(talk) = state.talks.get(&agent) else {
         return put(buffer, area, &Line::styled("…", theme.faint));
     };
-    let mut body = area;
-    for word in words_above(state, talk) {
-        put(buffer, Rect { height: 1, ..body }, &word);
-        body = Rect { y: body.y + 1, height: body.height.saturating_sub(1), ..body };
+    let body = body(state, agent, area);
+    for (word, y) in words_above(state, talk).iter().zip(area.top()..body.top()) {
+        put(buffer, Rect { y, height: 1, ..area }, word);
     }
-    for word in waiting(state, agent).into_iter().rev() {
-        if body.height > 3 {
-            body.height -= 1;
-            put(buffer, Rect { y: body.bottom(), height: 1, ..body }, &word);
-        }
+    for (word, y) in waiting(state, agent).iter().zip(body.bottom()..area.bottom()) {
+        put(buffer, Rect { y, height: 1, ..area }, word);
     }
     let paper = Paper { width: area.width, theme };
     let lines = talk.page(paper, usize::from(body.height));
@@ -91,6 +87,15 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, agent: AgentId, area: Rec
     for ((_, line), y) in lines.iter().zip(body.top()..body.bottom()) {
         put(buffer, Rect { y, height: 1, ..body }, line);
     }
+}
+
+/// Where what was said is: between the words above it and the prompts that wait below it. Some lines of it are always seen.
+pub(super) fn body(state: &State, agent: AgentId, area: Rect) -> Rect {
+    let Some(talk) = state.talks.get(&agent) else { return area };
+    let spare = area.height.saturating_sub(3);
+    let above = u16::try_from(words_above(state, talk).len()).unwrap_or(u16::MAX).min(spare);
+    let below = u16::try_from(waiting(state, agent).len()).unwrap_or(u16::MAX).min(spare - above);
+    Rect { y: area.y + above, height: area.height - above - below, ..area }
 }
 
 /// The prompts that wait, below what was said.

@@ -5,6 +5,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 use ratatui_textarea::TextArea;
+use ropewalk_protocol::AskKind;
 
 use crate::app::action::Action;
 use crate::app::event::Link;
@@ -73,6 +74,8 @@ fn label(buffer: &mut Buffer, state: &State, area: Rect) {
                 "it has ended and takes no prompt ".to_owned()
             } else if is_held && !has_turn {
                 format!("{send}: waits until it goes on, :release has it go on ")
+            } else if state.open_ask().is_some_and(|ask| ask.kind == AskKind::Question) {
+                format!("{send} answers what it asks ")
             } else if has_turn {
                 format!("{send}: into the turn · {enqueue}: after it ")
             } else {
@@ -101,7 +104,7 @@ fn on_its_way(state: &State) -> Option<Span<'static>> {
     let word = |meant: &Meant| match meant {
         Meant::Prompt { label, .. } => Some(*label),
         Meant::Start { .. } => Some("starting"),
-        Meant::Spawn(_) | Meant::Answer(..) | Meant::Cancel(_) | Meant::Other(_) => None,
+        Meant::Spawn(..) | Meant::Answer(..) | Meant::Cancel(_) | Meant::Other(_) => None,
     };
     let waits: Vec<_> = state.pending.iter().filter_map(word).collect();
     let what = match (&state.link, waits.len()) {

@@ -221,6 +221,7 @@ fn where_one_was_reading_is_where_the_next_client_begins() {
     play(|size| {
         let mut stage = open(size);
         stage.press("esc [ [ [ [ [ [");
+        stage.later(200);
         let top = stage.state().place.read_at.clone();
         assert_eq!(top.len(), 1);
         let stage = stage.restarts();

@@ -175,7 +175,7 @@ fn a_prompt_is_written_in_the_editor() {
         stage.types("begun here");
         stage.edits = Some("begun here\nand ended in the editor\n".to_owned());
         stage.press("ctrl+g");
-        assert!(stage.asked.contains(&Effect::Edit("begun here".to_owned())));
+        assert!(stage.asked.contains(&Effect::Edit(stage.state().target(), "begun here".to_owned())));
         stage.sees("and ended in the editor");
         stage
     });

@@ -30,10 +30,10 @@ impl Stage {
             Effect::KeepDraft(of, text) => drop(self.kept.drafts.insert(of, text)),
             Effect::KeepHistory(text) => self.kept.sent.push(text),
             Effect::KeepPlace(place) => self.kept.place = *place,
-            Effect::Edit(_) => {
+            Effect::Edit(target, _) => {
                 let edited = self.edits.take();
                 self.asked.push(effect);
-                self.update(Event::Edited(edited));
+                self.update(Event::Edited(target, edited));
             }
             Effect::Files(typed) => {
                 let files = FILES.iter().filter(|file| file.contains(typed.as_str()));
