@@ -9,7 +9,7 @@ use super::talk::Goal;
 impl State {
     /// Does what an action means where something is read; false if it means nothing there.
     pub(super) fn act_in_reading(&mut self, action: Action) -> bool {
-        let page = i64::try_from(self.body().1).unwrap_or(1).max(2);
+        let page = self.page_lines();
         match action {
             Action::Enter => self.enter(),
             Action::LineUp => self.scroll(-1),
@@ -37,6 +37,12 @@ impl State {
         true
     }
 
+    /// Lines that a page steps over: as many whether what is read is the past or not, so that as many steps lead back.
+    fn page_lines(&self) -> i64 {
+        let height = self.layout().panes.get(self.place.focused).map_or(0, |pane| pane.body.height);
+        i64::from(height).saturating_sub(1).max(2)
+    }
+
     /// Does something with what is read that may want older parts.
     fn read_back(&mut self, with: impl FnOnce(&mut super::talk::Talk, super::talk::Paper<'_>, usize) -> bool) {
         if let Some((talk, paper, height)) = self.reading() {
@@ -61,7 +67,7 @@ impl State {
 
     /// Scrolls by pages, and says how to come back if that is not plain.
     pub(super) fn scroll_page(&mut self, pages: i64, _says: bool) {
-        let page = i64::try_from(self.body().1).unwrap_or(1).max(2);
+        let page = self.page_lines();
         self.scroll(pages * (page - 1));
     }
 
