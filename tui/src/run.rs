@@ -28,6 +28,9 @@ use crate::store::Store;
 const FRAME: Duration = Duration::from_millis(16);
 /// An escape that nothing follows for so long is a key.
 const ESCAPE_WAIT: Duration = Duration::from_millis(30);
+/// A frame that shows what was typed waits until it is kept, so that what was seen is never lost; for a disk that hangs it
+/// waits no longer than this.
+const KEPT_WITHIN: Duration = Duration::from_millis(100);
 /// Events that are taken in before a frame is drawn.
 const EVENTS_A_FRAME: usize = 128;
 
@@ -114,14 +117,14 @@ struct Client {
     /// Something changed since the last frame.
     is_changed: bool,
     drawn_at: Instant,
+    /// Until when the next frame may wait for what it shows to be kept.
+    kept_by: Option<Instant>,
+    store: Store,
     escape_at: Option<Instant>,
     /// The editor that has the terminal, and its file.
     editor: Option<(Child, PathBuf, Target)>,
-    store: Store,
     /// The modes that the terminal was entered with.
     entered: OuterModes,
-    /// It was stopped by itself, and the signal that ended that has not come.
-    is_resumed: bool,
     /// What happened while something else was done.
     inbox: VecDeque<Event>,
     leaves: Option<Option<u8>>,
@@ -130,8 +133,7 @@ struct Client {
 impl Client {
     fn enter(start: &Start, store: Store, state: State, size: Size) -> Result<Self, RunError> {
         let outer = OuterModes::client(start.settings.mouse);
-        let files = store.clone();
-        let (session, events) = Session::start(start.wire.clone(), store);
+        let (session, events) = Session::start(start.wire.clone(), store.clone());
         let signals = Signals::listen()?;
         let terminal = Terminal::enter(outer)?;
         Ok(Self {
@@ -151,11 +153,11 @@ impl Client {
             in_tmux: std::env::var_os("TMUX").is_some(),
             is_changed: true,
             drawn_at: Instant::now().checked_sub(FRAME).unwrap_or_else(Instant::now),
+            kept_by: None,
+            store,
             escape_at: None,
             editor: None,
-            store: files,
             entered: outer,
-            is_resumed: false,
             inbox: VecDeque::new(),
             leaves: None,
         })
@@ -172,9 +174,10 @@ impl Client {
             }
             let is_here = self.editor.is_none();
             let draws_at = self.drawn_at + FRAME;
-            if self.is_changed && is_here && self.writer.is_idle() && Instant::now() >= draws_at {
+            if self.is_changed && is_here && self.may_draw() && Instant::now() >= draws_at {
                 self.draw();
             }
+            let waits_to_draw = self.is_changed && is_here;
             let wake = self.wants.wake.map(|wake| self.until(wake));
             tokio::select! {
                 biased;
@@ -186,12 +189,22 @@ impl Client {
                 },
                 event = self.events.recv() => self.came(event).await?,
                 () = at(self.escape_at) => self.escaped().await?,
-                () = sleep_until(draws_at), if self.is_changed && is_here && self.writer.is_idle() => {}
-                idle = self.writer.idle(), if self.is_changed && is_here && !self.writer.is_idle() => idle?,
+                () = sleep_until(draws_at), if waits_to_draw && self.may_draw() => {}
+                idle = self.writer.idle(), if waits_to_draw && !self.writer.is_idle() => idle?,
+                () = kept(&self.store, self.kept_by), if waits_to_draw && !self.is_kept() => {}
                 () = at(wake) => self.update(Event::Woken).await?,
                 ended = ended(&mut self.editor) => self.edited(ended)?,
             }
         }
+    }
+
+    /// The frame before is shown, and what this one shows is kept.
+    fn may_draw(&self) -> bool {
+        self.writer.is_idle() && self.is_kept()
+    }
+
+    fn is_kept(&self) -> bool {
+        self.store.is_settled() || self.kept_by.is_some_and(|by| Instant::now() >= by)
     }
 
     fn until(&self, wake: Timestamp) -> Instant {
@@ -265,6 +278,9 @@ impl Client {
             // What leaves the screen and comes back before the next frame is followed anew all the same.
             self.follow();
         }
+        if self.is_changed && self.kept_by.is_none() {
+            self.kept_by = Some(Instant::now() + KEPT_WITHIN);
+        }
         Ok(())
     }
 
@@ -300,7 +316,7 @@ impl Client {
     }
 
     fn draw(&mut self) {
-        self.is_changed = false;
+        (self.is_changed, self.kept_by) = (false, None);
         let state = &self.state;
         let bytes = self.canvas.draw(|frame| crate::view::draw(frame, state));
         if !bytes.is_empty() {
@@ -369,8 +385,6 @@ impl Client {
                 }
             }
             Told::Stop => self.suspend().await?,
-            // The signal that ended a stop of our own tells nothing new.
-            Told::GoOn if std::mem::take(&mut self.is_resumed) => {}
             Told::GoOn => self.back()?,
             Told::End(signal) => self.leaves = Some(Some(signal)),
         }
@@ -404,10 +418,10 @@ impl Client {
 
     async fn suspend(&mut self) -> Result<(), RunError> {
         self.give_away().await;
+        // That it goes on is a signal too, and takes the terminal back.
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)
             .map_err(io::Error::from)?;
-        self.is_resumed = true;
-        self.back()
+        Ok(())
     }
 
     async fn edit(&mut self, target: Target, text: &str) -> Result<(), RunError> {
@@ -456,6 +470,14 @@ async fn at(when: Option<Instant>) {
     match when {
         Some(when) => sleep_until(when).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Waits until everything is kept, or it has been waited for long enough.
+async fn kept(store: &Store, by: Option<Instant>) {
+    tokio::select! {
+        () = store.settled() => {}
+        () = at(by) => {}
     }
 }
 

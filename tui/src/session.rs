@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ropewalk_protocol::{SessionId, Size, TerminalId};
+use ropewalk_protocol::{Code, Command, CommandId, Rejection, SessionId, Size, TerminalId};
 use ropewalk_transport::client::{Client, Dial, Options};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::app::event::{Effect, Event, Wants};
+use crate::app::event::{Effect, Event, Ticket, Wants};
 use crate::store::Store;
 
 /// Events that wait for the state. Then what they come from waits too.
@@ -103,12 +103,15 @@ impl Session {
         let (reconnect, asked) = mpsc::channel(1);
         let (commands, orders) = mpsc::channel(COMMANDS_MAX);
         let (typed, to_type) = mpsc::channel(TYPED_MAX);
+        // Read before anything of this client's own is kept there.
+        let before = store.unanswered();
         let tasks = vec![
             Task(tokio::spawn(connection::run(wire.clone(), clients, asked, events.clone()))),
             Task(tokio::spawn(requests::commands(
                 client.clone(),
                 store.clone(),
                 wire.environment.clone(),
+                before,
                 orders,
                 events.clone(),
             ))),
@@ -137,12 +140,10 @@ impl Session {
             let (client, events, id) = (self.client.clone(), self.events.clone(), *session);
             self.sessions.entry(id).or_insert_with(|| Task(tokio::spawn(follow::session(client, id, events))));
         }
-        let (left, kept): (BTreeMap<_, _>, BTreeMap<_, _>) = std::mem::take(&mut self.terminals)
-            .into_iter()
-            .partition(|(terminal, _)| !wants.terminals.contains_key(terminal));
-        self.terminals = kept;
-        for terminal in left.into_keys() {
-            // One that is left counts no more for the terminal's size.
+        let gone: Vec<_> =
+            self.terminals.extract_if(.., |terminal, _| !wants.terminals.contains_key(terminal)).collect();
+        for (terminal, _) in gone {
+            // Else this window would have a say in the program's size until it writes something again.
             if let Some(client) = self.client.borrow().clone() {
                 tokio::spawn(async move { client.detach(terminal).await });
             }
@@ -167,21 +168,7 @@ impl Session {
     /// Does what the state asks for; what is not of the wire comes back.
     pub fn carry_out(&mut self, effect: Effect) -> Option<Effect> {
         match effect {
-            Effect::Command(ticket, command) => {
-                // It is in a file before anything else is done: the draft that it was is given up after that.
-                let id = ropewalk_protocol::CommandId::from(uuid::Uuid::now_v7());
-                if let Err(error) = self.store.keep_command(id, &command) {
-                    tracing::warn!(%error, "a command could not be kept; it is sent all the same");
-                }
-                let order = requests::Order { ticket, id, command };
-                if let Err(refused) = self.commands.try_send(order) {
-                    let (mpsc::error::TrySendError::Full(order) | mpsc::error::TrySendError::Closed(order)) = refused;
-                    self.store.answered(order.id);
-                    let rejection =
-                        ropewalk_protocol::Rejection::new(ropewalk_protocol::Code::Busy, "too much waits to be sent");
-                    self.later(async move { Event::Done(order.ticket, Err(rejection)) });
-                }
-            }
+            Effect::Command(ticket, command) => self.command(ticket, command),
             Effect::Read(read) => self.ask(move |client| requests::read(client, read)),
             Effect::Older(session, agent, before) => {
                 self.ask(move |client| requests::older(client, session, agent, before))
@@ -219,6 +206,20 @@ impl Session {
             other => return Some(other),
         }
         None
+    }
+
+    /// Keeps a command, and has it sent. It is kept before it waits for the ones before it: the daemon may be away, and this
+    /// client may not live until it is back. And before the draft that it was made of is let go of.
+    fn command(&self, ticket: Ticket, command: Box<Command>) {
+        let id = CommandId::from(uuid::Uuid::now_v7());
+        if let Err(error) = self.store.keep_command(id, &command) {
+            tracing::warn!(%error, "a command could not be kept; it is sent all the same");
+        }
+        if self.commands.try_send(requests::Order { ticket, id, command }).is_err() {
+            self.store.answered(id);
+            let rejection = Rejection::new(Code::Busy, "too much waits to be sent");
+            self.later(async move { Event::Done(ticket, Err(rejection)) });
+        }
     }
 
     /// Asks the daemon, once it is there.

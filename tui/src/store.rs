@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use ropewalk_protocol::{Command, CommandId};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::app::place::Place;
 
@@ -29,10 +30,12 @@ pub struct Store {
 }
 
 /// Files that are to be written, the newest text of each; `None`: it is to go.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Writes {
     state: Mutex<Waiting>,
     changed: Condvar,
+    /// Nothing is to be written. Said with the state in hand.
+    settled: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +70,8 @@ impl Store {
         for part in ["drafts", "outbox", "places", "sent"] {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(directory.join(part))?;
         }
-        let writes = Arc::new(Writes::default());
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let writes = Arc::new(Writes { state, changed, settled: watch::Sender::new(true) });
         let to_write = writes.clone();
         std::thread::Builder::new().name("store".to_owned()).spawn(move || to_write.run())?;
         Ok(Self { directory: directory.to_owned(), of: of.to_owned(), writes })
@@ -168,7 +172,17 @@ impl Store {
         self.directory.join(format!("editing-{}.md", uuid::Uuid::now_v7()))
     }
 
-    /// Waits until everything is written.
+    /// Everything is written.
+    pub fn is_settled(&self) -> bool {
+        *self.writes.settled.borrow()
+    }
+
+    /// Waits until everything is written, and blocks nothing. Nothing is lost if this is dropped before.
+    pub async fn settled(&self) {
+        self.writes.settled.subscribe().wait_for(|settled| *settled).await.ok();
+    }
+
+    /// Waits until everything is written. Blocks.
     pub fn settle(&self) {
         let mut state = self.writes.lock();
         while !state.files.is_empty() || state.is_writing {
@@ -183,7 +197,9 @@ impl Writes {
     }
 
     fn put(&self, file: PathBuf, bytes: Option<Vec<u8>>) {
-        self.lock().files.insert(file, bytes);
+        let mut state = self.lock();
+        state.files.insert(file, bytes);
+        self.settled.send_replace(false);
         self.changed.notify_all();
     }
 
@@ -208,6 +224,7 @@ impl Writes {
             }
             state = self.lock();
             state.is_writing = false;
+            self.settled.send_replace(state.files.is_empty());
             self.changed.notify_all();
         }
     }

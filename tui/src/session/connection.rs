@@ -5,11 +5,13 @@ use std::time::Duration;
 use ropewalk_protocol::{Code, SubscribeAfter, SubscribeOnly, SubscribeParams};
 use ropewalk_transport::client::{Client, ClientError, Link as Wired, SubscriptionItem};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Fate, Wire};
 use crate::app::event::{Event, Link};
 
+/// What the daemon cannot do now, because it is about to end or to begin, is tried again after this.
+pub(super) const TRY_AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// A daemon that is gone for so long is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(2);
 
@@ -51,10 +53,13 @@ pub(super) async fn run(
 
 /// The first connection: a daemon is started if none runs.
 async fn reach(wire: &Wire) -> Result<Client, String> {
-    match Client::connect(wire.dial.clone(), wire.options.clone()).await {
-        Ok(client) => return Ok(client),
-        Err(ClientError::Refused(rejection)) => return Err(format!("{rejection}")),
-        Err(ClientError::Unreachable(_)) => {}
+    loop {
+        match Client::connect(wire.dial.clone(), wire.options.clone()).await {
+            Ok(client) => return Ok(client),
+            Err(ClientError::Refused(rejection)) if rejection.retryable() => sleep(TRY_AGAIN_AFTER).await,
+            Err(ClientError::Refused(rejection)) => return Err(format!("{rejection}")),
+            Err(ClientError::Unreachable(_)) => break,
+        }
     }
     let daemon = wire.daemon.clone();
     let started = tokio::task::spawn_blocking(move || daemon.start()).await;
@@ -110,10 +115,18 @@ async fn look_after(wire: &Wire, is_asked: bool, events: &mpsc::Sender<Event>) {
 
 /// What happens in all sessions, without the pieces of what agents say. Ends when it cannot go on.
 async fn facts(client: Client, events: mpsc::Sender<Event>) {
-    let mut after = SubscribeAfter::SNAPSHOT;
     loop {
+        let after = SubscribeAfter::SNAPSHOT;
         let params = SubscribeParams { session: None, after, log: None, only: Some(SubscribeOnly::Facts) };
-        let Ok((_, mut items)) = client.subscribe(params).await else { return };
+        let mut items = match client.subscribe(params).await {
+            Ok((_, items)) => items,
+            // It is about to end. The connection goes on with the next one, and that is for whoever watches over it.
+            Err(rejection) if rejection.retryable() => {
+                sleep(TRY_AGAIN_AFTER).await;
+                continue;
+            }
+            Err(_) => return,
+        };
         while let Some(item) = items.recv().await {
             let event = match item {
                 SubscriptionItem::Snapshot { state, more, .. } => Event::Sessions { sessions: state.sessions, more },
@@ -128,12 +141,15 @@ async fn facts(client: Client, events: mpsc::Sender<Event>) {
                 SubscriptionItem::Failed(rejection) if matches!(rejection.code, Code::WrongLog | Code::CursorAhead) => {
                     break;
                 }
+                SubscriptionItem::Failed(rejection) if rejection.retryable() => {
+                    sleep(TRY_AGAIN_AFTER).await;
+                    break;
+                }
                 SubscriptionItem::Failed(_) => return,
             };
             if events.send(event).await.is_err() {
                 return;
             }
         }
-        after = SubscribeAfter::SNAPSHOT;
     }
 }

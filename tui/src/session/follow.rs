@@ -1,18 +1,19 @@
 //! What is followed as long as it is on the screen: a session's events, a program's terminal, and what is typed into it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bytes::Bytes;
-use ropewalk_protocol::{AttachParams, Code, Rejection, SessionId, Size, SubscribeAfter, SubscribeParams, TerminalId};
+use ropewalk_protocol::{
+    AttachParams, Code, LogId, Rejection, Seq, SessionId, Size, SubscribeAfter, SubscribeParams, TerminalId,
+};
 use ropewalk_transport::client::{AttachmentItem, Client, SubscriptionItem};
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
 use crate::app::SCROLLBACK_LINES;
 use crate::app::event::Event;
 
-/// A session that could not be followed is tried again after this.
-const AGAIN: Duration = Duration::from_secs(1);
+use super::connection::TRY_AGAIN_AFTER;
 
 /// How a terminal is attached to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,39 +28,85 @@ async fn the(client: &mut watch::Receiver<Option<Client>>) -> Option<Client> {
     client.wait_for(Option::is_some).await.ok()?.clone()
 }
 
-/// A session's events, from now on.
+/// A session's events, from now on, across daemons and connections.
 pub(super) async fn session(
     mut client: watch::Receiver<Option<Client>>,
     session: SessionId,
     events: mpsc::Sender<Event>,
 ) {
+    // The newest event that came, and its log: what follows goes on from there.
+    let mut last: Option<(Seq, LogId)> = None;
     loop {
         let Some(connected) = the(&mut client).await else { return };
-        let params = SubscribeParams { session: Some(session), after: SubscribeAfter::NOW, log: None, only: None };
-        match connected.subscribe(params).await {
-            Ok((subscribed, mut items)) => {
-                events.send(Event::Followed(session, subscribed.from)).await.ok();
-                while let Some(item) = items.recv().await {
-                    let event = match item {
-                        SubscriptionItem::Events(facts) => Event::Said(session, facts),
-                        SubscriptionItem::Gap { from, to, reason } => Event::SaidGap { session, from, to, reason },
-                        SubscriptionItem::Snapshot { .. } | SubscriptionItem::Live(_) => continue,
-                        SubscriptionItem::Failed(rejection) => Event::NotFollowed(session, rejection),
-                    };
-                    if events.send(event).await.is_err() {
-                        return;
+        let (after, log) = last.map_or((SubscribeAfter::NOW, None), |(seq, log)| (SubscribeAfter::Seq(seq), Some(log)));
+        let params = SubscribeParams { session: Some(session), after, log, only: None };
+        let rejection = match connected.subscribe(params).await {
+            Ok((subscribed, items)) => {
+                let log = connected.welcome().log.id;
+                if last.is_none() {
+                    last = Some((subscribed.from, log));
+                    events.send(Event::Followed(session, subscribed.from)).await.ok();
+                }
+                let seq = last.get_or_insert((subscribed.from, log));
+                match followed(session, items, &mut seq.0, &events).await {
+                    Ended::Failed(rejection) => rejection,
+                    Ended::Connection => {
+                        if client.changed().await.is_err() {
+                            return;
+                        }
+                        continue;
                     }
+                    Ended::Client => return,
                 }
             }
-            Err(rejection) if rejection.code == Code::NotFound => return,
-            Err(rejection) => drop(events.send(Event::NotFollowed(session, rejection)).await),
-        }
-        // Another connection, if this one is over; else it is tried again.
-        tokio::select! {
-            changed = client.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(AGAIN) => {}
+            Err(rejection) => rejection,
+        };
+        match rejection.code {
+            // Another log than before: it begins anew.
+            Code::WrongLog | Code::CursorAhead if last.is_some() => last = None,
+            _ if rejection.retryable() => sleep(TRY_AGAIN_AFTER).await,
+            _ => {
+                events.send(Event::NotFollowed(session, rejection)).await.ok();
+                if client.changed().await.is_err() {
+                    return;
+                }
+                last = None;
+            }
         }
     }
+}
+
+/// Why nothing more comes of what was followed.
+enum Ended {
+    Failed(Rejection),
+    Connection,
+    Client,
+}
+
+async fn followed(
+    session: SessionId,
+    mut items: mpsc::Receiver<SubscriptionItem>,
+    last: &mut Seq,
+    events: &mpsc::Sender<Event>,
+) -> Ended {
+    while let Some(item) = items.recv().await {
+        let event = match item {
+            SubscriptionItem::Events(facts) => {
+                *last = facts.iter().map(|fact| fact.seq).fold(*last, Seq::max);
+                Event::Said(session, facts)
+            }
+            SubscriptionItem::Gap { from, to, reason } => {
+                *last = to.max(*last);
+                Event::SaidGap { session, from, to, reason }
+            }
+            SubscriptionItem::Snapshot { .. } | SubscriptionItem::Live(_) => continue,
+            SubscriptionItem::Failed(rejection) => return Ended::Failed(rejection),
+        };
+        if events.send(event).await.is_err() {
+            return Ended::Client;
+        }
+    }
+    Ended::Connection
 }
 
 /// A terminal's screen, and what is drawn on it.
@@ -84,19 +131,16 @@ pub(super) async fn terminal(
                 events.send(Event::Attached(terminal, attached)).await.ok();
                 items
             }
-            Err(rejection) => {
-                failed(terminal, rejection, &events).await;
-                if !is_wanted_again(&mut client, &mut told).await {
-                    return;
-                }
+            Err(rejection) if rejection.retryable() => {
+                sleep(TRY_AGAIN_AFTER).await;
                 continue;
             }
+            Err(rejection) => return failed(terminal, rejection, &events).await,
         };
         loop {
             tokio::select! {
                 changed = told.changed() => {
                     if changed.is_err() {
-                        connected.detach(terminal).await.ok();
                         return;
                     }
                     let now = *told.borrow_and_update();
@@ -107,30 +151,26 @@ pub(super) async fn terminal(
                     connected.resize(terminal, attach.size).await.ok();
                 }
                 item = items.recv() => match item {
-                    Some(AttachmentItem::Failed(rejection)) => {
-                        failed(terminal, rejection, &events).await;
-                        if !is_wanted_again(&mut client, &mut told).await {
-                            return;
-                        }
+                    Some(AttachmentItem::Failed(rejection)) if rejection.retryable() => {
+                        sleep(TRY_AGAIN_AFTER).await;
                         break;
                     }
+                    Some(AttachmentItem::Failed(rejection)) => return failed(terminal, rejection, &events).await,
                     Some(item) => {
                         if events.send(Event::Terminal(terminal, item)).await.is_err() {
                             return;
                         }
                     }
-                    None => return,
+                    // The connection is over. What was attached on it is attached to on the next one.
+                    None => {
+                        if client.changed().await.is_err() {
+                            return;
+                        }
+                        break;
+                    }
                 },
             }
         }
-    }
-}
-
-/// Waits until it is asked for anew, or there is another connection; false: nobody wants it any more.
-async fn is_wanted_again(client: &mut watch::Receiver<Option<Client>>, told: &mut watch::Receiver<Attach>) -> bool {
-    tokio::select! {
-        changed = client.changed() => changed.is_ok(),
-        changed = told.changed() => changed.is_ok(),
     }
 }
 

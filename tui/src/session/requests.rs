@@ -6,14 +6,19 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ropewalk_protocol::{AgentId, Code, Command, CommandId, Query, QueryResult, Rejection, Seq, SessionId};
-use ropewalk_transport::client::Client;
+use ropewalk_protocol::{
+    AgentId, Code, Command, CommandId, Query, QueryAnswer, QueryResult, Rejection, Seq, SessionId,
+};
+use ropewalk_transport::client::{Client, Link};
 use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, watch};
+use tokio::time::sleep;
 
 use crate::app::event::{Event, Found, OlderPage, Read, Ticket};
 use crate::app::search::Hit;
 use crate::store::{Store, Unanswered};
+
+use super::connection::TRY_AGAIN_AFTER;
 
 /// Events of a page of what was said.
 const PAGE_EVENTS: u32 = 500;
@@ -25,12 +30,10 @@ const PRINTED_BYTES_MAX: u64 = 1024 * 1024;
 const FILES_MAX: usize = 50_000;
 /// Names that are shown for what was typed.
 const FILES_SHOWN: usize = 20;
-/// A command that a daemon did not take because it ends is sent again after this.
-const AGAIN: Duration = Duration::from_millis(500);
 /// A directory's files are listed anew after this.
 const FILES_KEPT: Duration = Duration::from_secs(5);
 
-/// A command to be sent. It is kept in a file already.
+/// A command to be sent. It is kept already.
 pub(super) struct Order {
     pub(super) ticket: Ticket,
     pub(super) id: CommandId,
@@ -42,14 +45,15 @@ pub(super) async fn commands(
     mut client: watch::Receiver<Option<Client>>,
     store: Store,
     environment: BTreeMap<String, String>,
+    before: Vec<Unanswered>,
     mut orders: mpsc::Receiver<Order>,
     events: mpsc::Sender<Event>,
 ) {
-    for Unanswered { id, command } in store.unanswered() {
-        let answer = carry_out(&mut client, id, command.clone(), &environment).await;
+    for Unanswered { id, command } in before {
+        let Some(answer) = carry_out(&mut client, id, command.clone(), &environment).await else { return };
         // One that was carried out then, with another environment, is known.
-        if let Some(Err(rejection)) =
-            answer.filter(|answer| !matches!(answer, Err(rejection) if rejection.code == Code::Conflict))
+        if let Err(rejection) = answer
+            && rejection.code != Code::Conflict
         {
             events.send(Event::Left(Box::new(command), rejection)).await.ok();
         }
@@ -80,13 +84,8 @@ async fn carry_out(
     loop {
         let connected = client.wait_for(Option::is_some).await.ok()?.clone()?;
         match connected.command(id, command.clone()).await {
-            // The daemon, or the connection, goes away, not the command: the next one carries it.
-            Err(rejection) if rejection.code == Code::ShuttingDown => {
-                tokio::select! {
-                    changed = client.changed() => changed.ok()?,
-                    () = tokio::time::sleep(AGAIN) => {}
-                }
-            }
+            // The daemon, or the connection, was given up, not the command: the next one carries it.
+            Err(rejection) if rejection.code == Code::ShuttingDown => sleep(TRY_AGAIN_AFTER).await,
             answer => return Some(answer),
         }
     }
@@ -94,6 +93,18 @@ async fn carry_out(
 
 fn unexpected() -> Rejection {
     Rejection::new(Code::UnsupportedVersion, "the daemon answered something else")
+}
+
+/// Asks a question; one that a daemon does not answer because it ends is asked again, and waits for the next one.
+async fn query(client: &Client, query: Query) -> Result<QueryAnswer, Rejection> {
+    loop {
+        match client.query(query.clone()).await {
+            Err(rejection) if rejection.code == Code::ShuttingDown && *client.links().borrow() != Link::GivenUp => {
+                sleep(TRY_AGAIN_AFTER).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// Reads something anew.
@@ -107,7 +118,7 @@ pub(super) async fn read(client: Client, read: Read) -> Event {
 async fn found(client: &Client, read: Read) -> Result<Found, Rejection> {
     match read {
         Read::Session(session) => {
-            match client.query(Query::SessionGet { reference: session.to_string() }).await?.result {
+            match query(client, Query::SessionGet { reference: session.to_string() }).await?.result {
                 QueryResult::Session { session } => Ok(Found::Session(Box::new(session))),
                 _ => Err(unexpected()),
             }
@@ -116,7 +127,7 @@ async fn found(client: &Client, read: Read) -> Result<Found, Rejection> {
             let mut asks = Vec::new();
             loop {
                 let after = asks.last().map(|ask: &ropewalk_protocol::InteractionView| ask.interaction);
-                match client.query(Query::InteractionsList { session: None, after }).await?.result {
+                match query(client, Query::InteractionsList { session: None, after }).await?.result {
                     QueryResult::Interactions { interactions, more } => {
                         let is_last = !more || interactions.is_empty();
                         asks.extend(interactions);
@@ -128,11 +139,11 @@ async fn found(client: &Client, read: Read) -> Result<Found, Rejection> {
                 }
             }
         }
-        Read::Prompts(session, agent) => match client.query(Query::PromptsList { session, agent }).await?.result {
+        Read::Prompts(session, agent) => match query(client, Query::PromptsList { session, agent }).await?.result {
             QueryResult::Prompts { prompts } => Ok(Found::Prompts(session, agent, prompts)),
             _ => Err(unexpected()),
         },
-        Read::Policy(session) => match client.query(Query::PolicyGet { session: Some(session) }).await?.result {
+        Read::Policy(session) => match query(client, Query::PolicyGet { session: Some(session) }).await?.result {
             QueryResult::Policy { policy } => Ok(Found::Policy(session, policy)),
             _ => Err(unexpected()),
         },
@@ -141,14 +152,14 @@ async fn found(client: &Client, read: Read) -> Result<Found, Rejection> {
 
 /// What was said with an agent before a place.
 pub(super) async fn older(client: Client, session: SessionId, agent: AgentId, before: Seq) -> Event {
-    let query = Query::EventsPage {
+    let wanted = Query::EventsPage {
         session: Some(session),
         agent: Some(agent),
         after: Seq::ZERO,
         before: Some(before),
         limit: Some(PAGE_EVENTS),
     };
-    let page = client.query(query).await.and_then(|answer| match answer.result {
+    let page = query(&client, wanted).await.and_then(|answer| match answer.result {
         QueryResult::Events { events, next, gaps, more } => Ok(OlderPage { events, next: next.filter(|_| more), gaps }),
         _ => Err(unexpected()),
     });
@@ -157,8 +168,8 @@ pub(super) async fn older(client: Client, session: SessionId, agent: AgentId, be
 
 /// A page of a session's history.
 pub(super) async fn history(client: Client, session: SessionId, before: Option<Seq>) -> Event {
-    let query = Query::SessionTimeline { session, before, limit: Some(PAGE_ENTRIES) };
-    let page = client.query(query).await.and_then(|answer| match answer.result {
+    let wanted = Query::SessionTimeline { session, before, limit: Some(PAGE_ENTRIES) };
+    let page = query(&client, wanted).await.and_then(|answer| match answer.result {
         QueryResult::Timeline { entries, more } => Ok((entries, more)),
         _ => Err(unexpected()),
     });
@@ -167,8 +178,8 @@ pub(super) async fn history(client: Client, session: SessionId, before: Option<S
 
 /// Where something was said.
 pub(super) async fn search(client: Client, text: String, session: Option<SessionId>, before: Option<Seq>) -> Event {
-    let query = Query::EventsSearch { text: text.clone(), session, before, limit: None };
-    match client.query(query).await.map(|answer| answer.result) {
+    let wanted = Query::EventsSearch { text: text.clone(), session, before, limit: None };
+    match query(&client, wanted).await.map(|answer| answer.result) {
         Ok(QueryResult::Found { hits, reached, more, .. }) => {
             let hit = |hit: ropewalk_protocol::SearchHit| Hit {
                 session: hit.session,

@@ -63,6 +63,8 @@ impl Terminal {
     /// Takes it anew after a pause, with the modes that it was entered with. A shell or an editor may have changed them all;
     /// the screen is empty.
     pub fn again(&self) -> io::Result<()> {
+        // A process that was stopped by force did not put it back: what is pushed twice would be popped once.
+        self.tty.put_back();
         let mut raw = self.tty.before.clone();
         raw.make_raw();
         // What was begun is undone, even if it fails halfway.
