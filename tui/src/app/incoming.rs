@@ -396,11 +396,7 @@ impl State {
 
     fn done(&mut self, ticket: Ticket, answer: Result<CommandAnswer, Rejection>) {
         let Some(meant) = self.pending.take(ticket) else {
-            // It was sent by the client before this one.
-            if let Err(rejection) = answer {
-                self.complain(told(&rejection));
-            }
-            return;
+            return self.done_for_another(answer);
         };
         match (meant, answer) {
             (
@@ -443,6 +439,22 @@ impl State {
                     self.fetches.want(Read::Prompts(session, agent));
                 }
             }
+        }
+    }
+
+    /// A command that the client before this one sent. Whoever started a session then waits for it now, unless something
+    /// else is on the screen already.
+    fn done_for_another(&mut self, answer: Result<CommandAnswer, Rejection>) {
+        match answer {
+            Ok(CommandAnswer { result: CommandResult::SessionCreated { session, agent, terminal }, .. }) => {
+                self.fetches.want(Read::Session(session));
+                let agent = agent.map(|agent| Target::Agent(session, agent)).filter(|_| terminal.is_none());
+                if let Some(target) = agent.or(terminal.map(|terminal| Target::Terminal(session, terminal))) {
+                    self.started(Target::Start, target);
+                }
+            }
+            Ok(_) => {}
+            Err(rejection) => self.complain(told(&rejection)),
         }
     }
 

@@ -52,10 +52,10 @@ pub(super) async fn commands(
     for Unanswered { id, command } in before {
         let Some(answer) = carry_out(&mut client, id, command.clone(), &environment).await else { return };
         // One that was carried out then, with another environment, is known.
-        if let Err(rejection) = answer
-            && rejection.code != Code::Conflict
-        {
-            events.send(Event::Left(Box::new(command), rejection)).await.ok();
+        match answer {
+            Err(rejection) if rejection.code == Code::Conflict => {}
+            Err(rejection) => drop(events.send(Event::Left(Box::new(command), rejection)).await),
+            answer => drop(events.send(Event::Done(Ticket(0), answer)).await),
         }
         store.answered(id);
     }
