@@ -369,6 +369,8 @@ pub(crate) enum Bench {
     Idle,
     Recover,
     Agents,
+    /// The terminal client.
+    Tui,
     /// Mixed load with cuts and kills, for some minutes; not part of `all`.
     Soak,
     All,

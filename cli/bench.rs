@@ -20,6 +20,8 @@ mod recover;
 mod replay;
 mod soak;
 mod soak_load;
+mod tui;
+mod window;
 
 use std::time::Duration;
 
@@ -69,6 +71,7 @@ async fn one(lab: &Lab, what: Bench) -> Result<Vec<Figure>, Failure> {
         Bench::Idle => lab.with_home("idle", idle::measure).await,
         Bench::Agents => lab.with_home("agents", agents::measure).await,
         Bench::Recover => lab.with_home("recover", recover::measure).await,
+        Bench::Tui => lab.with_home("tui", tui::measure).await,
         Bench::Soak | Bench::All => Err(lab::wrong("this is not one measurement")),
     }
 }
@@ -89,5 +92,6 @@ async fn all(lab: &Lab) -> Result<Vec<Figure>, Failure> {
     figures.extend(lab.with_home("attach", attach::measure).await?);
     figures.extend(lab.with_home("idle", idle::measure).await?);
     figures.extend(lab.with_home("agents", agents::measure).await?);
+    figures.extend(lab.with_home("tui", tui::measure).await?);
     Ok(figures)
 }

@@ -168,6 +168,17 @@ pub(super) async fn wakeups_during(pids: &[u32], time: Duration) -> Result<u64, 
     Ok(count)
 }
 
+/// What a process has taken of a processor since its beginning.
+pub(super) fn processor_time(pid: u32) -> Result<Duration, Failure> {
+    let mut nanos = 0;
+    for entry in std::fs::read_dir(format!("/proc/{pid}/task"))? {
+        let text = std::fs::read_to_string(entry?.path().join("schedstat"))?;
+        let first = text.split_whitespace().next().and_then(|first| first.parse::<u64>().ok());
+        nanos += first.ok_or_else(|| wrong("the system does not say how long a thread ran"))?;
+    }
+    Ok(Duration::from_nanos(nanos))
+}
+
 /// The number behind a name in the system's table of a process.
 fn field(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find(|line| line.starts_with(name))?;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::process::{Child, Command};
 
+use ropewalk_protocol::Size;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -17,16 +18,31 @@ pub(in crate::bench) struct Pty {
 impl Pty {
     /// Starts a program, which is ended with its terminal.
     pub(in crate::bench) fn start(argv: &[&str]) -> io::Result<Self> {
+        Self::sized(argv, Size::DEFAULT)
+    }
+
+    /// The same in a window of this size.
+    pub(in crate::bench) fn sized(argv: &[&str], size: Size) -> io::Result<Self> {
         let (name, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&master)?;
         unlockpt(&master)?;
-        tcsetwinsize(&master, Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 })?;
+        tcsetwinsize(&master, Winsize { ws_row: size.rows, ws_col: size.cols, ws_xpixel: 0, ws_ypixel: 0 })?;
         let path = ptsname(&master, Vec::new())?;
         let slave = rustix::fs::open(path.as_c_str(), OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
         let (input, output) = (slave.try_clone()?, slave.try_clone()?);
         let child = Command::new(name).args(arguments).stdin(input).stdout(output).stderr(slave).spawn()?;
         Ok(Self { master: File::from(master), child })
+    }
+
+    /// The program's process.
+    pub(in crate::bench) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// For a thread that reads.
+    pub(in crate::bench) fn reader(&self) -> io::Result<File> {
+        self.master.try_clone()
     }
 
     pub(in crate::bench) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
