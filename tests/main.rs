@@ -24,6 +24,7 @@ mod size;
 mod slow_reader;
 mod start;
 mod tidy;
+mod tui;
 mod users;
 mod volumes;
 mod window;
