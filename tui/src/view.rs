@@ -124,7 +124,7 @@ fn sign(condition: Condition, theme: &Theme) -> Span<'static> {
         Condition::Parked => ("=", theme.warning),
         Condition::Idle => (glyphs.ok, theme.ok),
         Condition::Stopped | Condition::Empty => ("-", theme.faint),
-        Condition::Failed => (glyphs.failed, theme.error),
+        Condition::Failed | Condition::TurnFailed => (glyphs.failed, theme.error),
         Condition::Ended => (".", theme.faint),
     };
     Span::styled(sign, style)
@@ -136,7 +136,7 @@ fn condition_style(condition: Condition, theme: &Theme) -> Style {
         Condition::Waiting => theme.waiting,
         Condition::Stalled | Condition::Parked => theme.warning,
         Condition::Working | Condition::Starting | Condition::Running | Condition::Ending => theme.running,
-        Condition::Failed => theme.error,
+        Condition::Failed | Condition::TurnFailed => theme.error,
         Condition::Idle | Condition::Stopped | Condition::Empty | Condition::Ended => theme.faint,
     }
 }

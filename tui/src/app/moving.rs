@@ -5,6 +5,7 @@ use super::overlay::{Confirmed, Purpose};
 use super::place::Target;
 use super::state::{Focus, State};
 use super::talk::Goal;
+use super::tree::TreeRow;
 
 impl State {
     /// Does what an action means where something is read; false if it means nothing there.
@@ -197,19 +198,19 @@ impl State {
     }
 
     /// The row of the tree that is selected: the one that was, or the one that is shown.
-    pub fn selected_index(&self) -> usize {
-        let rows = self.rows();
+    pub fn selected_among(&self, rows: &[TreeRow]) -> usize {
         let at = |target: Option<Target>| target.and_then(|target| rows.iter().position(|row| row.target == target));
         at(self.tree.selected).or_else(|| at(Some(self.target()))).unwrap_or(0)
     }
 
     fn selected_row(&self) -> Option<Target> {
-        self.rows().get(self.selected_index()).map(|row| row.target)
+        let rows = self.rows();
+        rows.get(self.selected_among(&rows)).map(|row| row.target)
     }
 
     fn select_row(&mut self, step: i64) {
         let rows = self.rows();
-        let at = self.selected_index();
+        let at = self.selected_among(&rows);
         let last = i64::try_from(rows.len()).unwrap_or(0) - 1;
         let mut to = (i64::try_from(at).unwrap_or(0) + step).clamp(0, last.max(0));
         // A session's own row stands for its first agent, whose row is next.

@@ -24,6 +24,8 @@ pub enum Condition {
     Starting,
     /// It is held.
     Parked,
+    /// It takes prompts and has none, and its newest turn came to no good end.
+    TurnFailed,
     /// It takes prompts and has none.
     Idle,
     /// Its process is gone; the next prompt starts it.
@@ -48,6 +50,7 @@ impl Condition {
             Condition::Running => "running",
             Condition::Starting => "starting",
             Condition::Parked => "parked",
+            Condition::TurnFailed => "turn failed",
             Condition::Idle => "idle",
             Condition::Stopped => "stopped",
             Condition::Ending => "ending",
@@ -84,7 +87,10 @@ impl Condition {
             AgentState::Working => Condition::Working,
             AgentState::Waiting => Condition::Waiting,
             AgentState::Stalled => Condition::Stalled,
-            AgentState::Idle => Condition::Idle,
+            AgentState::Idle => match structured.last_turn.as_ref().map(|turn| &turn.outcome) {
+                Some(TurnOutcome::Failed { .. } | TurnOutcome::Interrupted { .. }) => Condition::TurnFailed,
+                Some(TurnOutcome::Completed | TurnOutcome::Cancelled) | None => Condition::Idle,
+            },
             AgentState::Parked => Condition::Parked,
             AgentState::Stopped => Condition::Stopped,
             AgentState::Closed => Condition::Ended,

@@ -34,7 +34,7 @@ pub(crate) fn target_at(state: &State, area: Rect, line: usize) -> Option<Target
     let rows = state.rows();
     let drawn = drawn(&rows);
     let height = usize::from(area.height).saturating_sub(1);
-    let first = top(&drawn, state.selected_index(), height);
+    let first = top(&drawn, state.selected_among(&rows), height);
     match drawn.get(first + line.checked_sub(1)?)? {
         Drawn::Row(row) => rows.get(*row).map(|row| row.target),
         Drawn::Heading(_) => None,
@@ -68,7 +68,7 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
         return put(buffer, list, &Line::styled(text, theme.faint));
     }
     let drawn = drawn(&rows);
-    let selected = state.selected_index();
+    let selected = state.selected_among(&rows);
     let first = top(&drawn, selected, usize::from(list.height));
     for (line, y) in drawn.iter().skip(first).zip(list.top()..list.bottom()) {
         let place = Rect { y, height: 1, ..list };
