@@ -112,9 +112,11 @@ impl Terminal {
 
     /// Both kinds, in this order.
     pub(super) fn each(desk: &Desk, cols: u16, rows: u16) -> impl Iterator<Item = Self> + '_ {
-        let kinds: [fn(&Desk, u16, u16) -> Option<Self>; 2] =
-            [|desk, cols, rows| Some(Self::open(desk, cols, rows)), Self::open_in_tmux];
-        kinds.into_iter().filter_map(move |open| open(desk, cols, rows))
+        // Each is opened when the one before is done with.
+        (0..2).filter_map(move |kind| match kind {
+            0 => Some(Self::open(desk, cols, rows)),
+            _ => Self::open_in_tmux(desk, cols, rows),
+        })
     }
 
     /// Types these bytes.
