@@ -3,6 +3,7 @@
 mod away;
 mod kept;
 mod leaving;
+mod plain;
 mod programs;
 mod slow_line;
 mod start;

@@ -64,12 +64,6 @@ pub async fn run(start: Start) -> Result<Option<u8>, RunError> {
     let mut wants = Default::default();
     let mut is_ended = false;
     loop {
-        // What was typed to the end is sent before it leaves.
-        let is_busy =
-            state.structured().is_some_and(|agent| agent.asks == 0 && (agent.turn.is_some() || agent.queued > 0));
-        if is_ended && state.pending.iter().next().is_none() && !is_busy {
-            break;
-        }
         // A program's screen is not told, so its size is left to those who see it.
         let wanted = crate::app::event::Wants { terminals: Default::default(), ..state.wants() };
         if wanted != wants {
@@ -79,9 +73,14 @@ pub async fn run(start: Start) -> Result<Option<u8>, RunError> {
         for line in told.news(&mut state) {
             say(&line)?;
         }
+        // What was typed is sent, and what comes of it is told, before it leaves.
+        if is_ended && state.is_quiet() {
+            break;
+        }
         let wake = wants.wake.map(|wake| Instant::now() + wake.since((start.now)()));
         let effects = tokio::select! {
-            line = lines.next_line(), if !is_ended => match line? {
+            // What is typed means what is there: it waits until that is known.
+            line = lines.next_line(), if !is_ended && state.is_ready() => match line? {
                 Some(line) => state.typed_line(&line, (start.now)()),
                 None => {
                     is_ended = true;

@@ -41,6 +41,11 @@ impl Fetches {
         self.0.remove(&read);
     }
 
+    /// Whether it is on its way, or to be asked for.
+    pub(super) fn is_waiting(&self, read: Read) -> bool {
+        self.0.get(&read).is_some_and(|one| one.is_asked || one.is_stale)
+    }
+
     /// What is to be asked for now.
     pub(super) fn due(&mut self, now: Timestamp) -> Vec<Read> {
         self.0.retain(|_, one| {

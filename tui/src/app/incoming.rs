@@ -423,7 +423,12 @@ impl State {
                 self.say(text);
             }
             (Meant::Cancel(_), Ok(_)) => self.say("asked to stop; what does not stop in time is made to"),
-            (Meant::Prompt { .. } | Meant::Start { .. } | Meant::Spawn(..), Ok(_)) => {}
+            (Meant::Prompt { target, .. }, Ok(_)) => {
+                if let Some(session) = target.session() {
+                    self.fetches.want(Read::Session(session));
+                }
+            }
+            (Meant::Start { .. } | Meant::Spawn(..), Ok(_)) => {}
             (Meant::Prompt { target, text, .. }, Err(rejection)) => self.refused(target, &text, &rejection),
             (Meant::Start { text, .. }, Err(rejection)) => self.refused(Target::Start, &text, &rejection),
             (Meant::Answer(..), Err(rejection)) => {

@@ -516,6 +516,28 @@ impl State {
         self.is_moved = true;
     }
 
+    /// Whether sessions and questions are known.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.link, Link::Up { .. })
+            && self.tree.is_complete
+            && !self.fetches.is_waiting(super::event::Read::Asks)
+    }
+
+    /// Whether everything that was sent has come to its end on the screen, or waits for a person.
+    pub fn is_quiet(&self) -> bool {
+        if self.pending.iter().next().is_some() {
+            return false;
+        }
+        let Some((session, agent)) = self.target().agent() else { return true };
+        let Some(view) = self.structured() else { return false };
+        let condition = self.agent().map(|agent| super::tree::Condition::of(agent).0);
+        let is_stuck = matches!(condition, Some(super::tree::Condition::Stopped | super::tree::Condition::Parked));
+        let is_told = |turn| self.talks.get(&agent).is_some_and(|talk| talk.has_ended(turn));
+        let is_over =
+            view.turn.is_none() && view.queued == 0 && view.last_turn.as_ref().is_none_or(|last| is_told(last.turn));
+        !self.fetches.is_waiting(super::event::Read::Session(session)) && (view.asks > 0 || is_stuck || is_over)
+    }
+
     /// What is to be done before the client leaves.
     pub fn leave(&mut self) -> Vec<Effect> {
         self.keep_place_now();

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use ratatui::text::Line;
 use ropewalk_projections::transcript::{History, Part, PastTurn};
-use ropewalk_protocol::{AgentId, Event, GapReason, Seq, SessionId};
+use ropewalk_protocol::{AgentId, Event, GapReason, Seq, SessionId, TurnId};
 
 use crate::text::part::{End, Look, part, turn_end_in_full};
 use crate::text::theme::Theme;
@@ -371,6 +371,11 @@ impl Talk {
     /// How many blocks were laid out so far: what looking at it has cost.
     pub fn layouts(&self) -> u64 {
         self.layouts.get()
+    }
+
+    /// Whether the end of a turn is known.
+    pub fn has_ended(&self, turn: TurnId) -> bool {
+        self.history.turns().iter().rev().any(|known| known.turn == Some(turn) && known.outcome.is_some())
     }
 
     /// Everything is laid out anew: in other colours.
