@@ -1,19 +1,21 @@
 //! The client's state and what changes it. Pure: time, events and answers come in as values, effects go out.
 //!
 //! - `state`: everything, and what every event makes of it; `event`: what comes in and what goes out
-//! - `incoming`: what the daemon says; `keys`, `mouse`: what the terminal says
+//! - `incoming`, `answered`: what the daemon says; `keys`, `mouse`: what the terminal says
 //! - `action`, `keymap`, `verbs`: everything there is to do, by key and by name; `act`, `moving`, `writing`, `answering`,
 //!   `queueing`, `lists`: how it is done
-//! - `tree`, `talk`, `live`, `composer`, `overlay`, `search`: what is shown; `reading`, `layout`: where
+//! - `following`: what is followed; `typed`: lines without a screen; `tree`, `talk`, `live`, `composer`, `overlay`, `search`: what is shown; `reading`, `layout`: where
 //! - `place`, `settings`: what outlives the client
 
 mod act;
 pub mod action;
+mod answered;
 mod answering;
 pub mod composer;
 pub mod editor;
 pub mod event;
 mod fetches;
+mod following;
 pub(crate) mod incoming;
 pub mod keymap;
 mod keys;
@@ -33,6 +35,7 @@ pub mod settings;
 pub mod state;
 pub mod talk;
 pub mod tree;
+mod typed;
 pub mod verbs;
 mod writing;
 

@@ -12,7 +12,7 @@ use crate::input::Key;
 use crate::text::theme::Theme;
 
 use super::composer::Composer;
-use super::event::{Effect, Event, Link, Wants};
+use super::event::{Effect, Event, Link};
 use super::fetches::Fetches;
 use super::layout::{self, Layout};
 use super::live::Live;
@@ -27,8 +27,6 @@ use super::tree::Tree;
 const TOAST_MILLIS: u64 = 6_000;
 /// A session with work in it is looked at again after this: that nothing is said any more, nobody says.
 const LOOK_AGAIN_MILLIS: u64 = 5_000;
-/// Where a person is is kept as often as this while they move.
-const KEEP_MILLIS: u64 = 100;
 
 /// What has the keys.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -250,13 +248,15 @@ impl State {
     }
 
     /// Brings in order what follows from what changed.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         if self.toast.as_ref().is_some_and(|toast| toast.until <= self.now) {
             self.toast = None;
         }
         self.follow_panes();
         self.call_if_due();
-        if self.is_moved && (self.now >= self.kept_at.plus_millis(KEEP_MILLIS) || self.now < self.kept_at) {
+        if self.is_moved
+            && (self.now >= self.kept_at.plus_millis(super::following::KEEP_MILLIS) || self.now < self.kept_at)
+        {
             self.keep_place_now();
         }
         if matches!(self.link, Link::Up { .. }) {
@@ -278,125 +278,6 @@ impl State {
         }
     }
 
-    /// What is on the screen is followed, and what is not is given up; where it was read is remembered.
-    fn follow_panes(&mut self) {
-        let shown: Vec<_> = self.place.panes.iter().filter_map(|target| target.agent()).collect();
-        let gone: Vec<_> =
-            self.talks.keys().copied().filter(|agent| !shown.iter().any(|(_, of)| of == agent)).collect();
-        for agent in gone {
-            if let Some(talk) = self.talks.remove(&agent) {
-                self.remember(&talk);
-            }
-        }
-        self.waiting.retain(|agent, _| shown.iter().any(|(_, of)| of == agent));
-        let sessions = &self.place.panes;
-        self.followed
-            .retain(|session, _| sessions.iter().any(|target| target.agent().is_some_and(|(of, _)| of == *session)));
-        for (session, agent) in shown {
-            let Some(taken) = self.followed.get(&session).copied() else { continue };
-            if !self.talks.contains_key(&agent) {
-                let mut talk = Talk::new(session, agent);
-                talk.older = super::talk::Older::Asked(taken.next());
-                talk.goal = self.place.read_at.get(&agent).copied().map(super::talk::Goal::Seq);
-                self.talks.insert(agent, talk);
-                self.effects.push(Effect::Older(session, agent, taken.next()));
-                self.fetches.want(super::event::Read::Prompts(session, agent));
-                self.fetches.want(super::event::Read::Policy(session));
-            }
-        }
-        let terminals: Vec<_> = self.terminals_shown().collect();
-        self.lives.retain(|terminal, _| terminals.iter().any(|(shown, _)| shown == terminal));
-        for (terminal, size) in terminals {
-            self.lives.entry(terminal).or_insert_with(|| Live::new(terminal, size));
-        }
-        if self.focus == Focus::Program && !matches!(self.target(), Target::Terminal(..)) {
-            self.focus = Focus::Reading;
-        }
-        let target = self.target();
-        if !self.composers.contains_key(&target) {
-            let key = self.draft_key(target);
-            let draft = self.drafts.get(&key).cloned().unwrap_or_default();
-            let stash = self.drafts.get(&format!("{} {key}", super::writing::STASHED)).cloned();
-            let stash = stash.filter(|stash| !stash.is_empty());
-            self.composers.insert(target, Composer::with(&draft).with_stash(stash));
-        }
-    }
-
-    /// What is known of what is said in a session is read anew.
-    pub(super) fn give_up(&mut self, session: SessionId) {
-        let agents: Vec<_> =
-            self.talks.values().filter(|talk| talk.session == session).map(|talk| talk.agent).collect();
-        for agent in agents {
-            if let Some(talk) = self.talks.remove(&agent) {
-                self.remember(&talk);
-            }
-        }
-    }
-
-    fn remember(&mut self, talk: &Talk) {
-        match talk.reads_at() {
-            Some(seq) => drop(self.place.read_at.insert(talk.agent, seq)),
-            None => drop(self.place.read_at.remove(&talk.agent)),
-        }
-    }
-
-    fn terminals_shown(&self) -> impl Iterator<Item = (TerminalId, Size)> + '_ {
-        let layout = self.layout();
-        let bodies = layout.panes.into_iter().map(|pane| pane.body);
-        self.place.panes.iter().zip(bodies.chain(std::iter::repeat(ratatui::layout::Rect::default()))).filter_map(
-            |(target, body)| match target {
-                Target::Terminal(_, terminal) if body.width > 0 && body.height > 0 => {
-                    Some((*terminal, Size { cols: body.width, rows: body.height }))
-                }
-                _ => None,
-            },
-        )
-    }
-
-    /// What is to be followed, shown in the title, and waited for.
-    pub fn wants(&self) -> Wants {
-        let mut sessions: Vec<_> =
-            self.place.panes.iter().filter_map(|target| target.agent()).map(|(session, _)| session).collect();
-        sessions.sort_unstable();
-        sessions.dedup();
-        let keyboard = match self.target() {
-            Target::Terminal(_, terminal) if self.focus == Focus::Program && self.overlay.is_none() => Some(terminal),
-            _ => None,
-        };
-        Wants {
-            sessions,
-            terminals: self.terminals_shown().collect(),
-            keyboard,
-            title: self.title(),
-            wake: self.wake(),
-        }
-    }
-
-    fn title(&self) -> String {
-        let waiting = match self.asks.len() {
-            0 => String::new(),
-            1 => "(1 question) ".to_owned(),
-            count => format!("({count} questions) "),
-        };
-        let of = self.place.panes.get(self.place.focused).and_then(|target| target.session());
-        let name = of.and_then(|session| self.tree.get(session)).map(super::tree::name_of);
-        format!("{waiting}{}", name.map_or_else(|| "ropewalk".to_owned(), |name| format!("{name} - ropewalk")))
-    }
-
-    /// When something changes by itself: an age, a word that is shown for a time, what is read anew.
-    fn wake(&self) -> Option<Timestamp> {
-        let seconds = matches!(self.link, Link::Lost | Link::Connecting)
-            || self.tree.sessions().any(is_busy)
-            || !self.asks.is_empty();
-        let tick = if seconds { 1_000 } else { 60_000 };
-        let next = self.now.plus_millis(tick - self.now.unix_millis() % tick);
-        let toast = self.toast.as_ref().map(|toast| toast.until);
-        // Nothing is read while the daemon is not there: waiting for it must not keep the machine awake.
-        let read = self.fetches.wake().filter(|_| matches!(self.link, Link::Up { .. }));
-        let place = self.is_moved.then(|| self.kept_at.plus_millis(KEEP_MILLIS).max(self.now));
-        [Some(next), toast, read, self.call_at(), place].into_iter().flatten().min()
-    }
-
     /// What the focus is on.
     pub fn target(&self) -> Target {
         self.place.panes.get(self.place.focused).copied().unwrap_or_default()
@@ -410,29 +291,6 @@ impl State {
     /// The agent that the focus is on.
     pub fn agent(&self) -> Option<&AgentView> {
         self.tree.agent(self.target())
-    }
-
-    /// What a person typed in a line of its own: a command after a colon, else words for the agent on the screen.
-    pub fn typed_line(&mut self, line: &str, now: Timestamp) -> Vec<Effect> {
-        self.now = now;
-        match (line.strip_prefix(':'), &self.overlay) {
-            (_, Some(Overlay::Confirm { .. })) => {
-                let key = if line.trim().eq_ignore_ascii_case("y") { 'y' } else { 'n' };
-                self.confirm_key(Key::char(key));
-            }
-            (Some(command), _) => {
-                if let Err(error) = self.verb(command.trim()) {
-                    self.complain(error);
-                }
-            }
-            (None, _) if line.trim().is_empty() => {}
-            (None, _) => {
-                // The draft that a screen has for this agent is another text.
-                self.deliver(line.trim().to_owned(), ropewalk_protocol::Delivery::Steer);
-            }
-        }
-        self.settle();
-        std::mem::take(&mut self.effects)
     }
 
     /// The structured agent that the focus is on.
@@ -511,51 +369,6 @@ impl State {
         self.effects.push(Effect::Command(ticket, Box::new(command)));
     }
 
-    /// Where the person is is to be kept.
-    pub(super) fn keep_place(&mut self) {
-        self.is_moved = true;
-    }
-
-    /// Whether sessions and questions are known.
-    pub fn is_ready(&self) -> bool {
-        matches!(self.link, Link::Up { .. })
-            && self.tree.is_complete
-            && !self.fetches.is_waiting(super::event::Read::Asks)
-    }
-
-    /// Whether everything that was sent has come to its end on the screen, or waits for a person.
-    pub fn is_quiet(&self) -> bool {
-        if self.pending.iter().next().is_some() {
-            return false;
-        }
-        let Some((session, agent)) = self.target().agent() else { return true };
-        let Some(view) = self.structured() else { return false };
-        let condition = self.agent().map(|agent| super::tree::Condition::of(agent).0);
-        let is_stuck = matches!(condition, Some(super::tree::Condition::Stopped | super::tree::Condition::Parked));
-        let is_told = |turn| self.talks.get(&agent).is_some_and(|talk| talk.has_ended(turn));
-        let is_over =
-            view.turn.is_none() && view.queued == 0 && view.last_turn.as_ref().is_none_or(|last| is_told(last.turn));
-        !self.fetches.is_waiting(super::event::Read::Session(session)) && (view.asks > 0 || is_stuck || is_over)
-    }
-
-    /// What is to be done before the client leaves.
-    pub fn leave(&mut self) -> Vec<Effect> {
-        self.keep_place_now();
-        std::mem::take(&mut self.effects)
-    }
-
-    fn keep_place_now(&mut self) {
-        (self.is_moved, self.kept_at) = (false, self.now);
-        let talks: Vec<_> = self.talks.values().map(|talk| (talk.agent, talk.reads_at())).collect();
-        for (agent, at) in talks {
-            match at {
-                Some(seq) => drop(self.place.read_at.insert(agent, seq)),
-                None => drop(self.place.read_at.remove(&agent)),
-            }
-        }
-        self.effects.push(Effect::KeepPlace(Box::new(self.place.clone())));
-    }
-
     pub(super) fn choose_theme(&mut self) {
         let is_light = match self.settings.theme {
             ThemeChoice::Auto => self.settings.is_light,
@@ -572,6 +385,6 @@ impl State {
 }
 
 /// Whether a session has something in it whose time is counted.
-fn is_busy(session: &SessionView) -> bool {
+pub(super) fn is_busy(session: &SessionView) -> bool {
     session.agents.iter().any(|agent| agent.structured.is_some() && super::tree::Condition::of(agent).0.is_busy())
 }
