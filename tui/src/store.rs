@@ -276,7 +276,9 @@ mod tests {
         store.keep_sent("a prompt\nof two lines").unwrap();
         let place = Place { focused: 3, ..Place::default() };
         store.keep_place(&place);
-        store.settle();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(store.settled());
+        assert!(store.is_settled());
         let next = Store::open(&directory, "/src/a").unwrap();
         assert_eq!(next.drafts(), BTreeMap::from([("one".to_owned(), "first\nline".to_owned())]));
         assert_eq!(next.sent(), ["a prompt\nof two lines"]);
