@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ropewalk_protocol::{Size, Timestamp};
-use tokio::process::Child;
 use tokio::time::{Instant, sleep_until};
 
 use crate::app::event::{Effect, Event, Wants};
@@ -20,7 +19,8 @@ use crate::app::state::{Focus, Opening, Provider, State};
 use crate::input::{Decoder, Input};
 use crate::session::{Session, Wire};
 use crate::shell::{
-    BELL, Canvas, Keyboard, OuterModes, Signals, Terminal, Told, Writer, change, copy, notify, title, window_size,
+    BELL, Canvas, Editor, Keyboard, OuterModes, Signals, Terminal, Told, Writer, change, copy, notify, title,
+    window_size,
 };
 use crate::store::Store;
 
@@ -121,8 +121,8 @@ struct Client {
     kept_by: Option<Instant>,
     store: Store,
     escape_at: Option<Instant>,
-    /// The editor that has the terminal, and its file.
-    editor: Option<(Child, PathBuf, Target)>,
+    /// The editor that has the terminal, and whose prompt it edits.
+    editor: Option<(Editor, Target)>,
     /// The modes that the terminal was entered with.
     entered: OuterModes,
     /// What happened while something else was done.
@@ -425,21 +425,13 @@ impl Client {
     }
 
     async fn edit(&mut self, target: Target, text: &str) -> Result<(), RunError> {
-        let path = self.store.editing();
-        let written = write_private(&path, text);
-        let editor =
-            ["VISUAL", "EDITOR"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-        let editor = editor.unwrap_or_else(|| "vi".to_owned());
-        if written.is_err() {
+        let Ok(file) = Editor::write(self.store.editing(), text) else {
             self.inbox.push_back(Event::Edited(target, None));
             return Ok(());
-        }
+        };
         self.give_away().await;
-        // It may be a command with arguments.
-        let child =
-            tokio::process::Command::new("sh").args(["-c", &format!("{editor} \"$1\""), "sh"]).arg(&path).spawn();
-        match child {
-            Ok(child) => self.editor = Some((child, path, target)),
+        match Editor::open(file) {
+            Ok(editor) => self.editor = Some((editor, target)),
             Err(_) => {
                 self.back()?;
                 self.inbox.push_back(Event::Edited(target, None));
@@ -449,21 +441,10 @@ impl Client {
     }
 
     fn edited(&mut self, is_written: bool) -> Result<(), RunError> {
-        let Some((_, path, target)) = self.editor.take() else { return Ok(()) };
-        let text = std::fs::read_to_string(&path).ok().filter(|_| is_written);
-        std::fs::remove_file(&path).ok();
-        self.inbox.push_back(Event::Edited(target, text));
+        let Some((editor, target)) = self.editor.take() else { return Ok(()) };
+        self.inbox.push_back(Event::Edited(target, editor.text().filter(|_| is_written)));
         self.back()
     }
-}
-
-fn write_private(path: &std::path::Path, text: &str) -> io::Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    // Somebody else's file of this name, or a link, is not written into.
-    std::fs::remove_file(path).ok();
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())
 }
 
 async fn at(when: Option<Instant>) {
@@ -482,9 +463,9 @@ async fn kept(store: &Store, by: Option<Instant>) {
 }
 
 /// Whether the editor came to a good end.
-async fn ended(editor: &mut Option<(Child, PathBuf, Target)>) -> bool {
+async fn ended(editor: &mut Option<(Editor, Target)>) -> bool {
     match editor {
-        Some((child, ..)) => child.wait().await.is_ok_and(|status| status.success()),
+        Some((editor, _)) => editor.ended().await,
         None => std::future::pending().await,
     }
 }
