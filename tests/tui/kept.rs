@@ -44,7 +44,7 @@ fn what_was_sent_while_the_daemon_was_away_is_carried_out_once_by_the_next_clien
     }
     first.until("3 kept until");
     first.kill_client();
-    assert_eq!(desk.home.run(&["daemon", "status"]).status.code(), Some(4), "nobody has started it");
+    assert_eq!(desk.home.run(&["daemon", "status"]).status.code(), Some(69), "nobody has started it");
 
     let second = desk.client();
     // Into the turn that was answered, or after it, whichever came first.
