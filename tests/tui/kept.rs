@@ -53,9 +53,9 @@ fn what_was_sent_while_the_daemon_was_away_is_carried_out_once_by_the_next_clien
     let third = desk.client();
     third.until_so("the last prompt is heard", is_heard);
     assert_eq!(desk.events("agent.answered").len(), 1);
-    let said = desk.events("agent.item_text");
+    let queued = desk.events("agent.prompt_queued");
     for text in ["prompt one", "prompt two", "prompt three"] {
-        assert_eq!(count(&said, &format!("{text}\"")), 1, "{text}: {said:#?}");
+        assert_eq!(count(&queued, text), 1, "{text}: {queued:#?}");
     }
     let left = std::fs::read_dir(desk.home.path().join("state/tui/outbox")).unwrap().count();
     assert_eq!(left, 0, "all of it is answered");
