@@ -1,6 +1,7 @@
 //! What is read anew because something happened to it: not more often than a person can see, one read of a thing at a time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use ropewalk_protocol::Timestamp;
 
@@ -29,6 +30,12 @@ impl Fetches {
         self.0.entry(read).or_default().is_stale = true;
     }
 
+    /// How long the daemon has let the oldest question wait that is not answered.
+    pub(super) fn lag(&self, now: Timestamp) -> Duration {
+        let waiting = self.0.values().filter(|one| one.is_asked);
+        waiting.filter_map(|one| one.at).map(|at| now.since(at)).max().unwrap_or_default()
+    }
+
     /// It came, or failed.
     pub(super) fn came(&mut self, read: Read) {
         if let Some(one) = self.0.get_mut(&read) {
@@ -44,6 +51,11 @@ impl Fetches {
     /// Whether it is on its way, or to be asked for.
     pub(super) fn is_waiting(&self, read: Read) -> bool {
         self.0.get(&read).is_some_and(|one| one.is_asked || one.is_stale)
+    }
+
+    /// Whether anything is on its way.
+    pub(super) fn is_any_waiting(&self) -> bool {
+        self.0.values().any(|one| one.is_asked)
     }
 
     /// What is to be asked for now.
@@ -81,6 +93,7 @@ mod tests {
         assert_eq!(fetches.due(at(1000)), [Read::Asks]);
         fetches.want(Read::Asks);
         assert_eq!(fetches.due(at(2000)), [], "the first one has not come");
+        assert_eq!(fetches.lag(at(2000)), Duration::from_secs(1));
         fetches.came(Read::Asks);
         assert_eq!(fetches.due(at(2000)), [Read::Asks]);
         fetches.came(Read::Asks);
@@ -90,5 +103,6 @@ mod tests {
         fetches.came(Read::Asks);
         assert_eq!((fetches.due(at(2300)), fetches.wake()), (vec![], None));
         assert_eq!(fetches, Fetches::default(), "nothing is remembered of what is read");
+        assert_eq!(fetches.lag(at(9000)), Duration::ZERO);
     }
 }

@@ -120,7 +120,8 @@ impl State {
 
     /// When something changes by itself: an age, a word that is shown for a time, what is read anew.
     pub(super) fn wake(&self) -> Option<Timestamp> {
-        let seconds = matches!(self.link, Link::Lost | Link::Connecting)
+        let seconds = self.fetches.is_any_waiting()
+            || matches!(self.link, Link::Lost | Link::Connecting)
             || self.tree.sessions().any(is_busy)
             || !self.asks.is_empty();
         let tick = if seconds { 1_000 } else { 60_000 };

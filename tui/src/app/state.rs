@@ -314,6 +314,11 @@ impl State {
         self.asks.iter().find(|ask| ask.agent == agent && !self.pending.answers(ask.interaction))
     }
 
+    /// How far the daemon is behind with what it is asked, over the line as it is.
+    pub fn lag(&self) -> std::time::Duration {
+        self.fetches.lag(self.now)
+    }
+
     /// Where everything is on the screen.
     pub fn layout(&self) -> Layout {
         layout::layout(self)

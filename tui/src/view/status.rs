@@ -15,6 +15,9 @@ use crate::text::wrap::{cut, line_cells};
 
 use super::put;
 
+/// From this on it is told that what is shown may be old.
+const LAG_SHOWN: std::time::Duration = std::time::Duration::from_secs(1);
+
 pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
     let theme = &state.theme;
     put(buffer, area, &Line::styled(theme.glyphs.rule.repeat(usize::from(area.width)), theme.border));
@@ -65,6 +68,9 @@ fn link(state: &State) -> Span<'static> {
     let theme = &state.theme;
     let since = state.lost_since.map(|since| state.now.since(since).as_secs()).unwrap_or(0);
     match &state.link {
+        Link::Up { .. } if state.lag() >= LAG_SHOWN => {
+            Span::styled(format!("{}, {} s behind ", state.host, state.lag().as_secs()), theme.waiting)
+        }
         Link::Up { .. } => Span::styled(format!("{} ", state.host), theme.ok),
         Link::Connecting if since < 2 => Span::styled("connecting … ", theme.faint),
         Link::Connecting => Span::styled(format!("connecting, {since} s "), theme.waiting),

@@ -70,6 +70,22 @@ fn what_happened_meanwhile_is_there_once_the_connection_is_back() {
 }
 
 #[test]
+fn a_daemon_that_is_behind_is_said_to_be() {
+    play(|size| {
+        let (world, who) = tales::done();
+        let mut stage = Stage::open(size, world);
+        stage.is_slow = true;
+        stage.world.prompt(who, "Said from the phone.");
+        stage.goes_on();
+        stage.later(3_000);
+        stage.sees("3 s behind");
+        stage.types("keys are shown");
+        stage.sees("keys are shown");
+        stage
+    });
+}
+
+#[test]
 fn a_gap_is_shown_as_a_gap() {
     play(|size| {
         let (world, who) = tales::done();

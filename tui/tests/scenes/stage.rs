@@ -77,6 +77,8 @@ pub(crate) struct Stage {
     pub(crate) asked: Vec<Effect>,
     /// What was typed into programs.
     pub(crate) typed: Vec<u8>,
+    /// What is asked of the daemon is not answered for now.
+    pub(crate) is_slow: bool,
     /// What the editor makes of a text; nothing: it fails.
     pub(crate) edits: Option<String>,
     /// What commands of the command line print.
@@ -118,6 +120,7 @@ impl Stage {
             kept: begin.kept,
             asked: Vec::new(),
             typed: Vec::new(),
+            is_slow: false,
             edits: None,
             prints: String::new(),
             canvas: Canvas::new(size, !begin.is_plain),
