@@ -5,7 +5,7 @@ use super::terminal::Terminal;
 use crate::harness::eventually;
 
 /// Says what it gets, byte for byte, in the modes that full-screen programs ask for.
-const PROGRAM: &str = "stty raw -echo; printf '\\033[?1h\\033[?2004hready '; exec cat -v";
+const PROGRAM: &str = "stty raw -echo; printf '\\033[?1h\\033[?2004hlistening '; exec cat -v";
 
 /// A program that runs, and a client that shows it and has given it the keyboard.
 fn typing(desk: &Desk) -> Terminal {
@@ -14,7 +14,7 @@ fn typing(desk: &Desk) -> Terminal {
     terminal.keys(":");
     terminal.until("command");
     terminal.line("attach program");
-    terminal.until("ready");
+    terminal.until("listening");
     terminal.keys("\r");
     terminal.until("leaves the program");
     terminal
@@ -29,7 +29,7 @@ fn keys_reach_the_program_as_they_were_typed() {
         let modes = seen.screen.modes();
         modes.application_cursor && modes.bracketed_paste
     });
-    let mut expected = "ready ".to_owned();
+    let mut expected = "listening ".to_owned();
     for (typed, shown) in [
         ("\x18", "^X"),
         ("\x18n", "^Xn"),
@@ -76,12 +76,12 @@ fn attach_in_another_terminal_shows_the_same() {
     let terminal = typing(&desk);
     let beside = desk.terminal();
     beside.line("clear; ropewalk attach program");
-    beside.until("ready");
+    beside.until("listening");
     terminal.keys("from the client, ");
-    beside.until("ready from the client,");
+    beside.until("listening from the client,");
     beside.keys("from the other");
     for shown in [&terminal, &beside] {
-        shown.until("ready from the client, from the other");
+        shown.until("listening from the client, from the other");
     }
     beside.keys("\x1c");
     beside.until("detached");
@@ -95,7 +95,7 @@ fn a_program_that_the_client_does_not_show_any_more_has_the_size_of_another_wind
     let terminal = typing(&desk);
     let beside = Terminal::open(&desk, 120, 40);
     beside.line("clear; ropewalk attach program");
-    beside.until("ready");
+    beside.until("listening");
     let cols = || {
         let screen: serde_json::Value = serde_json::from_str(&desk.home.ok(&["--json", "screen", "program"])).unwrap();
         screen["result"]["size"]["cols"].clone()

@@ -148,6 +148,19 @@ impl Terminal {
         self.until_so("the daemon is reached", |rows| rows.len() > 2 && rows[rows.len() - 2].starts_with(&reached));
     }
 
+    /// Answers a question by a key, until this is on the screen. A key that comes too soon after the question is shown is no
+    /// answer, and is said to be none: it is pressed again.
+    pub(super) fn answer(&self, key: &str, done: &str) {
+        let has = |rows: &[String], text: &str| rows.iter().any(|row| row.contains(text));
+        loop {
+            self.keys(key);
+            let rows = self.until_so(done, |rows| has(rows, done) || has(rows, "too soon"));
+            if has(&rows, done) {
+                return;
+            }
+        }
+    }
+
     /// Leaves the client, with the draft as it is; agents go on.
     pub(super) fn quit(&self) {
         self.keys("\x18q");
