@@ -31,7 +31,7 @@ fn a_turn_goes_on_through_a_killed_daemon_and_the_person_comes_back_to_it() {
         terminal.line("write the file");
         terminal.until("? May I write the file?");
         terminal.until("1 waits for you");
-        terminal.answer("\x1by", "done: write the file");
+        terminal.answer("\x1by", "1 waits for you", "done: write the file");
         terminal.line("work on it");
         terminal.until("half of work on it");
         desk.home.kill_daemon();

@@ -148,14 +148,15 @@ impl Terminal {
         self.until_so("the daemon is reached", |rows| rows.len() > 2 && rows[rows.len() - 2].starts_with(&reached));
     }
 
-    /// Answers a question by a key, until this is on the screen. A key that comes too soon after the question is shown is no
-    /// answer, and is said to be none: it is pressed again.
-    pub(super) fn answer(&self, key: &str, done: &str) {
+    /// Answers a question that is shown by this text, until that is on the screen. A key that comes too soon after the
+    /// question is no answer, and is said to be none: it is pressed again while the question is there.
+    pub(super) fn answer(&self, key: &str, question: &str, done: &str) {
         let has = |rows: &[String], text: &str| rows.iter().any(|row| row.contains(text));
         loop {
             self.keys(key);
-            let rows = self.until_so(done, |rows| has(rows, done) || has(rows, "too soon"));
-            if has(&rows, done) {
+            let rows = self.until_so(done, |rows| !has(rows, question) || has(rows, "too soon"));
+            if !has(&rows, question) {
+                self.until(done);
                 return;
             }
         }

@@ -15,7 +15,7 @@ fn who_is_second_is_told_who_answered() {
         terminal.keys("\x1bw");
         terminal.until("a: allow once");
     }
-    first.answer("a", "done: write a file");
+    first.answer("a", "a: allow once", "done: write a file");
     second.until("answered by ropewalk-tui");
     second.until_so("the question is gone", |rows| rows.iter().all(|row| !row.contains("Allow once")));
     assert_eq!(desk.events("agent.answered").len(), 1);
