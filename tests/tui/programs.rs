@@ -51,7 +51,8 @@ fn keys_reach_the_program_as_they_were_typed() {
     terminal.keys("k?");
     terminal.until("This is a program's terminal.");
     terminal.keys("\x1b");
-    terminal.until("type into it");
+    terminal
+        .until_so("the help is closed", |rows| rows.iter().all(|row| !row.contains("This is a program's terminal.")));
     terminal.leave();
     // It goes on.
     desk.home.ok(&["send", "--no-enter", "program", "more"]);
