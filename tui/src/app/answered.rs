@@ -34,6 +34,8 @@ impl State {
             }
             (Meant::Other(text), Ok(_)) => self.say(text),
             (Meant::Answer(interaction, text), Ok(_)) => {
+                let of = self.asks.iter().find(|ask| ask.interaction == interaction).map(|ask| ask.session);
+                of.into_iter().for_each(|session| self.fetches.want(Read::Session(session)));
                 self.asks.retain(|ask| ask.interaction != interaction);
                 self.attention_changed();
                 self.say(text);

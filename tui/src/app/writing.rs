@@ -139,7 +139,10 @@ impl State {
             return;
         }
         match (is_empty, self.target()) {
-            (true, _) if self.open_ask().is_some() => self.act(Action::Attention),
+            // It may be known that something is asked a moment before it is known what.
+            (true, _) if self.open_ask().is_some() || self.structured().is_some_and(|agent| agent.asks > 0) => {
+                self.act(Action::Attention);
+            }
             (true, Target::Terminal(..)) => self.enter_program(),
             (true, _) => {}
             (false, _) => self.send(Delivery::Steer),
