@@ -50,6 +50,9 @@ impl State {
         let is_told = |turn| self.talks.get(&agent).is_some_and(|talk| talk.has_ended(turn));
         let is_over =
             view.turn.is_none() && view.queued == 0 && view.last_turn.as_ref().is_none_or(|last| is_told(last.turn));
-        !self.fetches.is_waiting(Read::Session(session)) && (view.asks > 0 || is_stuck || is_over)
+        // What is asked is told once it is known what.
+        let is_asked = view.asks > 0 && self.open_ask().is_some();
+        let is_read = [Read::Session(session), Read::Asks].into_iter().all(|read| !self.fetches.is_waiting(read));
+        is_read && (is_asked || is_stuck || is_over)
     }
 }
