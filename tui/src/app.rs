@@ -4,7 +4,7 @@
 //! - `incoming`, `answered`: what the daemon says; `keys`, `mouse`: what the terminal says
 //! - `action`, `keymap`, `verbs`: everything there is to do, by key and by name; `act`, `moving`, `writing`, `answering`,
 //!   `queueing`, `lists`: how it is done
-//! - `following`: what is followed; `typed`: lines without a screen; `tree`, `talk`, `live`, `composer`, `overlay`, `search`: what is shown; `reading`, `layout`: where
+//! - `following`: what is followed; `typed`: lines without a screen; `words`: what is typed over the screen, and kept; `tree`, `talk`, `live`, `composer`, `overlay`, `search`: what is shown; `reading`, `layout`: where
 //! - `place`, `settings`: what outlives the client
 
 mod act;
@@ -37,6 +37,7 @@ pub mod talk;
 pub mod tree;
 mod typed;
 pub mod verbs;
+mod words;
 mod writing;
 
 /// Lines above a program's screen that are asked for with it.

@@ -65,8 +65,7 @@ pub fn draw(frame: &mut Frame<'_>, state: &State) {
             rule(frame.buffer_mut(), &state.theme, Rect { x: tree.right(), y: tree.y, width: 1, height });
         }
     }
-    status::draw(frame.buffer_mut(), state, layout.status);
-    status::hints(frame.buffer_mut(), state, layout.hints);
+    status::draw(frame.buffer_mut(), state, layout.status, layout.hints);
     if let Some(cursor) = over::draw(frame.buffer_mut(), state) {
         frame.set_cursor_position(cursor);
     }

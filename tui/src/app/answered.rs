@@ -1,13 +1,14 @@
 //! What was asked for is done, or refused: words that were refused go back to where they were written.
 
-use ropewalk_protocol::{Command, CommandAnswer, CommandResult, Rejection};
+use ropewalk_protocol::{Command, CommandAnswer, CommandResult, InteractionId, PromptId, Rejection};
 
-use super::event::{Effect, Read, Ticket};
+use super::event::{Read, Ticket};
 use super::incoming::told;
 use super::overlay::Overlay;
 use super::pending::Meant;
 use super::place::Target;
 use super::state::State;
+use super::words::Words;
 
 impl State {
     pub(super) fn done(&mut self, ticket: Ticket, answer: Result<CommandAnswer, Rejection>) {
@@ -33,12 +34,13 @@ impl State {
                 self.started(from, Target::Agent(session, agent));
             }
             (Meant::Other(text), Ok(_)) => self.say(text),
-            (Meant::Answer(interaction, text), Ok(_)) => {
+            (Meant::Answer { interaction, told, .. }, Ok(_)) => {
+                self.answer_taken(interaction);
                 let of = self.asks.iter().find(|ask| ask.interaction == interaction).map(|ask| ask.session);
                 of.into_iter().for_each(|session| self.fetches.want(Read::Session(session)));
                 self.asks.retain(|ask| ask.interaction != interaction);
                 self.attention_changed();
-                self.say(text);
+                self.say(told);
             }
             (Meant::Cancel(_), Ok(_)) => self.say("asked to stop; what does not stop in time is made to"),
             (Meant::Prompt { target, .. }, Ok(_)) => {
@@ -49,19 +51,52 @@ impl State {
             (Meant::Start { .. } | Meant::Spawn(..), Ok(_)) => {}
             (Meant::Prompt { target, text, .. }, Err(rejection)) => self.refused(target, &text, &rejection),
             (Meant::Start { text, .. }, Err(rejection)) => self.refused(Target::Start, &text, &rejection),
-            (Meant::Answer(..), Err(rejection)) => {
+            (Meant::Answer { interaction, from, .. }, Err(rejection)) => {
                 self.fetches.want(Read::Asks);
-                self.complain(told(&rejection));
+                self.answer_refused(interaction, from, &rejection);
+            }
+            (Meant::Edit { target, prompt, .. }, Ok(_)) => {
+                self.edit_settled(target, prompt);
+                self.say("changed");
+            }
+            (Meant::Edit { target, prompt, text }, Err(rejection)) => {
+                self.edit_settled(target, prompt);
+                self.refused(target, &text, &rejection);
+                self.queue_refused();
             }
             (Meant::Spawn(..) | Meant::Cancel(_) | Meant::Other(_), Err(rejection)) => {
                 self.complain(told(&rejection));
-                // What was shown as done already is read anew.
-                if let Some(Overlay::Queue(queue)) = &self.overlay
-                    && let Some((session, agent)) = queue.target.agent()
-                {
-                    self.fetches.want(Read::Prompts(session, agent));
-                }
+                self.queue_refused();
             }
+        }
+    }
+
+    /// What was shown as done already is read anew.
+    fn queue_refused(&mut self) {
+        if let Some(Overlay::Queue(queue)) = &self.overlay
+            && let Some((session, agent)) = queue.target.agent()
+        {
+            self.fetches.want(Read::Prompts(session, agent));
+        }
+    }
+
+    /// The words of an answer that is refused go back to the prompt that they were written in; else they stay with the question.
+    fn answer_refused(&mut self, interaction: InteractionId, from: Option<Target>, rejection: &Rejection) {
+        let text = self.words(Words::Answer(interaction)).to_owned();
+        if let Some(target) = from
+            && !text.is_empty()
+        {
+            self.answer_taken(interaction);
+            return self.refused(target, &text, rejection);
+        }
+        let is_kept = !text.is_empty() || !self.words(Words::Reason(interaction)).is_empty();
+        let kept = if is_kept { "your words are kept: " } else { "" };
+        self.complain(format!("{kept}{}", told(rejection)));
+    }
+
+    fn edit_settled(&mut self, target: Target, prompt: PromptId) {
+        if let Some((_, agent)) = target.agent() {
+            self.keep_words(Words::Queued(agent, prompt), "");
         }
     }
 
@@ -96,11 +131,7 @@ impl State {
 
     /// Words that were refused go back to where they were written.
     pub(super) fn refused(&mut self, target: Target, text: &str, rejection: &Rejection) {
-        let composer = self.composers.entry(target).or_default();
-        let both = if composer.is_empty() { text.to_owned() } else { format!("{text}\n\n{}", composer.text()) };
-        composer.set(&both);
-        let key = self.draft_key(target);
-        self.effects.push(Effect::KeepDraft(key, both));
+        self.put_back(target, text);
         self.complain(told(rejection));
     }
 
@@ -112,6 +143,16 @@ impl State {
             }
             Command::SessionCreate { agent: Some(agent), .. } => {
                 self.refused(Target::Start, agent.prompt.as_deref().unwrap_or_default(), rejection);
+            }
+            Command::PromptEdit { session, agent, prompt, text } => {
+                self.keep_words(Words::Queued(agent, prompt), "");
+                self.refused(Target::Agent(session, agent), &text, rejection);
+            }
+            Command::InteractionAnswer { interaction, answer, .. } => {
+                if let Some((of, text)) = Words::of(interaction, &answer) {
+                    self.keep_words(of, text);
+                }
+                self.answer_refused(interaction, None, rejection);
             }
             _ => self.complain(told(rejection)),
         }

@@ -11,6 +11,7 @@ use super::overlay::{Ask, Attention, Overlay, Purpose};
 use super::pending::Meant;
 use super::place::Target;
 use super::state::State;
+use super::words::Words;
 
 /// A key that comes sooner after a question is seen was pressed for something else.
 const READING_MILLIS: u64 = 400;
@@ -36,11 +37,16 @@ impl State {
 
     /// A question that is answered by text has a field for it at once.
     fn open_answer_field(&mut self) {
-        let is_text = self.seen_ask().is_some_and(|ask| ask.kind == AskKind::Question);
-        if let Some(Overlay::Attention(attention)) = &mut self.overlay
-            && is_text
-        {
-            attention.answer = Some(Editor::default());
+        if self.seen_ask().is_some_and(|ask| ask.kind == AskKind::Question) {
+            self.type_answer();
+        }
+    }
+
+    /// A field for the question that is seen, with what was typed for it before.
+    fn type_answer(&mut self) {
+        let typed = self.seen_ask().map(|ask| self.words(Words::Answer(ask.interaction)).to_owned());
+        if let Some(Overlay::Attention(attention)) = &mut self.overlay {
+            attention.answer = typed.map(|typed| Editor::with(&typed));
         }
     }
 
@@ -80,11 +86,7 @@ impl State {
             Meaning::Action(Action::AskText) if seen.is_some_and(|(kind, _)| kind == AskKind::Permission) => {
                 self.deny_seen();
             }
-            Meaning::Action(Action::AskText) if seen.is_some() => {
-                if let Some(Overlay::Attention(attention)) = &mut self.overlay {
-                    attention.answer = Some(Editor::default());
-                }
-            }
+            Meaning::Action(Action::AskText) if seen.is_some() => self.type_answer(),
             Meaning::Action(Action::AskShow) => {
                 if let Some((session, agent)) = self.seen_ask().map(|ask| (ask.session, ask.agent)) {
                     self.close_overlay();
@@ -139,8 +141,8 @@ impl State {
     }
 
     fn ask_why(&mut self, interaction: InteractionId) {
-        self.overlay =
-            Some(Overlay::Line(Ask { purpose: Purpose::Deny(interaction), editor: Editor::default(), error: None }));
+        let editor = Editor::with(self.words(Words::Reason(interaction)));
+        self.overlay = Some(Overlay::Line(Ask { purpose: Purpose::Deny(interaction), editor, error: None }));
     }
 
     fn choose_option(&mut self, number: usize) {
@@ -209,7 +211,7 @@ impl State {
             self.say("a question came just now; press it again if this is the answer");
             return true;
         }
-        self.answer(&ask, answer);
+        self.answer_from(&ask, answer, Some(self.target()));
         self.composer_mut().take();
         self.keep_draft();
         true
@@ -258,13 +260,22 @@ impl State {
     }
 
     fn answer(&mut self, ask: &InteractionView, answer: Answer) {
+        self.answer_from(ask, answer, None);
+    }
+
+    /// Answers a question, with words that were written in this prompt if in any.
+    fn answer_from(&mut self, ask: &InteractionView, answer: Answer, from: Option<Target>) {
         if self.pending.answers(ask.interaction) {
             return self.say("an answer is on its way");
         }
-        let words = told(&answer, ask);
+        let told = told(&answer, ask);
         let interaction = ask.interaction;
+        // They are there until the daemon has taken them.
+        if let Some((of, text)) = Words::of(interaction, &answer) {
+            self.keep_words(of, text);
+        }
         let command = Command::InteractionAnswer { session: ask.session, agent: ask.agent, interaction, answer };
-        self.command(Meant::Answer(interaction, words), command);
+        self.command(Meant::Answer { interaction, told, from }, command);
         // The next one, if there is one: the daemon says when this one is closed.
         let next = self.asks.iter().find(|ask| !self.pending.answers(ask.interaction)).map(|ask| ask.interaction);
         if let Some(Overlay::Attention(_)) = self.overlay {

@@ -256,7 +256,7 @@ impl State {
         let now = self.now;
         self.asked_at =
             asks.iter().map(|ask| (ask.interaction, *self.asked_at.get(&ask.interaction).unwrap_or(&now))).collect();
-        self.asks = asks;
+        (self.asks, self.knows_asks) = (asks, true);
         match words.as_slice() {
             [] => {}
             [only] => self.call(only),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ropewalk_protocol::{AgentId, InteractionId, SessionId};
+use ropewalk_protocol::{AgentId, InteractionId, PromptId, SessionId};
 
 use super::event::Ticket;
 use super::place::Target;
@@ -29,7 +29,23 @@ pub enum Meant {
     /// Start another agent in a session, from where the person was.
     Spawn(SessionId, Target),
     /// Answer a question.
-    Answer(InteractionId, String),
+    Answer {
+        /// It.
+        interaction: InteractionId,
+        /// What is said once it is answered.
+        told: String,
+        /// Whose prompt the words were written in, if they were. If they are refused they go back there.
+        from: Option<Target>,
+    },
+    /// Another text for a prompt that waits. If it is refused the words are for the next prompt.
+    Edit {
+        /// The agent.
+        target: Target,
+        /// The prompt.
+        prompt: PromptId,
+        /// The words.
+        text: String,
+    },
     /// Cancel an agent's turn.
     Cancel(AgentId),
     /// Something else; what is said once it is done.
@@ -63,6 +79,11 @@ impl Pending {
 
     /// Whether an answer to this question is on its way.
     pub fn answers(&self, interaction: InteractionId) -> bool {
-        self.iter().any(|meant| matches!(meant, Meant::Answer(answered, _) if *answered == interaction))
+        self.iter().any(|meant| matches!(meant, Meant::Answer { interaction: of, .. } if *of == interaction))
+    }
+
+    /// Whether another text for this prompt is on its way.
+    pub fn edits(&self, prompt: PromptId) -> bool {
+        self.iter().any(|meant| matches!(meant, Meant::Edit { prompt: of, .. } if *of == prompt))
     }
 }

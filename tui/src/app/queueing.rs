@@ -10,7 +10,9 @@ use super::event::Read;
 use super::keymap::Meaning;
 use super::overlay::{Overlay, Queue};
 use super::pending::Meant;
+use super::place::Target;
 use super::state::State;
+use super::words::Words;
 
 impl State {
     pub(super) fn open_queue(&mut self) {
@@ -27,21 +29,34 @@ impl State {
         }
     }
 
-    pub(super) fn queue_known(&mut self, of: super::place::Target, prompts: Vec<PromptView>) {
+    pub(super) fn queue_known(&mut self, of: Target, prompts: Vec<PromptView>) {
         if let Some((_, agent)) = of.agent() {
             self.waiting.insert(agent, prompts.clone());
         }
         if let Some(Overlay::Queue(queue)) = &mut self.overlay
             && queue.target == of
         {
+            // While the old list says what is typed for which.
+            let typed = queue.typed().filter(|(_, text)| !text.is_empty());
             // The one that was taken stays so, wherever it is now.
             let taken = queue.prompts.as_ref().and_then(|known| known.get(queue.selected)).map(|prompt| prompt.prompt);
             let at = prompts.iter().position(|prompt| Some(prompt.prompt) == taken);
             queue.selected = at.unwrap_or(queue.selected).min(prompts.len().saturating_sub(1));
-            if at.is_none() && taken.is_some() {
+            // A prompt that waits no more while another text for it is typed: the words are for the next one.
+            let is_gone = at.is_none() && taken.is_some();
+            if is_gone {
                 queue.editor = None;
             }
-            queue.prompts = Some(prompts);
+            queue.prompts = Some(prompts.clone());
+            if let Some((words, text)) = typed.filter(|_| is_gone) {
+                self.keep_words(words, "");
+                self.put_back(of, &text);
+                self.say("that prompt waits no more; what you wrote is in the prompt of the agent");
+            }
+        }
+        if let Some((_, agent)) = of.agent() {
+            let waiting: Vec<_> = prompts.iter().map(|prompt| prompt.prompt).collect();
+            self.keep_words_of_sent(agent, &waiting);
         }
     }
 
@@ -55,15 +70,19 @@ impl State {
         let taken = prompts.get(queue.selected).cloned();
         if let Some(editor) = &mut queue.editor {
             match keymap.meaning(&[Scope::List], &[key]) {
-                Meaning::Action(Action::ListClose) => queue.editor = None,
+                Meaning::Action(Action::ListClose) => {
+                    queue.editor = None;
+                    if let Some(prompt) = taken {
+                        self.keep_words(Words::Queued(agent, prompt.prompt), "");
+                    }
+                }
                 Meaning::Action(Action::ListChoose) => {
                     let text = editor.text().trim().to_owned();
                     queue.editor = None;
                     if let Some(PromptView { prompt, .. }) = taken {
-                        self.command(
-                            Meant::Other("changed".to_owned()),
-                            Command::PromptEdit { session, agent, prompt, text },
-                        );
+                        let meant = Meant::Edit { target: Target::Agent(session, agent), prompt, text: text.clone() };
+                        self.keep_words(Words::Queued(agent, prompt), &text);
+                        self.command(meant, Command::PromptEdit { session, agent, prompt, text });
                     }
                 }
                 _ => drop(super::keys::edit(editor, key, keymap)),
@@ -80,7 +99,8 @@ impl State {
                     return self
                         .say("it is too long to be edited here: `:queue edit` takes the whole text; or withdraw it");
                 }
-                queue.editor = Some(Editor::with(&prompt.preview));
+                let kept = self.drafts.get(&Words::Queued(agent, prompt.prompt).key());
+                queue.editor = Some(Editor::with(kept.unwrap_or(&prompt.preview)));
             }
             (Meaning::Action(Action::QueueWithdraw), Some(PromptView { prompt, .. })) => {
                 self.command(Meant::Other("taken back".to_owned()), Command::PromptWithdraw { session, agent, prompt });
@@ -101,6 +121,14 @@ impl State {
 }
 
 impl Queue {
+    /// The other text that is typed for a prompt; empty: it is as it was.
+    pub(super) fn typed(&self) -> Option<(Words, String)> {
+        let (editor, (_, agent)) = (self.editor.as_ref()?, self.target.agent()?);
+        let prompt = self.prompts.as_ref()?.get(self.selected)?;
+        let text = Some(editor.text()).filter(|text| *text != prompt.preview);
+        Some((Words::Queued(agent, prompt.prompt), text.unwrap_or_default()))
+    }
+
     /// The prompt that is taken changes places with this one. It is seen at once, so that the next key means what is seen; what
     /// the daemon makes of it is read anyhow.
     fn step(&mut self, to: usize) {

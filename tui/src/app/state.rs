@@ -158,6 +158,8 @@ pub struct State {
     pub twice: Twice,
     /// Since when each question is seen to be open.
     pub(super) asked_at: BTreeMap<ropewalk_protocol::InteractionId, Timestamp>,
+    /// The open questions have come.
+    pub(super) knows_asks: bool,
     /// When the line that is typed was begun.
     pub(super) line_at: Option<Timestamp>,
     /// Somebody has typed something.
@@ -211,6 +213,7 @@ impl State {
             pending: Pending::default(),
             twice: Twice::default(),
             asked_at: BTreeMap::new(),
+            knows_asks: false,
             line_at: None,
             has_typed: false,
             is_looked_at: true,
@@ -253,6 +256,8 @@ impl State {
             self.toast = None;
         }
         self.follow_panes();
+        self.keep_typed_words();
+        self.keep_words_of_closed();
         self.call_if_due();
         if self.is_moved
             && (self.now >= self.kept_at.plus_millis(super::following::KEEP_MILLIS) || self.now < self.kept_at)

@@ -9,7 +9,7 @@ use crate::app::action::Action;
 use crate::app::event::Link;
 use crate::app::overlay::Overlay;
 use crate::app::place::Target;
-use crate::app::state::{Focus, State};
+use crate::app::state::{Focus, State, Toast};
 use crate::text::units;
 use crate::text::wrap::{cut, line_cells};
 
@@ -18,15 +18,42 @@ use super::put;
 /// From this on it is told that what is shown may be old.
 const LAG_SHOWN: std::time::Duration = std::time::Duration::from_secs(1);
 
-pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
+/// The line that says how it is, and the one below it.
+pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect, hints: Rect) {
+    let left = standing(state);
+    let room = usize::from(area.width).saturating_sub(line_cells(&left) + 3);
+    // A word that has no room beside what is always there has the line below for itself: it is worth more than hints.
+    let is_below =
+        state.toast.as_ref().is_some_and(|toast| hints.height > 0 && Span::raw(toast.text.as_str()).width() > room);
+    line(buffer, state, area, left, state.toast.as_ref().filter(|_| !is_below));
+    match state.toast.as_ref().filter(|_| is_below) {
+        Some(toast) => put(buffer, hints, &Line::from(said(state, toast, usize::from(hints.width)))),
+        None => keys_shown(buffer, state, hints),
+    }
+}
+
+/// The client's own word, in so many columns.
+fn said(state: &State, toast: &Toast, width: usize) -> Span<'static> {
     let theme = &state.theme;
-    put(buffer, area, &Line::styled(theme.glyphs.rule.repeat(usize::from(area.width)), theme.border));
+    let style = if toast.is_error { theme.error } else { theme.strong };
+    let text = cut(&toast.text, width.saturating_sub(2), theme.glyphs.more);
+    Span::styled(format!(" {text} "), style)
+}
+
+/// How the daemon is reached, and whether anybody waits.
+fn standing(state: &State) -> Vec<Span<'static>> {
     let mut left = vec![Span::raw(" "), link(state)];
     if !state.asks.is_empty() {
         let count = state.asks.len();
         let what = if count == 1 { "1 waits for you".to_owned() } else { format!("{count} wait for you") };
-        left.push(Span::styled(format!(" {what} ({}) ", state.key_of(Action::Attention)), theme.waiting));
+        left.push(Span::styled(format!(" {what} ({}) ", state.key_of(Action::Attention)), state.theme.waiting));
     }
+    left
+}
+
+fn line(buffer: &mut Buffer, state: &State, area: Rect, mut left: Vec<Span<'static>>, toast: Option<&Toast>) {
+    let theme = &state.theme;
+    put(buffer, area, &Line::styled(theme.glyphs.rule.repeat(usize::from(area.width)), theme.border));
     let mut right = Vec::new();
     if let Some(agent) = state.structured() {
         if let Some(held) = &agent.held {
@@ -39,11 +66,9 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, area: Rect) {
     if state.settings.read_only {
         right.push(Span::styled(" read-only ", theme.warning));
     }
-    if let Some(toast) = &state.toast {
-        let style = if toast.is_error { theme.error } else { theme.strong };
-        let room = usize::from(area.width).saturating_sub(line_cells(&left) + 3);
-        let text = cut(&toast.text, room, theme.glyphs.more);
-        left.push(Span::styled(format!(" {text} "), style));
+    if let Some(toast) = toast {
+        let room = usize::from(area.width).saturating_sub(line_cells(&left) + 1);
+        left.push(said(state, toast, room));
         right.clear();
     }
     let width = usize::from(area.width);
@@ -123,7 +148,7 @@ fn budget(state: &State) -> Option<Span<'static>> {
 }
 
 /// The keys that may be pressed now.
-pub(super) fn hints(buffer: &mut Buffer, state: &State, area: Rect) {
+fn keys_shown(buffer: &mut Buffer, state: &State, area: Rect) {
     let theme = &state.theme;
     let spans_of = |(key, what): (String, &'static str)| {
         [Span::styled(format!(" {key}"), theme.accent), Span::styled(format!(" {what} "), theme.faint)]

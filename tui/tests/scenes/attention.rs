@@ -317,3 +317,38 @@ fn a_turn_that_fails_calls_with_its_reason() {
         stage
     });
 }
+
+#[test]
+fn a_question_that_waits_for_a_time_says_for_how_long() {
+    play(|size| {
+        let (mut world, who) = tales::at_work();
+        world.asks_within(who, 90_000, "Bash", r#"{"command":"cargo publish --dry-run"}"#);
+        let mut stage = Stage::open(size, world);
+        stage.press("alt+w");
+        stage.sees("in 1m 30s it is denied by itself");
+        stage.later(31_000);
+        stage.sees("in 59s it is denied by itself");
+        stage
+    });
+}
+
+#[test]
+fn a_question_that_expires_says_so_and_is_answered_by_nobody() {
+    play(|size| {
+        let (mut world, who) = tales::at_work();
+        let interaction = world.asks_within(who, 90_000, "Bash", r#"{"command":"cargo publish --dry-run"}"#);
+        let mut stage = Stage::open(size, world);
+        stage.press("alt+w");
+        stage.later(90_000);
+        stage.world.expires(who, interaction);
+        stage.goes_on();
+        stage.later(1_000);
+        stage.sees("this question is closed");
+        stage.press("a");
+        assert_eq!(stage.world.answer_to(interaction), None);
+        stage.press("esc");
+        stage.sees("nobody answered in time");
+        stage.sees_not("waits for you");
+        stage
+    });
+}

@@ -24,5 +24,6 @@ mod stage;
 mod tales;
 mod talk;
 mod windows;
+mod words;
 mod world;
 mod writing;

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use ropewalk_projections::Projections;
 use ropewalk_protocol::{
-    AgentId, Answer, Cause, CommandId, Event, EventBody, InteractionId, LogId, LogInfo, Seq, SessionId, SessionView,
-    Stream, TerminalId, Timestamp,
+    AgentId, Answer, Cause, CommandId, Event, EventBody, InteractionId, LogId, LogInfo, Rejection, Seq, SessionId,
+    SessionView, Stream, TerminalId, Timestamp,
 };
 
 pub(crate) use self::story::Who;
@@ -32,10 +32,14 @@ pub(crate) struct World {
     pub(crate) damaged: Option<(Seq, Seq)>,
     /// No page can be read.
     pub(crate) disk_fails: bool,
+    /// What is said to the next command instead of carrying it out.
+    pub(crate) refuses: Option<Rejection>,
     events: Vec<Event>,
     projections: Projections,
     outputs: BTreeMap<TerminalId, Vec<u8>>,
     ids: u64,
+    /// For how long questions wait; nothing: for as long as it takes.
+    patience: Option<u64>,
 }
 
 impl World {
@@ -45,10 +49,12 @@ impl World {
             page_events: 60,
             damaged: None,
             disk_fails: false,
+            refuses: None,
             events: Vec::new(),
             projections: Projections::default(),
             outputs: BTreeMap::new(),
             ids: 0,
+            patience: None,
         }
     }
 

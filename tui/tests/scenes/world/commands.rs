@@ -16,6 +16,9 @@ impl World {
     /// A refusal, with the daemon's own words.
     pub(crate) fn carry_out(&mut self, command: Command) -> Result<CommandAnswer, Rejection> {
         command.check()?;
+        if let Some(rejection) = self.refuses.take() {
+            return Err(rejection);
+        }
         let result = self.result(command)?;
         Ok(CommandAnswer { seq: self.head(), result })
     }

@@ -1,11 +1,11 @@
 //! What happens, a sentence each: agents come, say and do things, ask, and end.
 
 use ropewalk_protocol::{
-    AgentAdded, AgentClosed, AgentId, AgentJoined, AgentReady, AgentTerms, Answer, Answered, AskEffect, AskKind,
-    AskOption, Asked, BudgetUse, BudgetWarned, Delivery, Event, HoldReason, InteractionId, ItemDelta, ItemEnded,
-    ItemId, ItemKind, ItemStarted, ItemStatus, ItemText, NoticeKind, Noticed, OnAsk, PromptId, PromptQueued, RunAsked,
-    RunEnded, RunFailed, RunId, RunOutcome, RunStarted, Seq, SessionCreated, SessionEnded, SessionId, Size, Stream,
-    TerminalClosed, TerminalId, Timestamp, TurnConfirmed, TurnEnded, TurnId, TurnOutcome, TurnStarted, Usage,
+    AgentAdded, AgentClosed, AgentId, AgentJoined, AgentReady, AgentTerms, Answer, Answered, AskClosed, AskEffect,
+    AskEnd, AskKind, AskOption, Asked, BudgetUse, BudgetWarned, Delivery, Event, HoldReason, InteractionId, ItemDelta,
+    ItemEnded, ItemId, ItemKind, ItemStarted, ItemStatus, ItemText, NoticeKind, Noticed, OnAsk, PromptId, PromptQueued,
+    RunAsked, RunEnded, RunFailed, RunId, RunOutcome, RunStarted, Seq, SessionCreated, SessionEnded, SessionId, Size,
+    Stream, TerminalClosed, TerminalId, Timestamp, TurnConfirmed, TurnEnded, TurnId, TurnOutcome, TurnStarted, Usage,
     UsageScope, Used,
 };
 
@@ -266,6 +266,19 @@ impl World {
         self.asks(who, AskKind::Question, title, "", Vec::new())
     }
 
+    /// The agent asks whether it may, and takes silence for a no after a while.
+    pub(crate) fn asks_within(&mut self, who: Who, millis: u64, title: &str, input: &str) -> InteractionId {
+        self.patience = Some(millis);
+        let interaction = self.asks_to(who, title, input);
+        self.patience = None;
+        interaction
+    }
+
+    /// Nobody answered in time.
+    pub(crate) fn expires(&mut self, who: Who, interaction: InteractionId) {
+        self.tell(who.stream(), AskClosed { interaction, reason: AskEnd::Expired, input: 3 });
+    }
+
     fn asks(&mut self, who: Who, kind: AskKind, title: &str, detail: &str, options: Vec<AskOption>) -> InteractionId {
         let interaction = InteractionId::from_bytes(self.id());
         let asked = Asked {
@@ -277,7 +290,7 @@ impl World {
             title: title.to_owned(),
             detail: detail.to_owned(),
             options,
-            expires: None,
+            expires: self.patience.map(|millis| self.now.plus_millis(millis)),
             offset: 0,
             length: 10,
         };

@@ -1,0 +1,140 @@
+//! Words that are typed into what lies over the screen: answers, reasons, other texts for prompts that wait. They are kept as
+//! drafts are, until the daemon has taken them.
+
+use ropewalk_protocol::{AgentId, Answer, InteractionId, PromptId};
+
+use super::event::Effect;
+use super::overlay::{Ask, Attention, Overlay, Purpose};
+use super::place::Target;
+use super::state::State;
+
+/// What begins the key of an answer that is typed.
+const ANSWER: &str = "answer ";
+/// What begins the key of a reason that is typed.
+const REASON: &str = "reason ";
+/// What begins the key of another text for a prompt that waits.
+const QUEUED: &str = "queued ";
+
+/// What words are typed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Words {
+    /// The answer to a question.
+    Answer(InteractionId),
+    /// Why something is denied.
+    Reason(InteractionId),
+    /// Another text for a prompt that waits for this agent.
+    Queued(AgentId, PromptId),
+}
+
+impl Words {
+    /// The key of the draft.
+    pub(super) fn key(self) -> String {
+        match self {
+            Words::Answer(interaction) => format!("{ANSWER}{interaction}"),
+            Words::Reason(interaction) => format!("{REASON}{interaction}"),
+            Words::Queued(agent, prompt) => format!("{QUEUED}{agent} {prompt}"),
+        }
+    }
+
+    /// What an answer is typed into, with its words; `None`: it has none.
+    pub(super) fn of(interaction: InteractionId, answer: &Answer) -> Option<(Self, &str)> {
+        match answer {
+            Answer::Text { text } => Some((Words::Answer(interaction), text)),
+            Answer::Deny { reason: Some(reason) } => Some((Words::Reason(interaction), reason)),
+            Answer::Deny { reason: None } | Answer::Allow { .. } | Answer::Choose { .. } => None,
+        }
+    }
+}
+
+impl State {
+    /// What was typed for this, and is not taken yet.
+    pub(super) fn words(&self, of: Words) -> &str {
+        self.drafts.get(&of.key()).map(String::as_str).unwrap_or_default()
+    }
+
+    /// Keeps what is typed; no words: nothing is kept any more.
+    pub(super) fn keep_words(&mut self, of: Words, text: &str) {
+        if self.words(of) != text {
+            self.keep_by_key(of.key(), text.to_owned());
+        }
+    }
+
+    fn keep_by_key(&mut self, key: String, text: String) {
+        match text.is_empty() {
+            true => drop(self.drafts.remove(&key)),
+            false => drop(self.drafts.insert(key.clone(), text.clone())),
+        }
+        self.effects.push(Effect::KeepDraft(key, text));
+    }
+
+    /// An answer is taken: its words are kept no more.
+    pub(super) fn answer_taken(&mut self, interaction: InteractionId) {
+        self.keep_words(Words::Answer(interaction), "");
+        self.keep_words(Words::Reason(interaction), "");
+    }
+
+    /// Keeps what is being typed over the screen.
+    pub(super) fn keep_typed_words(&mut self) {
+        let typed = match &self.overlay {
+            Some(Overlay::Attention(Attention { selected: Some(interaction), answer: Some(editor), .. })) => {
+                Some((Words::Answer(*interaction), editor.text()))
+            }
+            Some(Overlay::Line(Ask { purpose: Purpose::Deny(interaction), editor, .. })) => {
+                Some((Words::Reason(*interaction), editor.text()))
+            }
+            Some(Overlay::Queue(queue)) => queue.typed(),
+            _ => None,
+        };
+        if let Some((of, text)) = typed {
+            self.keep_words(of, &text);
+        }
+    }
+
+    /// Words for questions that are closed go to the history, unless somebody still types them: nobody else will take them.
+    pub(super) fn keep_words_of_closed(&mut self) {
+        if !self.knows_asks {
+            return;
+        }
+        let typed_for = match &self.overlay {
+            Some(Overlay::Attention(attention)) => attention.selected,
+            Some(Overlay::Line(Ask { purpose: Purpose::Deny(interaction), .. })) => Some(*interaction),
+            _ => None,
+        };
+        let is_closed = |key: &str| {
+            let of = key.strip_prefix(ANSWER).or_else(|| key.strip_prefix(REASON));
+            of.and_then(|of| of.parse::<InteractionId>().ok()).is_some_and(|of| {
+                typed_for != Some(of) && !self.pending.answers(of) && self.asks.iter().all(|ask| ask.interaction != of)
+            })
+        };
+        let closed: Vec<_> = self.drafts.keys().filter(|key| is_closed(key)).cloned().collect();
+        closed.into_iter().for_each(|key| self.to_history(key, "the question is closed"));
+    }
+
+    /// Other texts for prompts that wait no more go to the history.
+    pub(super) fn keep_words_of_sent(&mut self, agent: AgentId, waiting: &[PromptId]) {
+        let of_agent = format!("{QUEUED}{agent} ");
+        let is_sent = |key: &str| {
+            let prompt = key.strip_prefix(&of_agent).and_then(|prompt| prompt.parse::<PromptId>().ok());
+            prompt.is_some_and(|prompt| !waiting.contains(&prompt) && !self.pending.edits(prompt))
+        };
+        let sent: Vec<_> = self.drafts.keys().filter(|key| is_sent(key)).cloned().collect();
+        sent.into_iter().for_each(|key| self.to_history(key, "the prompt waits no more"));
+    }
+
+    fn to_history(&mut self, key: String, why: &str) {
+        let text = self.drafts.get(&key).cloned().unwrap_or_default();
+        self.keep_by_key(key, String::new());
+        self.sent.push(text.clone());
+        self.effects.push(Effect::KeepHistory(text));
+        let why = self.toast.as_ref().map_or(why, |toast| toast.text.trim_end_matches('.'));
+        self.say(format!("{why}; your words are in the history"));
+    }
+
+    /// Words go back to a prompt, before what is written there now.
+    pub(super) fn put_back(&mut self, target: Target, text: &str) {
+        let composer = self.composers.entry(target).or_default();
+        let both = if composer.is_empty() { text.to_owned() } else { format!("{text}\n\n{}", composer.text()) };
+        composer.set(&both);
+        self.keep_draft_of(target);
+    }
+}
