@@ -1,6 +1,11 @@
 //! What a person typed, sent and answered outlives the client that is killed.
 
+use std::path::Path;
+
+use rustix::process::Signal;
+
 use super::Desk;
+use crate::harness::{eventually, kill_and_wait};
 
 /// How many of these events have this in them.
 fn count(events: &[serde_json::Value], text: &str) -> usize {
@@ -25,6 +30,37 @@ fn a_draft_is_there_after_the_client_was_killed_right_after_the_last_key() {
         }
         terminal.kill_client();
     }
+}
+
+#[test]
+fn what_was_left_in_the_editor_is_a_draft_once_the_editor_is_gone() {
+    let desk = Desk::new();
+    let editor = desk.home.path().join("editor");
+    let script = "#!/bin/sh\necho 'ended in the editor' > \"$1\"\necho $$ > \"$HOME/editor.pid\"\necho 'it is saved' > /dev/tty\nexec sleep 600\n";
+    std::fs::write(&editor, script).unwrap();
+    let first = desk.terminal();
+    first.line(&format!("chmod +x {0}; export EDITOR={0}", editor.display()));
+    first.run_client();
+    first.until("Say what");
+    first.keys("begun here");
+    first.until("> begun here");
+    first.keys("\x07");
+    first.until("it is saved");
+    first.kill_client();
+
+    let second = desk.client();
+    second.until("> begun here");
+    let begun = std::fs::read_dir(desk.home.path().join("state/tui/editing")).unwrap().next().unwrap().unwrap();
+    let begun: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(begun.path().join("begun.json")).unwrap()).unwrap();
+    let pid = std::fs::read_to_string(desk.home.path().join("editor.pid")).unwrap().trim().parse().unwrap();
+    kill_and_wait(pid, Signal::KILL);
+    let shell = begun["processes"][1].as_u64().unwrap();
+    eventually("the editor is gone", || !Path::new("/proc").join(shell.to_string()).exists());
+    second.leave();
+    let third = desk.client();
+    third.until("> ended in the editor");
+    assert_eq!(std::fs::read_dir(desk.home.path().join("state/tui/editing")).unwrap().count(), 0);
 }
 
 #[test]

@@ -19,10 +19,10 @@ use crate::app::state::{Focus, Opening, Provider, State};
 use crate::input::{Decoder, Input};
 use crate::session::{Session, Wire};
 use crate::shell::{
-    BELL, Canvas, Editor, Keyboard, OuterModes, Signals, Terminal, Told, Writer, change, copy, notify, title,
-    window_size,
+    BELL, Canvas, Editor, EditorEnd, Keyboard, OuterModes, Signals, Terminal, Told, Writer, change, copy, notify,
+    title, window_size,
 };
-use crate::store::Store;
+use crate::store::{Editing, Store};
 
 /// Sixty frames a second.
 const FRAME: Duration = Duration::from_millis(16);
@@ -76,6 +76,7 @@ pub async fn run(start: Start) -> Result<Option<u8>, RunError> {
     }
     let directory = start.wire.directory.to_string_lossy().into_owned();
     let store = Store::open(&start.state, &directory)?;
+    let has_taken_up = !store.take_up_edited().is_empty();
     let opening = Opening {
         settings: start.settings.clone(),
         directory,
@@ -85,6 +86,7 @@ pub async fn run(start: Start) -> Result<Option<u8>, RunError> {
         place: store.place(),
         drafts: store.drafts(),
         sent: store.sent(),
+        has_taken_up,
         size,
     };
     let mut client = Client::enter(&start, store.clone(), State::new(opening, (start.now)()), size)?;
@@ -97,6 +99,13 @@ pub async fn run(start: Start) -> Result<Option<u8>, RunError> {
     client.terminal.leave();
     store.settle();
     ended
+}
+
+/// An editor that has the terminal, what it edits, and whose prompt that is.
+struct OpenEditor {
+    editor: Editor,
+    editing: Editing,
+    target: Target,
 }
 
 struct Client {
@@ -121,8 +130,8 @@ struct Client {
     kept_by: Option<Instant>,
     store: Store,
     escape_at: Option<Instant>,
-    /// The editor that has the terminal, and whose prompt it edits.
-    editor: Option<(Editor, Target)>,
+    /// The editor that has the terminal.
+    editor: Option<OpenEditor>,
     /// The modes that the terminal was entered with.
     entered: OuterModes,
     /// What happened while something else was done.
@@ -425,14 +434,22 @@ impl Client {
     }
 
     async fn edit(&mut self, target: Target, text: &str) -> Result<(), RunError> {
-        let Ok(file) = Editor::write(self.store.editing(), text) else {
+        let Ok(mut editing) = self.store.edit(self.state.draft_key(target), text.to_owned()) else {
             self.inbox.push_back(Event::Edited(target, None));
             return Ok(());
         };
         self.give_away().await;
-        match Editor::open(file) {
-            Ok(editor) => self.editor = Some((editor, target)),
+        match Editor::open(&editing.file()) {
+            Ok(editor) => {
+                // If it cannot be written down, the next client takes the text from an editor that still has it.
+                let known = editor.process().map_or(Ok(()), |process| editing.is_open_in(process));
+                if let Err(error) = known {
+                    tracing::warn!(%error, "the editor's process is not written down");
+                }
+                self.editor = Some(OpenEditor { editor, editing, target });
+            }
             Err(_) => {
+                editing.end();
                 self.back()?;
                 self.inbox.push_back(Event::Edited(target, None));
             }
@@ -440,9 +457,18 @@ impl Client {
         Ok(())
     }
 
-    fn edited(&mut self, is_written: bool) -> Result<(), RunError> {
-        let Some((editor, target)) = self.editor.take() else { return Ok(()) };
-        self.inbox.push_back(Event::Edited(target, editor.text().filter(|_| is_written)));
+    fn edited(&mut self, how: EditorEnd) -> Result<(), RunError> {
+        let Some(OpenEditor { editing, target, .. }) = self.editor.take() else { return Ok(()) };
+        let text = if how == EditorEnd::Refused { None } else { editing.text() };
+        if let Some(text) = &text {
+            // The draft is there before the file is gone.
+            self.store.keep_draft(self.state.draft_key(target), text.clone());
+            self.store.settle();
+        }
+        if text.is_some() || how == EditorEnd::Refused {
+            editing.end();
+        }
+        self.inbox.push_back(Event::Edited(target, text));
         self.back()
     }
 }
@@ -462,10 +488,9 @@ async fn kept(store: &Store, by: Option<Instant>) {
     }
 }
 
-/// Whether the editor came to a good end.
-async fn ended(editor: &mut Option<(Editor, Target)>) -> bool {
+async fn ended(editor: &mut Option<OpenEditor>) -> EditorEnd {
     match editor {
-        Some((editor, _)) => editor.ended().await,
+        Some(open) => open.editor.ended().await,
         None => std::future::pending().await,
     }
 }

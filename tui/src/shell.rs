@@ -17,7 +17,7 @@ mod terminal;
 mod writer;
 
 pub use clipboard::{BELL, COPY_BYTES_MAX, copy, notify, title};
-pub use editor::Editor;
+pub use editor::{Editor, EditorEnd};
 pub use keyboard::Keyboard;
 pub use outer::{OuterModes, change};
 pub use output::Canvas;

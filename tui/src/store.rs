@@ -1,6 +1,8 @@
 //! What outlives the client, in files of its own: drafts, prompts that were sent, where the person was, and commands that are
 //! not answered. Each is written as soon as it changes, on a thread of its own, whole or not at all.
 
+mod editing;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
@@ -12,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::app::place::Place;
+
+pub use editing::Editing;
 
 /// Prompts that are read of those that were sent.
 const SENT_MAX: usize = 500;
@@ -54,7 +58,7 @@ pub struct Unanswered {
     pub command: Command,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Draft {
     key: String,
     text: String,
@@ -67,7 +71,7 @@ impl Store {
     /// The directory cannot be made.
     pub fn open(directory: &Path, of: &str) -> io::Result<Self> {
         use std::os::unix::fs::DirBuilderExt;
-        for part in ["drafts", "outbox", "places", "sent"] {
+        for part in ["drafts", "editing", "outbox", "places", "sent"] {
             fs::DirBuilder::new().recursive(true).mode(0o700).create(directory.join(part))?;
         }
         let (state, changed) = (Mutex::default(), Condvar::new());
@@ -86,6 +90,11 @@ impl Store {
         let files = files(&self.directory.join("drafts"));
         let drafts = files.into_iter().filter_map(|file| serde_json::from_slice::<Draft>(&read(&file)?).ok());
         drafts.map(|draft| (draft.key, draft.text)).collect()
+    }
+
+    fn draft(&self, key: &str) -> String {
+        let known = read(&self.file("drafts", key)).and_then(|bytes| serde_json::from_slice::<Draft>(&bytes).ok());
+        known.map(|draft| draft.text).unwrap_or_default()
     }
 
     /// Keeps a draft; none if it is empty.
@@ -167,11 +176,6 @@ impl Store {
         self.directory.join("outbox").join(format!("{id}_{}", std::process::id()))
     }
 
-    /// A file for a text that is edited in the person's editor: nobody else's directory, and no name that another could take.
-    pub fn editing(&self) -> PathBuf {
-        self.directory.join(format!("editing-{}.md", uuid::Uuid::now_v7()))
-    }
-
     /// Everything is written.
     pub fn is_settled(&self) -> bool {
         *self.writes.settled.borrow()
@@ -234,7 +238,11 @@ impl Writes {
 fn is_left(file: &Path) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let owner = name.rsplit_once('_').and_then(|(_, owner)| owner.parse::<u32>().ok());
-    owner.is_none_or(|owner| owner == std::process::id() || !Path::new("/proc").join(owner.to_string()).exists())
+    owner.is_none_or(|owner| owner == std::process::id() || !is_alive(owner))
+}
+
+fn is_alive(process: u32) -> bool {
+    Path::new("/proc").join(process.to_string()).exists()
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -259,10 +267,10 @@ fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn directory(name: &str) -> PathBuf {
+    pub(super) fn directory(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("ropewalk-store-{}-{name}", std::process::id()))
     }
 

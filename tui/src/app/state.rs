@@ -76,6 +76,8 @@ pub struct Opening {
     pub drafts: BTreeMap<String, String>,
     /// Prompts that were sent from this directory, oldest first.
     pub sent: Vec<String>,
+    /// A client before this one left texts in an editor; they are among the drafts.
+    pub has_taken_up: bool,
     /// The window.
     pub size: Size,
 }
@@ -184,7 +186,7 @@ pub struct State {
 impl State {
     /// The state that a client begins with.
     pub fn new(opening: Opening, now: Timestamp) -> Self {
-        let Opening { settings, directory, home, host, providers, place, drafts, sent, size } = opening;
+        let Opening { settings, directory, home, host, providers, place, drafts, sent, has_taken_up, size } = opening;
         let mut state = Self {
             theme: Theme::dark(),
             settings,
@@ -234,6 +236,9 @@ impl State {
         state.place.focused = state.place.focused.min(state.place.panes.len() - 1);
         state.fetches.want(super::event::Read::Asks);
         state.choose_theme();
+        if has_taken_up {
+            state.say("what was left in an editor is a draft again, where it was begun");
+        }
         state
     }
 
@@ -348,7 +353,8 @@ impl State {
         Some((talk, Paper { width, theme: &self.theme }, height))
     }
 
-    pub(super) fn draft_key(&self, target: Target) -> String {
+    /// The key of the draft for somebody.
+    pub fn draft_key(&self, target: Target) -> String {
         match target {
             Target::Start => format!("start {}", self.directory),
             Target::Agent(_, agent) => agent.to_string(),

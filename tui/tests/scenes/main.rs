@@ -15,6 +15,7 @@ mod mouse;
 mod panes;
 mod past;
 mod pictures;
+mod plain;
 mod program;
 mod queue;
 mod sessions;

@@ -23,6 +23,13 @@ pub(crate) fn play<F: Fn(Size) -> Stage>(scene: F) {
     }
 }
 
+/// Plays a scene without a screen, and compares the lines that were told.
+#[track_caller]
+pub(crate) fn tell<F: Fn() -> Stage>(scene: F) {
+    let file = folder("tests/scenes/screens").join(format!("{}.plain.txt", name_of::<F>()));
+    compare(&file, &format!("{}\n", scene().lines.join("\n")));
+}
+
 /// The name of the test that a closure is written in.
 fn name_of<F>() -> &'static str {
     let path = std::any::type_name::<F>().trim_end_matches("::{{closure}}");

@@ -15,6 +15,7 @@ use ropewalk_tui::app::settings::{Config, Settings};
 use ropewalk_tui::app::state::{Opening, Provider, State};
 use ropewalk_tui::emulator;
 use ropewalk_tui::input::{Decoded, Decoder};
+use ropewalk_tui::plain::Told;
 use ropewalk_tui::shell::Canvas;
 use ropewalk_tui::view;
 
@@ -60,6 +61,8 @@ pub(crate) struct Kept {
     pub(crate) drafts: BTreeMap<String, String>,
     pub(crate) sent: Vec<String>,
     pub(crate) place: Place,
+    /// Some of the drafts were left in an editor.
+    pub(crate) has_taken_up: bool,
 }
 
 /// A program's terminal that is shown: its size, and how much of its output was passed on.
@@ -81,6 +84,9 @@ pub(crate) struct Stage {
     pub(crate) is_slow: bool,
     /// What the editor makes of a text; nothing: it fails.
     pub(crate) edits: Option<String>,
+    /// The lines that a client without a screen has told.
+    pub(crate) lines: Vec<String>,
+    told_lines: Option<Told>,
     /// What commands of the command line print.
     pub(crate) prints: String,
     state: State,
@@ -111,6 +117,7 @@ impl Stage {
             place: begin.kept.place.clone(),
             drafts: begin.kept.drafts.clone(),
             sent: begin.kept.sent.clone(),
+            has_taken_up: begin.kept.has_taken_up,
             size,
         };
         let mut stage = Self {
@@ -122,6 +129,8 @@ impl Stage {
             typed: Vec::new(),
             is_slow: false,
             edits: None,
+            lines: Vec::new(),
+            told_lines: None,
             prints: String::new(),
             canvas: Canvas::new(size, !begin.is_plain),
             screen: Screen::new(size),
@@ -136,6 +145,24 @@ impl Stage {
         stage.update(Event::Woken);
         stage.settle();
         stage
+    }
+
+    /// A client without a screen, whose daemon has answered.
+    pub(crate) fn plain(world: World) -> Self {
+        let begin = Begin { is_plain: true, ..Begin::default() };
+        let mut stage = Self::start(Size { cols: 80, rows: 24 }, world, begin);
+        stage.told_lines = Some(Told::default());
+        stage.settle();
+        stage.connects();
+        stage
+    }
+
+    /// A line that is typed where there is no screen.
+    pub(crate) fn types_line(&mut self, line: &str) {
+        self.lines.push(format!("< {line}"));
+        let effects = self.state.typed_line(line, self.world.now);
+        self.effects.extend(effects);
+        self.settle();
     }
 
     /// A client whose daemon has answered.
@@ -311,8 +338,16 @@ impl Stage {
             } else if !self.follow() && !self.pass_on() {
                 break;
             }
+            self.tell();
         }
+        self.tell();
         self.draw();
+    }
+
+    fn tell(&mut self) {
+        if let Some(told) = &mut self.told_lines {
+            self.lines.extend(told.news(&mut self.state));
+        }
     }
 
     fn draw(&mut self) {

@@ -1,5 +1,7 @@
 //! Writing a prompt.
 
+use std::collections::BTreeMap;
+
 use ropewalk_protocol::Size;
 use ropewalk_tui::app::event::Effect;
 
@@ -177,6 +179,19 @@ fn a_prompt_is_written_in_the_editor() {
         stage.press("ctrl+g");
         assert!(stage.asked.contains(&Effect::Edit(stage.state().target(), "begun here".to_owned())));
         stage.sees("and ended in the editor");
+        stage
+    });
+}
+
+#[test]
+fn what_a_client_that_was_killed_left_in_the_editor_is_a_draft_again() {
+    play(|size| {
+        let (world, who) = tales::done();
+        let drafts = BTreeMap::from([(who.agent.to_string(), "begun here\nand ended in the editor".to_owned())]);
+        let kept = Kept { drafts, has_taken_up: true, ..Kept::default() };
+        let stage = Stage::open_with(size, world, Begin { kept, ..Begin::default() });
+        stage.sees("and ended in the editor");
+        stage.sees("what was left in an editor is a draft again, where it was begun");
         stage
     });
 }
