@@ -212,6 +212,9 @@ pub(crate) enum AgentCommand {
         /// Also the turns of all agents that work for it, and for those.
         #[arg(long)]
         tree: bool,
+        /// Do not wait until the agent ends the turn by itself: end its process. The next prompt starts it again.
+        #[arg(long)]
+        hard: bool,
     },
     /// Print what was asked and done, turn by turn.
     ///

@@ -46,8 +46,8 @@ pub(super) async fn command(context: &Context, command: AgentCommand) -> Result<
         }
         AgentCommand::Asks { reference } => asks::asks(context, reference.as_deref()).await,
         AgentCommand::Answer { id, words } => asks::answer(context, &id, &words).await,
-        AgentCommand::Cancel { reference, tree: false } => control::cancel(context, &reference).await,
-        AgentCommand::Cancel { reference, tree: true } => control::cancel_tree(context, &reference).await,
+        AgentCommand::Cancel { reference, tree: false, hard } => control::cancel(context, &reference, hard).await,
+        AgentCommand::Cancel { reference, tree: true, hard } => control::cancel_tree(context, &reference, hard).await,
         AgentCommand::Transcript { reference, markdown } => transcript::transcript(context, &reference, markdown).await,
         AgentCommand::Usage { reference } => usage::usage(context, reference.as_deref()).await,
         AgentCommand::Hold { reference } => control::hold(context, &reference).await,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{Agent, Policies, Projections, Session, Terminal};
 
 /// Changes whenever a record's shape does: an older checkpoint is then ignored and the log folded again.
-const VERSION: u16 = 3;
+const VERSION: u16 = 4;
 
 #[derive(Serialize, Deserialize)]
 enum Record {

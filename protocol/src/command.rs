@@ -141,6 +141,9 @@ pub enum Command {
         session: SessionId,
         /// The agent.
         agent: AgentId,
+        /// Do not wait until it ends the turn by itself: end its process. The next prompt starts it again.
+        #[serde(default)]
+        hard: bool,
     },
     /// Answers an agent's question. The first answer counts.
     #[serde(rename = "interaction.answer")]

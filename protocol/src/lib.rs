@@ -33,13 +33,13 @@ pub use bincode_frame::BincodeFrame;
 pub use command::{Command, CommandResult};
 pub use event::{
     AgentAdded, AgentBudgetSet, AgentCloseAsked, AgentClosed, AgentGreeted, AgentJoined, AgentReady, AgentRefused,
-    Answered, AskClosed, Asked, BudgetWarned, CancelAsked, Cause, DaemonStarted, DaemonStopped, DayBudgetSet, Event,
-    EventBody, Held, ItemChanged, ItemDelta, ItemEnded, ItemStarted, ItemText, Looped, Noticed, OutputConsumed,
-    PromptEdited, PromptMoved, PromptQueued, PromptSteered, PromptWithdrawn, Released, RuleApplied, RunAsked, RunEnded,
-    RunFailed, RunOutcome, RunStarted, SessionAnnotated, SessionBudgetSet, SessionCreated, SessionDeleted,
-    SessionEndRequested, SessionEnded, SessionRenamed, SessionRulesSet, SettingsChanged, StorageDegraded,
-    StorageRestored, TerminalClosed, TerminalResized, TurnConfirmed, TurnEnded, TurnSettled, TurnStarted, UnknownEvent,
-    Used, WorkspaceRulesSet,
+    Answered, AskClosed, Asked, BudgetWarned, CancelAsked, CancelInsisted, Cause, DaemonStarted, DaemonStopped,
+    DayBudgetSet, Event, EventBody, Held, ItemChanged, ItemDelta, ItemEnded, ItemStarted, ItemText, Looped, Noticed,
+    OutputConsumed, PromptEdited, PromptMoved, PromptQueued, PromptSteered, PromptWithdrawn, Released, RuleApplied,
+    RunAsked, RunEnded, RunFailed, RunOutcome, RunStarted, SessionAnnotated, SessionBudgetSet, SessionCreated,
+    SessionDeleted, SessionEndRequested, SessionEnded, SessionRenamed, SessionRulesSet, SettingsChanged,
+    StorageDegraded, StorageRestored, TerminalClosed, TerminalResized, TurnConfirmed, TurnEnded, TurnSettled,
+    TurnStarted, UnknownEvent, Used, WorkspaceRulesSet,
 };
 pub use frame::{
     AttachParams, Attached, ClientInfo, CommandAnswer, CommandParams, DaemonInfo, DetachParams, ErrorData, ErrorObject,
@@ -60,7 +60,7 @@ pub use stream::Stream;
 pub use terminal_frame::{TerminalFrame, TerminalFrameError, TerminalFrameKind};
 pub use timestamp::Timestamp;
 pub use view::{
-    AgentState, AgentStatus, AgentView, ArchiveReport, ChunkView, DamageView, DayView, EventGap, HoldView,
+    AgentState, AgentStatus, AgentView, ArchiveReport, CancelView, ChunkView, DamageView, DayView, EventGap, HoldView,
     InteractionView, LogStats, PolicyView, PromptView, ReceiptView, RecordView, SearchHit, SessionState, SessionStatus,
     SessionView, SettledTurn, StateSnapshot, StructuredView, TerminalView, TimelineEntry, UsageTotal, VerifyReport,
     WorkspaceView,

@@ -11,8 +11,8 @@ use crate::{
 };
 
 pub use agents::{
-    AgentState, AgentStatus, DayView, HoldView, InteractionView, PolicyView, PromptView, SettledTurn, StructuredView,
-    UsageTotal, WorkspaceView,
+    AgentState, AgentStatus, CancelView, DayView, HoldView, InteractionView, PolicyView, PromptView, SettledTurn,
+    StructuredView, UsageTotal, WorkspaceView,
 };
 
 /// What a session is doing, derived from facts in the log.

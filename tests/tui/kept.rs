@@ -57,7 +57,7 @@ fn what_was_left_in_the_editor_is_a_draft_once_the_editor_is_gone() {
     kill_and_wait(pid, Signal::KILL);
     let shell = begun["processes"][1].as_u64().unwrap();
     eventually("the editor is gone", || !Path::new("/proc").join(shell.to_string()).exists());
-    second.leave();
+    second.kill_client();
     let third = desk.client();
     third.until("> ended in the editor");
     assert_eq!(std::fs::read_dir(desk.home.path().join("state/tui/editing")).unwrap().count(), 0);

@@ -117,7 +117,7 @@ fn sign(condition: Condition, theme: &Theme) -> Span<'static> {
     let (sign, style) = match condition {
         Condition::Waiting => (glyphs.question, theme.waiting),
         Condition::Stalled => (glyphs.warning, theme.warning),
-        Condition::Working | Condition::Starting | Condition::Running | Condition::Ending => {
+        Condition::Working | Condition::Stopping | Condition::Starting | Condition::Running | Condition::Ending => {
             (glyphs.running, theme.running)
         }
         Condition::Parked => ("=", theme.warning),
@@ -134,7 +134,9 @@ fn condition_style(condition: Condition, theme: &Theme) -> Style {
     match condition {
         Condition::Waiting => theme.waiting,
         Condition::Stalled | Condition::Parked => theme.warning,
-        Condition::Working | Condition::Starting | Condition::Running | Condition::Ending => theme.running,
+        Condition::Working | Condition::Stopping | Condition::Starting | Condition::Running | Condition::Ending => {
+            theme.running
+        }
         Condition::Failed | Condition::TurnFailed => theme.error,
         Condition::Idle | Condition::Stopped | Condition::Empty | Condition::Ended => theme.faint,
     }

@@ -49,8 +49,8 @@ pub(crate) enum AgentInput {
     MovePrompt { prompt: PromptId, before: Option<PromptId> },
     /// A client takes a prompt back.
     WithdrawPrompt { prompt: PromptId },
-    /// A client wants the turn to end.
-    Cancel,
+    /// A client wants the turn to end; at once, with the process, if `hard`.
+    Cancel { hard: bool },
     /// A client answers.
     Answer { interaction: InteractionId, answer: Answer },
     /// A client wants another model or mode.
@@ -153,6 +153,8 @@ struct Turn {
     /// What the agent itself calls it.
     name: Option<String>,
     cancelling: bool,
+    /// The process is to end with it, at once.
+    insisted: bool,
 }
 
 /// An item that is not settled.
@@ -255,7 +257,8 @@ impl Structured {
 
     /// Whether its process was to be ended, and may not have been.
     pub(crate) fn is_to_stop(&self) -> bool {
-        self.life.is_open() && (self.closing || self.life.is_refused)
+        let is_insisted = self.turn.as_ref().is_some_and(|turn| turn.insisted);
+        self.life.is_open() && (self.closing || self.life.is_refused || is_insisted)
     }
 
     fn greet(&self, step: u8) -> Outgoing {
@@ -311,7 +314,7 @@ impl Structured {
                 agent,
                 input: AgentInput::AskDue { interaction: asked.interaction },
             })),
-            EventBody::AgentRefused(_) | EventBody::AgentCloseAsked(_) => {
+            EventBody::AgentRefused(_) | EventBody::AgentCloseAsked(_) | EventBody::CancelInsisted(_) => {
                 effects.push(Effect::Stop { runs: vec![run] });
             }
             EventBody::RunFailed(failed) => effects.push(Effect::RunSettled { run: failed.run }),

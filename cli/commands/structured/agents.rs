@@ -35,6 +35,15 @@ pub(super) async fn agents(context: &Context, reference: &str) -> Result<u8, Fai
     Ok(OK)
 }
 
+/// What it is doing, and that it is to stop.
+fn state(view: &StructuredView) -> String {
+    let state = view.status.state.name();
+    match &view.cancelling {
+        Some(_) => format!("{state} (cancelling)"),
+        None => state.to_owned(),
+    }
+}
+
 fn row((agent, view): (&AgentView, &StructuredView)) -> Vec<String> {
     let or_dash = |text: &Option<String>| text.as_deref().map_or("-".to_owned(), print::plain);
     let usage = &view.usage;
@@ -42,7 +51,7 @@ fn row((agent, view): (&AgentView, &StructuredView)) -> Vec<String> {
         agent.agent.to_string(),
         print::plain(&view.name),
         print::plain(&agent.provider),
-        view.status.state.name().to_owned(),
+        state(view),
         ago(view.status.since),
         or_dash(&view.model),
         or_dash(&view.mode),

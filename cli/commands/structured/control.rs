@@ -15,28 +15,33 @@ use super::{change, unexpected};
 use crate::exit::{Failure, OK};
 use crate::print;
 
-pub(super) async fn cancel(context: &Context, reference: &str) -> Result<u8, Failure> {
-    apply(context, reference, "is asked to end its turn", |session, agent| Change::AgentCancel { session, agent }).await
+/// What becomes of an agent whose turn is cancelled.
+const fn cancelled(hard: bool) -> &'static str {
+    if hard { "has its process ended, and its turn with it" } else { "is asked to end its turn" }
+}
+
+pub(super) async fn cancel(context: &Context, reference: &str, hard: bool) -> Result<u8, Failure> {
+    apply(context, reference, cancelled(hard), |session, agent| Change::AgentCancel { session, agent, hard }).await
 }
 
 /// Cancels the turns of an agent and of all that work for it. Those that have none are passed over.
-pub(super) async fn cancel_tree(context: &Context, reference: &str) -> Result<u8, Failure> {
+pub(super) async fn cancel_tree(context: &Context, reference: &str, hard: bool) -> Result<u8, Failure> {
     let client = context.client().await?;
     let found = find_agent(&client, reference).await?;
     let session = found.session.session;
-    let mut cancelled = 0;
+    let mut count = 0;
     for (agent, view) in family(&found.session, found.agent.agent) {
         let agent = agent.agent;
-        match change(&client, Change::AgentCancel { session, agent }).await {
+        match change(&client, Change::AgentCancel { session, agent, hard }).await {
             Ok(answer) if context.json => print::json(&answer)?,
-            Ok(_) => print::talk(&format!("{} is asked to end its turn", print::plain(&view.name))),
+            Ok(_) => print::talk(&format!("{} {}", print::plain(&view.name), cancelled(hard))),
             // It has no turn.
             Err(rejection) if rejection.code == Code::InputRefused => continue,
             Err(rejection) => return Err(rejection.into()),
         }
-        cancelled += 1;
+        count += 1;
     }
-    if cancelled == 0 {
+    if count == 0 {
         let message = format!("neither {} nor any agent that works for it has a turn to cancel", name(&found));
         return Err(Rejection::new(Code::InputRefused, message).hint("`ropewalk agents` shows what they do.").into());
     }

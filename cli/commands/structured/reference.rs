@@ -137,6 +137,7 @@ pub(super) mod tests {
             model: None,
             mode: None,
             turn: None,
+            cancelling: None,
             last_turn: None,
             queued: 0,
             asks: 0,

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use ropewalk_protocol::{
-    AgentId, AgentJoined, AgentState, AgentStatus, Budget, Event, EventBody, HoldReason, HoldView, InteractionId,
-    ItemId, ItemKind, PromptView, Seq, SettledTurn, Spending, StructuredView, TerminalId, Timestamp, TurnId, limits,
+    AgentId, AgentJoined, AgentState, AgentStatus, Budget, CancelView, Event, EventBody, HoldReason, HoldView,
+    InteractionId, ItemId, ItemKind, PromptView, Seq, SettledTurn, Spending, StructuredView, TerminalId, Timestamp,
+    TurnId, limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,8 @@ pub struct Structured {
     pub errors: TerminalId,
     /// The open turn.
     pub turn: Option<TurnId>,
+    /// That it is to end.
+    cancelling: Option<CancelView>,
     conversation: Option<String>,
     version: Option<String>,
     model: Option<String>,
@@ -73,6 +76,7 @@ impl Structured {
             status: AgentStatus { state: AgentState::Starting, since: event.at, evidence: event.seq },
             errors: joined.run.errors,
             turn: None,
+            cancelling: None,
             conversation: None,
             version: None,
             model: joined.model.clone(),
@@ -121,6 +125,7 @@ impl Structured {
             model: self.model.clone(),
             mode: self.mode.clone(),
             turn: self.turn,
+            cancelling: self.cancelling.clone(),
             last_turn: self.last_turn.clone(),
             queued: u32::try_from(self.prompts.as_slice().len()).unwrap_or(u32::MAX),
             asks: u32::try_from(self.asks.len()).unwrap_or(u32::MAX),
@@ -158,15 +163,22 @@ impl Structured {
                 asked_for.into_iter().filter(|(_, to)| to.is_some()).for_each(|(of, to)| of.clone_from(to));
             }
             EventBody::TurnStarted(started) => {
-                self.turn = Some(started.turn);
+                (self.turn, self.cancelling) = (Some(started.turn), None);
                 // Some agents say nothing before they are given a prompt. One without a write was given to nobody.
                 let was_given = started.input > 0 || started.prompt.is_none();
                 if was_given && self.process == Process::Starting {
                     self.process = Process::Ready;
                 }
             }
+            EventBody::CancelAsked(_) => {
+                self.cancelling = Some(CancelView { since: event.at, hard: false, evidence: event.seq });
+            }
+            EventBody::CancelInsisted(_) => {
+                let since = self.cancelling.as_ref().map_or(event.at, |asked| asked.since);
+                self.cancelling = Some(CancelView { since, hard: true, evidence: event.seq });
+            }
             EventBody::TurnEnded(ended) => {
-                self.turn = None;
+                (self.turn, self.cancelling) = (None, None);
                 let (turn, outcome) = (ended.turn, ended.outcome.clone());
                 self.last_turn = Some(SettledTurn { turn, outcome, evidence: event.seq });
             }
@@ -195,7 +207,7 @@ impl Structured {
             EventBody::AgentClosed(_) => {
                 self.closed = true;
                 self.held = None;
-                self.turn = None;
+                (self.turn, self.cancelling) = (None, None);
                 self.asks.clear();
             }
             _ => {}

@@ -39,6 +39,7 @@ pub(super) fn sentence(body: &EventBody) -> Option<String> {
         },
         EventBody::TurnConfirmed(_) => "agent has the prompt".to_owned(),
         EventBody::CancelAsked(asked) => format!("turn is to end: {}", asked.reason),
+        EventBody::CancelInsisted(_) => "turn is to end at once, with the agent's process".to_owned(),
         EventBody::TurnEnded(ended) => format!("turn {}", ended.outcome),
         EventBody::ItemStarted(started) => match started.kind {
             // What an agent says and thinks is known once it is told.

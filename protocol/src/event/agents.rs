@@ -193,6 +193,13 @@ pub struct CancelAsked {
     pub input: u64,
 }
 
+/// Payload of `agent.cancel_insisted`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CancelInsisted {
+    /// The turn.
+    pub turn: TurnId,
+}
+
 /// Payload of `agent.turn_ended`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TurnEnded {

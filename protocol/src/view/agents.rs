@@ -78,6 +78,9 @@ pub struct StructuredView {
     pub mode: Option<String>,
     /// The open turn.
     pub turn: Option<TurnId>,
+    /// That it is to end, if somebody wants it to.
+    #[serde(default)]
+    pub cancelling: Option<CancelView>,
     /// How the newest turn that is settled ended.
     pub last_turn: Option<SettledTurn>,
     /// Prompts that wait.
@@ -94,6 +97,17 @@ pub struct StructuredView {
     pub spent: Spent,
     /// Why it is given no prompts, if it is not.
     pub held: Option<HoldView>,
+}
+
+/// A turn that is to end and has not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CancelView {
+    /// Since when.
+    pub since: Timestamp,
+    /// The agent's process is being ended for it.
+    pub hard: bool,
+    /// The event that says so.
+    pub evidence: Seq,
 }
 
 /// What holds an agent.

@@ -257,10 +257,17 @@ impl State {
         let Some((session, agent)) = self.target().agent() else {
             return self.say("a program is interrupted by its own keys");
         };
-        if self.structured().is_none_or(|structured| structured.turn.is_none()) {
+        let Some(structured) = self.structured().filter(|structured| structured.turn.is_some()) else {
             return self.say("no turn runs");
-        }
-        self.command(Meant::Cancel(agent), Command::AgentCancel { session, agent });
+        };
+        // Who cancels again does not want to wait for the agent.
+        let hard = match &structured.cancelling {
+            None if self.pending.cancels(agent) => return self.say("asked to stop already"),
+            None => false,
+            Some(asked) if asked.hard => return self.say("its process is being ended"),
+            Some(_) => true,
+        };
+        self.command(Meant::Cancel { agent, hard }, Command::AgentCancel { session, agent, hard });
     }
 
     pub(super) fn rename(&mut self, session: Option<SessionId>) {

@@ -42,7 +42,12 @@ impl State {
                 self.attention_changed();
                 self.say(told);
             }
-            (Meant::Cancel(_), Ok(_)) => self.say("asked to stop; what does not stop in time is made to"),
+            (Meant::Cancel { hard: false, .. }, Ok(_)) => {
+                self.say("asked to stop; once more ends its process");
+            }
+            (Meant::Cancel { hard: true, .. }, Ok(_)) => {
+                self.say("its process is ended; the next prompt starts it again");
+            }
             (Meant::Prompt { target, .. }, Ok(_)) => {
                 if let Some(session) = target.session() {
                     self.fetches.want(Read::Session(session));
@@ -64,7 +69,7 @@ impl State {
                 self.refused(target, &text, &rejection);
                 self.queue_refused();
             }
-            (Meant::Spawn(..) | Meant::Cancel(_) | Meant::Other(_), Err(rejection)) => {
+            (Meant::Spawn(..) | Meant::Cancel { .. } | Meant::Other(_), Err(rejection)) => {
                 self.complain(told(&rejection));
                 self.queue_refused();
             }

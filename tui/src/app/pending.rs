@@ -47,7 +47,12 @@ pub enum Meant {
         text: String,
     },
     /// Cancel an agent's turn.
-    Cancel(AgentId),
+    Cancel {
+        /// The agent.
+        agent: AgentId,
+        /// With its process.
+        hard: bool,
+    },
     /// Something else; what is said once it is done.
     Other(String),
 }
@@ -80,6 +85,11 @@ impl Pending {
     /// Whether an answer to this question is on its way.
     pub fn answers(&self, interaction: InteractionId) -> bool {
         self.iter().any(|meant| matches!(meant, Meant::Answer { interaction: of, .. } if *of == interaction))
+    }
+
+    /// Whether it is on its way that this agent's turn is cancelled.
+    pub fn cancels(&self, agent: AgentId) -> bool {
+        self.iter().any(|meant| matches!(meant, Meant::Cancel { agent: of, .. } if *of == agent))
     }
 
     /// Whether another text for this prompt is on its way.

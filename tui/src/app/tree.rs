@@ -18,6 +18,8 @@ pub enum Condition {
     Stalled,
     /// It has a turn.
     Working,
+    /// It has a turn that is to end.
+    Stopping,
     /// A program that is no agent runs.
     Running,
     /// It was asked for and is not ready.
@@ -47,6 +49,7 @@ impl Condition {
             Condition::Waiting => "waiting for you",
             Condition::Stalled => "stalled",
             Condition::Working => "working",
+            Condition::Stopping => "stopping",
             Condition::Running => "running",
             Condition::Starting => "starting",
             Condition::Parked => "parked",
@@ -67,7 +70,10 @@ impl Condition {
 
     /// How long it is so is worth counting in seconds.
     pub const fn is_busy(self) -> bool {
-        matches!(self, Condition::Working | Condition::Starting | Condition::Waiting | Condition::Stalled)
+        matches!(
+            self,
+            Condition::Working | Condition::Stopping | Condition::Starting | Condition::Waiting | Condition::Stalled
+        )
     }
 
     /// What an agent or a program is doing, and since when as far as that is told.
@@ -84,6 +90,7 @@ impl Condition {
         };
         let condition = match structured.status.state {
             AgentState::Starting => Condition::Starting,
+            AgentState::Working | AgentState::Stalled if structured.cancelling.is_some() => Condition::Stopping,
             AgentState::Working => Condition::Working,
             AgentState::Waiting => Condition::Waiting,
             AgentState::Stalled => Condition::Stalled,
@@ -95,7 +102,8 @@ impl Condition {
             AgentState::Stopped => Condition::Stopped,
             AgentState::Closed => Condition::Ended,
         };
-        (condition, Some(structured.status.since))
+        let asked_at = structured.cancelling.as_ref().filter(|_| condition == Condition::Stopping);
+        (condition, Some(asked_at.map_or(structured.status.since, |asked| asked.since)))
     }
 
     fn of_session(session: &SessionView) -> (Self, Timestamp) {

@@ -283,8 +283,10 @@ impl State {
             (true, false) => {
                 self.twice.back = Some(self.now);
                 self.focus = Focus::Reading;
+                let is_asked = self.structured().is_some_and(|agent| agent.cancelling.is_some());
+                let what = if is_asked { "ends its process" } else { "stops the turn" };
                 self.say(format!(
-                    "{} again stops the turn; {} writes on",
+                    "{} again {what}; {} writes on",
                     self.key_of(Action::Back),
                     self.key_of(Action::ReadCompose)
                 ));

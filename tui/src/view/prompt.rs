@@ -104,7 +104,7 @@ fn on_its_way(state: &State) -> Option<Span<'static>> {
     let word = |meant: &Meant| match meant {
         Meant::Prompt { label, .. } => Some(*label),
         Meant::Start { .. } => Some("starting"),
-        Meant::Spawn(..) | Meant::Answer { .. } | Meant::Edit { .. } | Meant::Cancel(_) | Meant::Other(_) => None,
+        Meant::Spawn(..) | Meant::Answer { .. } | Meant::Edit { .. } | Meant::Cancel { .. } | Meant::Other(_) => None,
     };
     let waits: Vec<_> = state.pending.iter().filter_map(word).collect();
     let what = match (&state.link, waits.len()) {

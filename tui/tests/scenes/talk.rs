@@ -1,6 +1,6 @@
 //! What is said with an agent, and what it does.
 
-use ropewalk_protocol::{ItemKind, ItemStatus, NoticeKind, TurnOutcome};
+use ropewalk_protocol::{ItemKind, ItemStatus, NoticeKind, RunOutcome, TurnOutcome};
 
 use crate::snapshot::play;
 use crate::stage::Stage;
@@ -98,6 +98,34 @@ fn a_turn_is_cancelled_by_escape_twice() {
         stage.world.later(800).ends_so(who, TurnOutcome::Cancelled);
         stage.goes_on();
         stage.sees("cancelled");
+        stage
+    });
+}
+
+#[test]
+fn a_turn_that_does_not_stop_is_ended_with_its_process() {
+    play(|size| {
+        let (world, who) = tales::at_work();
+        let mut stage = Stage::open(size, world);
+        stage.press("esc esc");
+        stage.later(3_000);
+        stage.sees("stopping 3.0s");
+        stage.press("i esc");
+        stage.sees("esc again ends its process");
+        stage.press("esc");
+        stage.sees("its process is ended; the next prompt starts it again");
+        stage.press("esc esc");
+        stage.sees("its process is being ended");
+        stage.world.later(800).ends_so(who, TurnOutcome::Cancelled);
+        stage.world.stops(who, RunOutcome::Signaled { signal: 9 });
+        stage.goes_on();
+        stage.later(1_000);
+        stage.sees("cancelled");
+        stage.sees("stopped");
+        stage.press("i");
+        stage.types("go on with less");
+        stage.press("enter");
+        stage.sees("> go on with less");
         stage
     });
 }

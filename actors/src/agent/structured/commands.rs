@@ -1,9 +1,9 @@
 //! What clients ask for: prompts and their places, the end of a turn, answers, settings.
 
 use ropewalk_protocol::{
-    Answer, Answered, AskClosed, AskEffect, AskEnd, AskKind, CancelAsked, Code, CommandResult, Delivery, InteractionId,
-    OnAsk, PromptEdited, PromptId, PromptMoved, PromptQueued, PromptSteered, PromptWithdrawn, Rejection,
-    SettingsChanged, limits,
+    Answer, Answered, AskClosed, AskEffect, AskEnd, AskKind, CancelAsked, CancelInsisted, Code, CommandResult,
+    Delivery, InteractionId, OnAsk, PromptEdited, PromptId, PromptMoved, PromptQueued, PromptSteered, PromptWithdrawn,
+    Rejection, SettingsChanged, limits,
 };
 
 use super::OpenAsk;
@@ -86,12 +86,15 @@ impl Deciding<'_> {
         Ok(())
     }
 
-    pub(super) fn cancel_asked(&mut self) -> Result<(), Rejection> {
+    pub(super) fn cancel_asked(&mut self, hard: bool) -> Result<(), Rejection> {
         if self.agent.turn.is_none() {
             let hint = "`ropewalk agents` shows what an agent is doing.";
             return Err(Rejection::new(Code::InputRefused, "the agent has no turn to cancel").hint(hint));
         }
         self.cancel("somebody cancelled it");
+        if let Some(turn) = self.agent.turn.as_ref().filter(|turn| hard && !turn.insisted).map(|turn| turn.id) {
+            self.emit(CancelInsisted { turn });
+        }
         Ok(())
     }
 

@@ -32,7 +32,7 @@ impl<'a> Deciding<'a> {
             AgentInput::EditPrompt { prompt, text } => self.edit_prompt(*prompt, text)?,
             AgentInput::MovePrompt { prompt, before } => self.move_prompt(*prompt, *before)?,
             AgentInput::WithdrawPrompt { prompt } => self.withdraw_prompt(*prompt)?,
-            AgentInput::Cancel => self.cancel_asked()?,
+            AgentInput::Cancel { hard } => self.cancel_asked(*hard)?,
             AgentInput::Answer { interaction, answer } => self.answer(*interaction, answer)?,
             AgentInput::Set { model, mode } => self.set(model.clone(), mode.clone())?,
             AgentInput::Close => self.close(),
@@ -235,7 +235,7 @@ impl Structured {
                     self.life.push(started.input, outgoing);
                 }
                 let (id, input) = (started.turn, started.input);
-                self.turn = Some(Turn { id, input, confirmed: false, name: None, cancelling: false });
+                self.turn = Some(Turn { id, input, confirmed: false, name: None, cancelling: false, insisted: false });
             }
             EventBody::TurnConfirmed(confirmed) => {
                 if let Some(turn) = &mut self.turn {
@@ -251,6 +251,11 @@ impl Structured {
                     turn.cancelling = true;
                     let turn = turn.name.clone();
                     self.life.push(asked.input, Outgoing::Interrupt { conversation, turn });
+                }
+            }
+            EventBody::CancelInsisted(_) => {
+                if let Some(turn) = &mut self.turn {
+                    turn.insisted = true;
                 }
             }
             EventBody::TurnEnded(_) => self.turn = None,

@@ -308,11 +308,31 @@ fn without_anyone_there_a_question_is_denied_or_ends_the_turn() {
 #[test]
 fn a_cancelled_turn_is_cancelled_however_the_agent_calls_it_and_asked_for_once() {
     let mut given = Given::ready(Some("one"));
-    assert_eq!(given.when(AgentInput::Cancel), ["cancel_asked"]);
-    assert_eq!(given.when(AgentInput::Cancel), [""; 0]);
+    assert_eq!(given.when(AgentInput::Cancel { hard: false }), ["cancel_asked"]);
+    assert_eq!(given.when(AgentInput::Cancel { hard: false }), [""; 0]);
     given.seen(vec![Observed::TurnEnded { outcome: TurnOutcome::Failed { reason: "aborted".into() } }]);
     assert_eq!(given.outcomes(), [TurnOutcome::Cancelled]);
-    assert_eq!(given.try_when(AgentInput::Cancel).unwrap_err().code, Code::InputRefused);
+    assert_eq!(given.try_when(AgentInput::Cancel { hard: false }).unwrap_err().code, Code::InputRefused);
+}
+
+#[test]
+fn a_turn_that_must_end_at_once_ends_with_the_process_and_is_insisted_on_once() {
+    for asked_before in [false, true] {
+        let mut given = Given::ready(Some("one"));
+        if asked_before {
+            assert_eq!(given.when(AgentInput::Cancel { hard: false }), ["cancel_asked"]);
+            assert!(!given.agent.is_to_stop());
+            assert_eq!(given.when(AgentInput::Cancel { hard: true }), ["cancel_insisted"]);
+        } else {
+            assert_eq!(given.when(AgentInput::Cancel { hard: true }), ["cancel_asked", "cancel_insisted"]);
+        }
+        assert!(given.agent.is_to_stop(), "as is known after a restart");
+        assert_eq!(given.when(AgentInput::Cancel { hard: true }), [""; 0]);
+        given.prompt("two", Delivery::AfterTurn);
+        given.gone(exited(137));
+        assert_eq!(given.outcomes(), [TurnOutcome::Cancelled]);
+        assert_eq!(given.try_when(AgentInput::Cancel { hard: true }).unwrap_err().code, Code::InputRefused);
+    }
 }
 
 #[test]

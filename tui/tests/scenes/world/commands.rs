@@ -1,10 +1,10 @@
 //! What becomes of commands: the events that a daemon would append, or its refusal.
 
 use ropewalk_protocol::{
-    AgentBudgetSet, AgentId, AgentSpec, Answered, BudgetOwner, CancelAsked, Code, Command, CommandAnswer,
-    CommandResult, DayBudgetSet, Delivery, HoldReason, PromptEdited, PromptId, PromptMoved, PromptQueued,
-    PromptSteered, PromptWithdrawn, Rejection, Released, SessionAnnotated, SessionBudgetSet, SessionDeleted,
-    SessionEndRequested, SessionId, SessionRenamed, SettingsChanged, Size, Stream, TurnId, TurnOutcome,
+    AgentBudgetSet, AgentId, AgentSpec, Answered, BudgetOwner, CancelAsked, CancelInsisted, Code, Command,
+    CommandAnswer, CommandResult, DayBudgetSet, Delivery, HoldReason, PromptEdited, PromptId, PromptMoved,
+    PromptQueued, PromptSteered, PromptWithdrawn, Rejection, Released, SessionAnnotated, SessionBudgetSet,
+    SessionDeleted, SessionEndRequested, SessionId, SessionRenamed, SettingsChanged, Size, Stream, TurnId, TurnOutcome,
 };
 
 use super::{DIRECTORY, HERE, Who, World};
@@ -76,13 +76,17 @@ impl World {
                 self.waits(session, agent, prompt)?;
                 self.done(Stream::Agent(session, agent), PromptWithdrawn { prompt });
             }
-            Command::AgentCancel { session, agent } => {
+            Command::AgentCancel { session, agent, hard } => {
                 let who = self.agent(session, agent)?;
                 let Some(turn) = self.turn(who) else {
                     return Err(Rejection::invalid("the agent has no turn"));
                 };
-                let reason = "somebody cancelled it".to_owned();
-                self.done(who.stream(), CancelAsked { turn, reason, input: 2 });
+                if hard {
+                    self.done(who.stream(), CancelInsisted { turn });
+                } else {
+                    let reason = "somebody cancelled it".to_owned();
+                    self.done(who.stream(), CancelAsked { turn, reason, input: 2 });
+                }
             }
             Command::InteractionAnswer { session, agent, interaction, answer } => {
                 if !self.projections.interactions().iter().any(|open| open.interaction == interaction) {
