@@ -265,7 +265,7 @@ impl Story {
             EventBody::RuleApplied(applied) => self.ruled = Some(applied.rule.to_string()),
             EventBody::AskClosed(closed) if self.asks.contains_key(&closed.interaction) => {
                 let why = match closed.reason {
-                    AskEnd::Expired => "nobody answered in time: denied",
+                    AskEnd::Expired => "expired: nobody answered in time",
                     AskEnd::Cancelled => "of no use any more",
                     AskEnd::AgentGone => "the agent's process is gone",
                 };

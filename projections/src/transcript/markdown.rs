@@ -91,7 +91,7 @@ fn push_question(page: &mut String, question: &Question) {
             };
             format!("{} by {}", answer(&given.answer, question), escaped(&who))
         }
-        (None, Some(AskEnd::Expired)) => "nobody answered in time".to_owned(),
+        (None, Some(AskEnd::Expired)) => "expired: nobody answered in time".to_owned(),
         (None, Some(AskEnd::Cancelled)) => "taken back".to_owned(),
         (None, Some(AskEnd::AgentGone)) => "the agent was gone".to_owned(),
         (None, None) => "open".to_owned(),

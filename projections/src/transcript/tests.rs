@@ -139,7 +139,7 @@ removed 3
 
 > prompt 2
 
-**Asked: may I 2?** – nobody answered in time
+**Asked: may I 2?** – expired: nobody answered in time
 
 ```json
 {"command":"ls"}

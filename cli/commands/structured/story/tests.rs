@@ -236,7 +236,7 @@ fn who_answered_is_told() {
         .then(AskClosed { interaction: second, reason: AskEnd::Expired, input: 3 });
     let closed = |interaction, how: &str| Said::Closed(interaction, how.to_owned());
     assert!(matches!(&told.said[..], [Said::Back, Said::Asked(_), Said::Asked(_), ..]));
-    let expected = [closed(first, "allowed (by ropewalk-cli)"), closed(second, "nobody answered in time: denied")];
+    let expected = [closed(first, "allowed (by ropewalk-cli)"), closed(second, "expired: nobody answered in time")];
     assert_eq!(told.said[3..], expected);
 }
 

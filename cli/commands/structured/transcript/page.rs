@@ -67,7 +67,7 @@ fn push_question(page: &mut String, question: &Question) {
             };
             format!("{} (by {by})", answer::told(&given.answer, &question.options))
         }
-        (None, Some(AskEnd::Expired)) => "nobody answered in time: denied".to_owned(),
+        (None, Some(AskEnd::Expired)) => "expired: nobody answered in time".to_owned(),
         (None, Some(AskEnd::Cancelled)) => "of no use any more".to_owned(),
         (None, Some(AskEnd::AgentGone)) => "the agent's process is gone".to_owned(),
         (None, None) => "open".to_owned(),

@@ -94,7 +94,7 @@ fn end(question: &Question, theme: &Theme) -> Option<(&'static str, String, Styl
         return Some((sign, format!("{how} (by {})", by(given, question.rule.as_ref())), style));
     }
     let (sign, how, style) = match question.closed? {
-        AskEnd::Expired => (glyphs.declined, "nobody answered in time: denied", theme.warning),
+        AskEnd::Expired => (glyphs.declined, "expired: nobody answered in time", theme.warning),
         AskEnd::Cancelled => (glyphs.cancelled, "of no use any more", theme.faint),
         AskEnd::AgentGone => (glyphs.orphaned, "the agent's process is gone", theme.warning),
     };

@@ -267,7 +267,7 @@ fn who_answered_and_by_what_rule_is_told() {
         "  ⊘ denied: not here (by the rule \"deny run rm ...\")"
     );
     for (reason, how) in [
-        (AskEnd::Expired, "  ⊘ nobody answered in time: denied"),
+        (AskEnd::Expired, "  ⊘ expired: nobody answered in time"),
         (AskEnd::Cancelled, "  ◌ of no use any more"),
         (AskEnd::AgentGone, "  ? the agent's process is gone"),
     ] {
