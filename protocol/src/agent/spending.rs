@@ -62,7 +62,9 @@ impl Spending {
                 self.began = was_given.then_some(at);
             }
             EventBody::TurnEnded(_) => {
-                self.usage.end_turn();
+                if self.began.is_some() {
+                    self.usage.end_turn();
+                }
                 self.time_millis = self.total(at).time_millis;
                 self.began = None;
             }
@@ -158,6 +160,10 @@ mod tests {
         spending.apply(at(3, 10), &started(0));
         spending.apply(at(3, 90), &ended());
         assert_eq!(spending.total(at(3, 99)), Spent::default());
+        assert_eq!(spending.usage().turns, 0, "nor is it a turn");
+        spending.apply(at(3, 100), &started(2));
+        spending.apply(at(3, 101), &ended());
+        assert_eq!(spending.usage().turns, 1);
     }
 
     #[test]
