@@ -4,6 +4,7 @@ mod doctor;
 mod ends;
 mod limits;
 mod real;
+mod steering;
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};

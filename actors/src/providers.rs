@@ -39,6 +39,8 @@ pub(crate) enum Observed {
     Refused { reason: String },
     /// The agent shows that it has the prompt of the open turn; the turn's name, if the agent has one for it.
     Confirmed { name: Option<String> },
+    /// The agent has this prompt in its turn, by our id of it.
+    SteerTaken { prompt: String },
     /// The agent did not take this prompt into its turn, by our id of it: it is to be a turn of its own.
     SteerRefused { prompt: String },
     /// The agent begins a turn that nobody asked for.

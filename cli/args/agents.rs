@@ -42,7 +42,7 @@ One step a line; `#` begins a comment. {prompt}, {turn}, {turns}, {answer}, {ste
   deaf                      first lines: never read what is written
   on start                  steps before it says that it is ready
   on prompt [/REGEX/]       steps of a turn: the first block that matches; it ends as completed unless `end` says else
-  on steer [/REGEX/]        steps when a prompt comes into the turn
+  on steer [/REGEX/]        steps when a prompt comes into the turn; one that comes after it is not taken
   on interrupt              steps when the turn is to end, instead of ending it as cancelled; no steps: it goes on
 
   say TEXT                  a whole text; after `delta` it settles what was streamed

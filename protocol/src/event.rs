@@ -17,8 +17,9 @@ use crate::{CommandId, Seq, Stream, Timestamp};
 pub use agents::{
     AgentBudgetSet, AgentCloseAsked, AgentClosed, AgentGreeted, AgentJoined, AgentReady, AgentRefused, Answered,
     AskClosed, Asked, BudgetWarned, CancelAsked, CancelInsisted, Held, ItemChanged, ItemDelta, ItemEnded, ItemStarted,
-    ItemText, Looped, Noticed, OutputConsumed, PromptEdited, PromptMoved, PromptQueued, PromptSteered, PromptWithdrawn,
-    Released, RuleApplied, RunAsked, SettingsChanged, TurnConfirmed, TurnEnded, TurnSettled, TurnStarted, Used,
+    ItemText, Looped, Noticed, OutputConsumed, PromptEdited, PromptMoved, PromptQueued, PromptSteered, PromptTaken,
+    PromptWithdrawn, Released, RuleApplied, RunAsked, SettingsChanged, TurnConfirmed, TurnEnded, TurnSettled,
+    TurnStarted, Used,
 };
 pub use payloads::{
     AgentAdded, DaemonStarted, DaemonStopped, DayBudgetSet, RunEnded, RunFailed, RunOutcome, RunStarted,
@@ -250,7 +251,8 @@ events! {
     100 "agent.looped" version 1 => /** An agent goes round in circles. */ Looped;
     101 "agent.rule_applied" version 1 => /** A rule says what becomes of a question. */ RuleApplied;
     102 "agent.turn_settled" version 1 => /** How a turn really ended that was taken for interrupted. */ TurnSettled;
-    103 "agent.cancel_insisted" version 1 => /** The turn is to end at once, with the agent's process. */ CancelInsisted;
+    103 "agent.prompt_taken" version 1 => /** The agent has a prompt that was to go into its turn. */ PromptTaken;
+    104 "agent.cancel_insisted" version 1 => /** The turn is to end at once, with the agent's process. */ CancelInsisted;
     40 "terminal.resized" version 1 => /** A terminal has another size. */ TerminalResized;
     41 "terminal.closed" version 1 => /** A terminal's byte stream is complete. */ TerminalClosed;
     60 "machine.daemon_started" version 1 => /** A daemon took the log over. */ DaemonStarted;

@@ -83,6 +83,7 @@ pub(crate) fn bodies() -> Vec<(&'static str, EventBody)> {
     ];
     bodies.extend(agents::bodies());
     bodies.extend(limited::bodies());
+    bodies.push(agents::prompt_taken());
     bodies
 }
 

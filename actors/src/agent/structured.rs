@@ -32,9 +32,6 @@ use crate::providers::{self, Observed, Outgoing, Provider};
 /// How many questions that are closed are remembered, to tell who comes late what became of them.
 const CLOSED_ASKS_KEPT: usize = 32;
 
-/// How many prompts that went into turns are remembered: agents answer at once, if they do.
-const STEERED_KEPT: usize = 4;
-
 /// How many tools that have ended are remembered: sub-agents that work in the background are of one of them.
 const ENDED_TOOLS_KEPT: usize = 32;
 
@@ -123,8 +120,8 @@ pub(crate) struct Structured {
     life: Life,
     queue: VecDeque<PromptQueued>,
     turn: Option<Turn>,
-    /// Prompts that went into turns, the newest last: the agent may yet say that it did not take one.
-    steered: VecDeque<(PromptId, String)>,
+    /// Prompts that went into turns, oldest first, of which the agent has not said whether it took them.
+    steered: VecDeque<Steered>,
     items: Vec<OpenItem>,
     /// Tools that have ended, the newest last: what works for one may go on after it.
     ended_tools: VecDeque<(String, ItemId)>,
@@ -155,6 +152,14 @@ struct Turn {
     cancelling: bool,
     /// The process is to end with it, at once.
     insisted: bool,
+}
+
+/// A prompt that is on its way into a turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Steered {
+    prompt: PromptId,
+    turn: TurnId,
+    text: String,
 }
 
 /// An item that is not settled.

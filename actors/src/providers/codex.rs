@@ -10,6 +10,7 @@
 mod asks;
 mod counts;
 mod items;
+mod steers;
 #[cfg(test)]
 mod tests;
 mod trouble;

@@ -89,6 +89,9 @@ impl Player {
                 self.greet(greet)?;
             } else if let Some(prompt) = told.get("prompt") {
                 self.play(prompt)?;
+            } else if let Some(steer) = told.get("steer") {
+                // The turn that it was meant for has ended.
+                self.tell(&words::steer_refused(&steer["prompt"]))?;
             } else {
                 self.settings(&told)?;
             }

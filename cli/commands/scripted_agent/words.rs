@@ -25,6 +25,14 @@ pub(super) fn confirmed() -> Value {
     json!({"type": "confirmed", "name": null})
 }
 
+pub(super) fn steer_taken(prompt: &Value) -> Value {
+    json!({"type": "steer_taken", "prompt": prompt})
+}
+
+pub(super) fn steer_refused(prompt: &Value) -> Value {
+    json!({"type": "steer_refused", "prompt": prompt})
+}
+
 pub(super) fn item_started(key: &str, kind: ItemKind, title: &str, input: &str) -> Value {
     json!({"type": "item_started", "key": key, "kind": kind, "title": title, "input": input})
 }

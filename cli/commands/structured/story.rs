@@ -46,6 +46,10 @@ pub(super) struct Story {
     agent: AgentId,
     prompt: PromptId,
     turn: Option<TurnId>,
+    /// The turn ran already, and the agent has not said whether it took the prompt into it.
+    is_on_its_way: bool,
+    /// How the turn ended meanwhile.
+    ended_meanwhile: Option<Ended>,
     items: BTreeMap<ItemId, Item>,
     /// Texts since the last tool call: the answer, if nothing else follows.
     answer: Vec<ItemId>,
@@ -83,6 +87,8 @@ impl Story {
             agent,
             prompt,
             turn: None,
+            is_on_its_way: false,
+            ended_meanwhile: None,
             items: BTreeMap::new(),
             answer: Vec::new(),
             asks: BTreeMap::new(),
@@ -160,6 +166,7 @@ impl Story {
             }
             EventBody::PromptQueued(queued) if queued.prompt == self.prompt => {
                 self.is_queued = true;
+                self.leave();
                 self.wait();
             }
             EventBody::AgentJoined(joined) if joined.agent == self.agent => self.is_queued = true,
@@ -175,6 +182,10 @@ impl Story {
                 said.push(Said::Line(format!("[it goes round in circles: {times} times {title}]")));
             }
             EventBody::PromptSteered(steered) if steered.prompt == self.prompt => self.join(steered.turn),
+            EventBody::PromptTaken(taken) if taken.prompt == self.prompt => {
+                self.is_on_its_way = false;
+                self.ended = self.ended_meanwhile.take();
+            }
             EventBody::TurnStarted(started) if started.prompt == Some(self.prompt) => {
                 self.turn = Some(started.turn);
                 said.push(Said::Back);
@@ -221,9 +232,16 @@ impl Story {
 
     /// The prompt went into a turn that runs already: what is open of it goes on.
     fn join(&mut self, turn: TurnId) {
-        self.turn = Some(turn);
+        (self.turn, self.is_on_its_way) = (Some(turn), true);
         let is_said = |item: &Item| item.kind == ItemKind::Text && !item.nested && item.turn == Some(turn);
         self.answer = self.items.iter().filter(|(_, item)| is_said(item)).map(|(id, _)| *id).collect();
+    }
+
+    /// The prompt did not go into the turn that ran: it waits for its own.
+    fn leave(&mut self) {
+        (self.turn, self.is_on_its_way, self.ended_meanwhile) = (None, false, None);
+        self.answer.clear();
+        self.asks.clear();
     }
 
     fn is_open(&self, turn: Option<TurnId>) -> bool {
@@ -233,7 +251,7 @@ impl Story {
     fn end(&mut self, ended: Ended, said: &mut Vec<Said>) {
         let open: Vec<ItemId> = self.items.keys().copied().collect();
         open.iter().for_each(|item| self.end_text(*item, said));
-        self.ended = Some(match (ended.outcome, &self.held, &self.limited) {
+        let ended = match (ended.outcome, &self.held, &self.limited) {
             (Outcome::Cancelled, Some(reason @ (HoldReason::Budget(_) | HoldReason::Loop { .. })), _) => {
                 Ended::new(Outcome::Limited, reason.to_string())
             }
@@ -242,7 +260,10 @@ impl Story {
             }
             (Outcome::Failed, _, Some(limit)) => Ended::new(Outcome::RateLimited, limit),
             _ => ended,
-        });
+        };
+        // The turn may have ended before the agent had the prompt.
+        let of = if self.is_on_its_way { &mut self.ended_meanwhile } else { &mut self.ended };
+        *of = Some(ended);
     }
 
     fn apply_ask(&mut self, body: &EventBody, event: &Event, said: &mut Vec<Said>) {

@@ -261,6 +261,7 @@ fn is_word(body: &EventBody) -> bool {
             | EventBody::TurnStarted(_)
             | EventBody::TurnConfirmed(_)
             | EventBody::PromptSteered(_)
+            | EventBody::PromptTaken(_)
             | EventBody::ItemStarted(_)
             | EventBody::ItemChanged(_)
             | EventBody::ItemDelta(_)

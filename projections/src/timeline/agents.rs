@@ -37,7 +37,7 @@ pub(super) fn sentence(body: &EventBody) -> Option<String> {
             Some(_) => "turn started".to_owned(),
             None => "agent began a turn by itself".to_owned(),
         },
-        EventBody::TurnConfirmed(_) => "agent has the prompt".to_owned(),
+        EventBody::TurnConfirmed(_) | EventBody::PromptTaken(_) => "agent has the prompt".to_owned(),
         EventBody::CancelAsked(asked) => format!("turn is to end: {}", asked.reason),
         EventBody::CancelInsisted(_) => "turn is to end at once, with the agent's process".to_owned(),
         EventBody::TurnEnded(ended) => format!("turn {}", ended.outcome),

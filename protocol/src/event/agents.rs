@@ -160,6 +160,16 @@ pub struct PromptSteered {
     pub input: u64,
 }
 
+/// Payload of `agent.prompt_taken`: the agent showed that it has a prompt that was to go into its turn. One that it did not take
+/// is queued again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PromptTaken {
+    /// The turn.
+    pub turn: TurnId,
+    /// The prompt.
+    pub prompt: PromptId,
+}
+
 /// Payload of `agent.turn_started`: a prompt is given to the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TurnStarted {

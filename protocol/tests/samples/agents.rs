@@ -175,6 +175,10 @@ fn prompts() -> Vec<(&'static str, EventBody)> {
     ]
 }
 
+pub(crate) fn prompt_taken() -> (&'static str, EventBody) {
+    ("", PromptTaken { turn: TURN, prompt: NEXT_PROMPT }.into())
+}
+
 fn turns() -> Vec<(&'static str, EventBody)> {
     let ended = |outcome| TurnEnded { turn: TURN, outcome }.into();
     vec![

@@ -13,6 +13,10 @@ use super::life::Phase;
 /// Writes that are not known to be taken, beyond which no settings and no steering prompts are added.
 const WRITES_WAITING_MAX: usize = 16;
 
+/// Steering prompts of which the agent has not said whether it took them, beyond which others wait for a turn of their own: the
+/// text of each is kept, to be a turn of its own if the agent did not.
+const STEERED_MAX: usize = 16;
+
 impl Deciding<'_> {
     pub(super) fn is_open(&self) -> Result<(), Rejection> {
         if self.agent.closing || self.agent.closed {
@@ -49,7 +53,7 @@ impl Deciding<'_> {
             return;
         };
         // An agent that does not read what it is told gets no more: it stays in the queue.
-        if self.agent.life.outbox.len() >= WRITES_WAITING_MAX {
+        if self.agent.life.outbox.len() >= WRITES_WAITING_MAX || self.agent.steered.len() >= STEERED_MAX {
             return;
         }
         let turn = turn.id;

@@ -7,7 +7,7 @@ use ropewalk_protocol::{
 
 use super::life::{Life, Phase};
 use super::rounds::Call;
-use super::{AgentInput, CLOSED_ASKS_KEPT, ENDED_TOOLS_KEPT, OpenAsk, OpenItem, STEERED_KEPT, Structured, Turn};
+use super::{AgentInput, CLOSED_ASKS_KEPT, ENDED_TOOLS_KEPT, OpenAsk, OpenItem, Steered, Structured, Turn};
 use crate::core::{Decision, Moment};
 use crate::providers::{Outgoing, Starting};
 
@@ -191,12 +191,13 @@ impl Structured {
     fn over(&mut self) {
         self.life.phase = Phase::Over;
         self.life.outbox.clear();
+        self.steered.clear();
     }
 
     fn apply_to_turn(&mut self, body: &EventBody) {
         match body {
             EventBody::PromptQueued(queued) => {
-                self.steered.retain(|(prompt, _)| *prompt != queued.prompt);
+                self.steered.retain(|steered| steered.prompt != queued.prompt);
                 self.enqueue(queued.clone());
             }
             EventBody::PromptEdited(edited) => {
@@ -213,10 +214,8 @@ impl Structured {
             EventBody::PromptWithdrawn(withdrawn) => drop(self.unqueue(withdrawn.prompt)),
             EventBody::PromptSteered(steered) => {
                 if let Some(waiting) = self.unqueue(steered.prompt) {
-                    if self.steered.len() == STEERED_KEPT {
-                        self.steered.pop_front();
-                    }
-                    self.steered.push_back((steered.prompt, waiting.text.clone()));
+                    let text = waiting.text.clone();
+                    self.steered.push_back(Steered { prompt: steered.prompt, turn: steered.turn, text });
                     let outgoing = Outgoing::Steer {
                         prompt: steered.prompt.to_string(),
                         conversation: self.conversation.clone(),
@@ -226,6 +225,7 @@ impl Structured {
                     self.life.push(steered.input, outgoing);
                 }
             }
+            EventBody::PromptTaken(taken) => self.steered.retain(|steered| steered.prompt != taken.prompt),
             EventBody::TurnStarted(started) => {
                 let waiting = started.prompt.and_then(|prompt| self.unqueue(prompt));
                 if let Some(waiting) = waiting {

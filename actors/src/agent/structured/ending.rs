@@ -1,16 +1,21 @@
 //! Ends: of a turn, of a process, of the agent. Whatever is open gets an end of its own.
 
 use ropewalk_protocol::{
-    AgentCloseAsked, AgentClosed, AskClosed, AskEnd, Delivery, InteractionId, ItemEnded, ItemId, ItemStatus, PromptId,
-    PromptQueued, RunEnded, RunFailed, RunId, RunOutcome, TurnEnded, TurnOutcome, TurnStarted, limits,
+    AgentCloseAsked, AgentClosed, AskClosed, AskEnd, Delivery, InteractionId, ItemEnded, ItemId, ItemStatus,
+    NoticeKind, Noticed, PromptQueued, RunEnded, RunFailed, RunId, RunOutcome, TurnEnded, TurnOutcome, TurnStarted,
+    limits,
 };
 
+use super::Steered;
 use super::deciding::{Deciding, turn_of};
 use crate::providers::{Outgoing, cut};
 
 /// What to do about a program that ends before it takes a prompt.
 const TOO_OLD: &str =
     "; `ropewalk doctor` says whether the program is another version than is known to work, and how to get it";
+
+/// As much of a prompt as it is known by.
+const BEGINNING_BYTES_MAX: usize = 80;
 
 impl Deciding<'_> {
     /// Settles the open turn, and before it all that is open in it.
@@ -99,18 +104,30 @@ impl Deciding<'_> {
         self.go_on(nobody_saw || was_ready && outcome == &(RunOutcome::Exited { code: 0 }) && !had_turn);
     }
 
-    /// Prompts that were to go into the turn, and were never written, wait again.
+    /// Of prompts that were to go into the turn, those that were never written wait again. Whether the agent took the others
+    /// nobody will tell any more: they are not said again by themselves.
     fn queue_again(&mut self) {
         let written = self.agent.life.consumed.written;
         let unwritten = self.agent.life.outbox.iter().filter(|(number, _)| *number > written);
-        let steered: Vec<(PromptId, String)> = unwritten
+        let unwritten: Vec<&str> = unwritten
             .filter_map(|(_, outgoing)| match outgoing {
-                Outgoing::Steer { prompt, text, .. } => Some((prompt.parse().ok()?, text.clone())),
+                Outgoing::Steer { prompt, .. } => Some(prompt.as_str()),
                 _ => None,
             })
             .collect();
-        for (prompt, text) in steered {
+        let (waits, unknown): (Vec<Steered>, Vec<Steered>) = self
+            .agent
+            .steered
+            .iter()
+            .cloned()
+            .partition(|steered| unwritten.contains(&steered.prompt.to_string().as_str()));
+        for Steered { prompt, text, .. } in waits {
             self.emit(PromptQueued { prompt, text, delivery: Delivery::AfterTurn });
+        }
+        for Steered { text, .. } in unknown {
+            let begins = cut(text.lines().next().unwrap_or_default(), BEGINNING_BYTES_MAX);
+            let text = format!("whether the agent took the prompt “{begins}” into its turn is not known");
+            self.emit(Noticed { kind: NoticeKind::Warning, text, until: None });
         }
     }
 

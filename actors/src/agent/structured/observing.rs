@@ -3,12 +3,13 @@
 use ropewalk_protocol::{
     AgentReady, AgentRefused, AskClosed, AskEnd, AskKind, Asked, Delivery, EventBody, InteractionId, ItemChanged,
     ItemDelta, ItemEnded, ItemId, ItemStarted, ItemStatus, ItemText, NoticeKind, Noticed, OnAsk, OutputConsumed,
-    PromptQueued, RunId, Timestamp, TurnConfirmed, TurnId, TurnOutcome, TurnSettled, TurnStarted, Used, limits,
+    PromptQueued, PromptTaken, RunId, Timestamp, TurnConfirmed, TurnId, TurnOutcome, TurnSettled, TurnStarted, Used,
+    limits,
 };
 
 use super::deciding::Deciding;
 use super::ending::within;
-use super::{Consumed, Seen};
+use super::{Consumed, Seen, Steered};
 use crate::providers::{Observed, cut};
 
 impl Deciding<'_> {
@@ -44,9 +45,13 @@ impl Deciding<'_> {
             }
             Observed::Refused { reason } => self.refused(reason),
             Observed::Confirmed { name } => self.confirmed(name.as_ref()),
+            Observed::SteerTaken { prompt } => {
+                if let Some(Steered { prompt, turn, .. }) = self.steered(prompt) {
+                    self.emit(PromptTaken { turn, prompt });
+                }
+            }
             Observed::SteerRefused { prompt } => {
-                let known = self.agent.steered.iter().find(|(steered, _)| steered.to_string() == *prompt).cloned();
-                if let Some((prompt, text)) = known {
+                if let Some(Steered { prompt, text, .. }) = self.steered(prompt) {
                     self.emit(PromptQueued { prompt, text, delivery: Delivery::Steer });
                 }
             }
@@ -91,6 +96,11 @@ impl Deciding<'_> {
             }
             _ => self.see_item(observed),
         }
+    }
+
+    /// The prompt of this name that is on its way into a turn.
+    fn steered(&self, prompt: &str) -> Option<Steered> {
+        self.agent.steered.iter().find(|steered| steered.prompt.to_string() == *prompt).cloned()
     }
 
     fn ready(&mut self, [conversation, version, model, mode]: [&Option<String>; 4]) {

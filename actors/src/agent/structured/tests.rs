@@ -1,6 +1,7 @@
 //! Given events, when something comes, then these events.
 
 mod limited;
+mod steered;
 
 use ropewalk_protocol::{
     AgentId, AgentJoined, AgentTerms, Answer, AskEffect, AskKind, AskOption, Code, Delivery, EventBody, ItemKind,

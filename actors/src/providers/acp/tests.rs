@@ -125,6 +125,7 @@ fn told(seen: &[Observed]) -> Vec<String> {
             ),
             Observed::Noticed { kind, text, .. } => format!("{kind:?} {text}"),
             Observed::TurnEnded { outcome } => format!("end {outcome}"),
+            Observed::SteerTaken { prompt } => format!("steer taken {prompt}"),
             Observed::SteerRefused { prompt } => format!("steer refused {prompt}"),
             Observed::Settled { turn, outcome } => format!("settled {turn} {outcome}"),
         })

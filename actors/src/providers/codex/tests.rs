@@ -16,8 +16,9 @@ macro_rules! exchange {
 mod answers;
 mod hostile;
 mod shapes;
+mod steered;
 
-const EXCHANGES: [&str; 13] = [
+const EXCHANGES: [&str; 14] = [
     exchange!("agents"),
     exchange!("attached"),
     exchange!("badmode"),
@@ -31,6 +32,7 @@ const EXCHANGES: [&str; 13] = [
     exchange!("plain"),
     exchange!("resumed"),
     exchange!("settings"),
+    exchange!("steered"),
 ];
 
 /// What codex wrote, with the ids that our requests would have had: most exchanges were recorded with numbers.
@@ -83,6 +85,7 @@ fn told(seen: &[Observed]) -> Vec<String> {
             Observed::Refused { reason } => format!("refused: {reason}"),
             Observed::Opened { step, .. } => format!("opened {step}"),
             Observed::Unsupported { key } => format!("unsupported {key}"),
+            Observed::SteerTaken { prompt } => format!("steer taken {prompt}"),
             Observed::SteerRefused { prompt } => format!("steer refused {prompt}"),
             Observed::Settled { turn, outcome } => format!("settled {turn} {outcome}"),
             Observed::Confirmed { .. } => "confirmed".into(),
@@ -247,6 +250,7 @@ fn a_cancelled_turn_leaves_its_items_open_and_a_steered_one_goes_on() {
         "turn cancelled",
         "confirmed",
         "Text",
+        "steer taken 10",
         "Text",
         "\"Hello from the fake model: steered answer\"",
         "Completed",

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::counts::Counts;
 use super::items::{self, Facts, text, word};
+use super::steers::Steers;
 use super::trouble::{self, bounded, joined, outcome, refusal};
 use super::{asks, mode_called};
 use crate::providers::rpc::{self, Message};
@@ -41,6 +42,7 @@ pub(super) struct Wire {
     /// The keys of the calls that started other threads.
     callers: BTreeMap<String, String>,
     counts: Counts,
+    steers: Steers,
     warned: BTreeSet<String>,
     /// The model and the mode that were told last.
     settings: (Option<String>, Option<String>),
@@ -113,7 +115,11 @@ impl Wire {
                     self.turn = turn.or(self.turn.take());
                 }
             }
-            ("steer" | "interrupt" | "settings", _) => {}
+            ("steer", prompt) => {
+                let has_ended = self.ended.contains(&word(text(result, "turnId")));
+                self.steers.accepted(word(prompt), has_ended, seen);
+            }
+            ("interrupt" | "settings", _) => {}
             _ => return false,
         }
         true
@@ -281,6 +287,7 @@ impl Wire {
             self.ended.pop_front();
         }
         self.ended.push_back(turn);
+        self.steers.end_turn(seen);
         seen.push(Observed::TurnEnded { outcome });
         // Other agents still wait for their answers.
         seen.extend(self.asks.values().cloned());
@@ -331,6 +338,9 @@ impl Wire {
 
     fn item_started(&mut self, params: &Value, seen: &mut Vec<Observed>) {
         let item = &params["item"];
+        if text(item, "type") == "userMessage" && self.is_ours(params) {
+            self.steers.show(word(text(item, "clientId")), seen);
+        }
         let Some(facts) = items::facts(item) else { return };
         let key = self.open(params, &name(params, text(item, "id")), facts, seen);
         self.called(item, &key);
@@ -405,6 +415,6 @@ fn name(params: &Value, item: &str) -> Name {
     (word(text(params, "turnId")), word(item))
 }
 
-fn warning(text: &str) -> Observed {
+pub(super) fn warning(text: &str) -> Observed {
     Observed::Noticed { kind: NoticeKind::Warning, text: bounded(text), until: None }
 }

@@ -109,6 +109,7 @@ impl Player {
         if let Some(steer) = told.get("steer") {
             self.steer = steer["text"].as_str().unwrap_or_default().to_owned();
             self.log(&json!({"steer": steer["prompt"], "text": self.steer, "pid": std::process::id()}))?;
+            self.tell(&words::steer_taken(&steer["prompt"]))?;
             return match script.steps(On::Steer, &self.steer) {
                 Some(steps) => self.steps(steps),
                 None => Ok(Flow::On),

@@ -1,7 +1,8 @@
 use ropewalk_protocol::{
     Answer, Answered, AskClosed, AskKind, BudgetScope, BudgetUse, CancelAsked, Cause, CommandId, Delivery, Held,
-    ItemChanged, ItemDelta, ItemText, Measure, Noticed, PromptQueued, PromptSteered, PromptWithdrawn, Released,
-    RunEnded, RunId, RunOutcome, Seq, Timestamp, TurnEnded, TurnOutcome, TurnStarted, Usage, UsageScope, Used,
+    ItemChanged, ItemDelta, ItemText, Measure, Noticed, PromptQueued, PromptSteered, PromptTaken, PromptWithdrawn,
+    Released, RunEnded, RunId, RunOutcome, Seq, Timestamp, TurnEnded, TurnOutcome, TurnStarted, Usage, UsageScope,
+    Used,
 };
 
 use super::*;
@@ -249,8 +250,27 @@ fn a_prompt_may_never_become_a_turn() {
     let told = Told::new()
         .then(TurnStarted { turn: OTHER, prompt: None, run: RUN, input: 0 })
         .then(PromptSteered { turn: OTHER, prompt: PROMPT, input: 3 })
+        .then(PromptTaken { turn: OTHER, prompt: PROMPT })
         .then(TurnEnded { turn: OTHER, outcome: TurnOutcome::Failed { reason: "no".to_owned() } });
     assert_eq!((told.outcome(), told.story.known().turn), (Some(Outcome::Failed), Some(OTHER)));
+}
+
+#[test]
+fn a_turn_that_ends_before_the_agent_has_the_prompt_is_not_the_prompts() {
+    let late = || {
+        Told::new()
+            .then(TurnStarted { turn: OTHER, prompt: None, run: RUN, input: 0 })
+            .then(PromptSteered { turn: OTHER, prompt: PROMPT, input: 3 })
+            .then(TurnEnded { turn: OTHER, outcome: TurnOutcome::Completed })
+    };
+    assert_eq!(outcome(&late()), None, "it is not known whether it was taken");
+    let taken = late().then(PromptTaken { turn: OTHER, prompt: PROMPT });
+    assert_eq!((outcome(&taken), taken.story.known().turn), (Some(Outcome::Completed), Some(OTHER)));
+    let again = PromptQueued { prompt: PROMPT, text: String::new(), delivery: Delivery::Steer };
+    let own = late().then(again).then(TurnStarted { turn: TURN, prompt: Some(PROMPT), run: RUN, input: 4 });
+    assert_eq!(outcome(&own), None);
+    let own = own.then(ended(TurnOutcome::Failed { reason: "no".to_owned() }));
+    assert_eq!((outcome(&own), own.story.known().turn), (Some(Outcome::Failed), Some(TURN)));
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn assert_bounded(seen: &[Observed]) {
             Observed::Ready { conversation, version, model, mode } => {
                 [conversation, version, model, mode].into_iter().flatten().for_each(|one| word(one));
             }
-            Observed::SteerRefused { prompt } => word(prompt),
+            Observed::SteerTaken { prompt } | Observed::SteerRefused { prompt } => word(prompt),
             Observed::Settled { turn, .. } => word(turn),
             Observed::Unsupported { key } => word(key),
             Observed::Confirmed { name } | Observed::Began { name } => name.iter().for_each(|name| word(name)),
