@@ -201,8 +201,16 @@ fn a_question_is_listed_in_full_and_answered_once() {
     }
     assert_eq!(home.fails(&["answer", &id, "maybe"]).0, 2, "nothing unclear may allow");
     home.ok(&["answer", &id[..13], "deny", "not", "-", "today"]);
-    let (code, error) = home.fails(&["answer", &id, "allow"]);
-    assert_eq!(code, 1, "{error}");
+    let late = |id: &str| {
+        let (code, error) = home.fails(&["answer", id, "allow"]);
+        assert_eq!(code, 1, "{error}");
+        assert!(error.contains("already_answered") && error.contains("ropewalk-cli answered it at"), "{error}");
+        assert!(error.contains(": denied: not - today"), "{error}");
+    };
+    late(&id);
+    late(&id[..13]);
+    home.kill_daemon();
+    late(&id);
     agents.until("a", "idle");
     assert!(home.ok(&["transcript", "a"]).contains("deny not - today"));
     home.ok(&["prompt", "a", "choose"]);

@@ -190,8 +190,8 @@ pub(crate) enum Effect {
 pub(crate) trait Core {
     /// All rules: what is to happen, given what happened.
     fn decide(&self, input: &Input, moment: &Moment) -> Result<Decision, Rejection>;
-    /// Takes in what happened, in its own stream or in a part's. Cannot fail and asks no why.
-    fn apply(&mut self, stream: Stream, at: Timestamp, body: &EventBody);
+    /// Takes in what happened, in its own stream or in a part's, and by which client's command. Cannot fail and asks no why.
+    fn apply(&mut self, stream: Stream, at: Timestamp, by: Option<&str>, body: &EventBody);
     /// What is to be done because this happened.
     fn react(&self, body: &EventBody) -> Vec<Effect>;
 }
@@ -253,11 +253,11 @@ impl Core for AnyCore {
         }
     }
 
-    fn apply(&mut self, stream: Stream, at: Timestamp, body: &EventBody) {
+    fn apply(&mut self, stream: Stream, at: Timestamp, by: Option<&str>, body: &EventBody) {
         match self {
-            AnyCore::Session(core) => core.apply(stream, at, body),
-            AnyCore::Agent(core) => core.apply(stream, at, body),
-            AnyCore::Terminal(core) => core.apply(stream, at, body),
+            AnyCore::Session(core) => core.apply(stream, at, by, body),
+            AnyCore::Agent(core) => core.apply(stream, at, by, body),
+            AnyCore::Terminal(core) => core.apply(stream, at, by, body),
         }
     }
 

@@ -160,11 +160,12 @@ impl Host {
         reply: Option<Reply>,
         outcome: Result<CommandResult, Rejection>,
     ) {
+        let by = batch.events.first().and_then(|event| event.cause.as_ref()).map(|cause| cause.client.clone());
         if let Err(rejection) = self.journal.append_numbered(batch, self.next, &self.outcomes) {
             return answer(reply, Err(rejection), self.journal.head());
         }
         for event in events {
-            self.core.apply(self.stream, at, event);
+            self.core.apply(self.stream, at, by.as_deref(), event);
         }
         let effects = events.iter().flat_map(|event| self.core.react(event)).chain(later).collect();
         self.in_flight.push_back((self.next, InFlight { events: events.len(), effects, reply, outcome }));
@@ -267,7 +268,7 @@ impl Handler<Deliver> for Host {
             return message.refuse(Rejection::new(Code::Busy, "the actor is being woken anew"));
         }
         if let Some((stream, body)) = &message.observed {
-            self.core.apply(*stream, message.now, body);
+            self.core.apply(*stream, message.now, None, body);
         }
         let moment = self.directory.moment(self.stream, message.now, &message.input);
         match self.core.decide(&message.input, &moment) {

@@ -63,7 +63,7 @@ impl Waking {
         }
         (self.begun, self.gap) = (true, None);
         self.events += 1;
-        self.core.apply(event.stream, event.at, &event.body);
+        self.core.apply(event.stream, event.at, event.client(), &event.body);
         Ok(())
     }
 
@@ -130,7 +130,7 @@ mod tests {
         let mut from_all = AnyCore::new(STREAM).expect("a session has an actor");
         let all = journal.replay::<StoreError>(SESSION, Seq::ZERO, &mut |piece| {
             if let History::Event(event) = piece {
-                from_all.apply(event.stream, event.at, &event.body);
+                from_all.apply(event.stream, event.at, event.client(), &event.body);
             }
             Ok(())
         });

@@ -6,6 +6,7 @@ mod asking;
 mod asks;
 mod budgets;
 mod clocks;
+mod closed_asks;
 mod control;
 mod cost;
 mod prompt;

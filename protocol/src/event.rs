@@ -78,6 +78,13 @@ struct EventJsonIn {
     data: serde_json::Value,
 }
 
+impl Event {
+    /// The client whose command caused it, if one did.
+    pub fn client(&self) -> Option<&str> {
+        self.cause.as_ref().map(|cause| cause.client.as_str())
+    }
+}
+
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let version = self.body.version();

@@ -83,13 +83,13 @@ mod tests {
             terminal: TerminalId::from_bytes([4; 16]),
             size: Size::DEFAULT,
         };
-        core.apply(Stream::Session(SESSION), Timestamp::default(), &added.into());
+        core.apply(Stream::Session(SESSION), Timestamp::default(), None, &added.into());
         core
     }
 
     fn after(mut core: AgentCore, input: &Input) -> AgentCore {
         for event in core.decide(input, &Moment::default()).unwrap().events {
-            core.apply(Stream::Agent(SESSION, AGENT), Timestamp::default(), &event);
+            core.apply(Stream::Agent(SESSION, AGENT), Timestamp::default(), None, &event);
         }
         core
     }

@@ -50,7 +50,7 @@ impl Core for AgentCore {
         }
     }
 
-    fn apply(&mut self, stream: Stream, at: Timestamp, body: &EventBody) {
+    fn apply(&mut self, stream: Stream, at: Timestamp, by: Option<&str>, body: &EventBody) {
         match (stream, body) {
             (Stream::Session(_), EventBody::AgentAdded(added)) if added.agent == self.id => {
                 self.kind = Kind::Program(Program::asked(added.run));
@@ -61,7 +61,7 @@ impl Core for AgentCore {
             (Stream::Agent(_, agent), body) if agent == self.id => match &mut self.kind {
                 Kind::Unknown => {}
                 Kind::Program(program) => program.apply(body),
-                Kind::Structured(structured) => structured.apply(at, body),
+                Kind::Structured(structured) => structured.apply(at, by, body),
             },
             _ => {}
         }

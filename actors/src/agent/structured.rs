@@ -3,6 +3,7 @@
 //! Whatever is decided is an event. What is to be written to the agent's process follows from events too, and has a number:
 //! the holder writes each number once, so that after a crash all that is not known to be written is handed over again.
 
+mod asking;
 mod commands;
 mod deciding;
 mod ending;
@@ -30,7 +31,7 @@ use crate::core::{Decision, Effect, Input, Moment};
 use crate::providers::{self, Observed, Outgoing, Provider};
 
 /// How many questions that are closed are remembered, to tell who comes late what became of them.
-const CLOSED_ASKS_KEPT: usize = 32;
+const CLOSED_ASKS_KEPT: usize = 128;
 
 /// How many tools that have ended are remembered: sub-agents that work in the background are of one of them.
 const ENDED_TOOLS_KEPT: usize = 32;
@@ -128,6 +129,8 @@ pub(crate) struct Structured {
     asks: Vec<OpenAsk>,
     /// What became of questions that are closed, oldest first.
     closed_asks: VecDeque<(InteractionId, String)>,
+    /// The newest question that a rule was applied to, and the rule.
+    ruled: Option<(InteractionId, String)>,
     terms: AgentTerms,
     spending: Spending,
     /// Why it is given no prompts, if it is not.
@@ -212,6 +215,7 @@ impl Structured {
             ended_tools: VecDeque::new(),
             asks: Vec::new(),
             closed_asks: VecDeque::new(),
+            ruled: None,
             terms: *terms,
             spending: Spending::new(run.run),
             held: None,

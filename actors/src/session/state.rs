@@ -186,7 +186,7 @@ impl Core for SessionCore {
         }
     }
 
-    fn apply(&mut self, stream: Stream, _: Timestamp, body: &EventBody) {
+    fn apply(&mut self, stream: Stream, _: Timestamp, _: Option<&str>, body: &EventBody) {
         match (stream, body) {
             (Stream::Session(_), EventBody::SessionCreated(_)) => self.phase = Phase::Open,
             (Stream::Session(_), EventBody::AgentAdded(added)) => {
@@ -264,7 +264,7 @@ mod tests {
         let mut core = SessionCore::new(SESSION);
         for input in inputs {
             for event in core.decide(input, &Moment::default()).unwrap().events {
-                core.apply(Stream::Session(SESSION), Timestamp::default(), &event);
+                core.apply(Stream::Session(SESSION), Timestamp::default(), None, &event);
             }
         }
         if ended {
@@ -272,6 +272,7 @@ mod tests {
             core.apply(
                 Stream::Agent(SESSION, AGENT),
                 Timestamp::default(),
+                None,
                 &RunEnded { run: RUN, outcome, offset: 9 }.into(),
             );
         }
@@ -323,7 +324,7 @@ mod tests {
         let mut core = given(&[created()], true);
         for input in [Input::Settled, Input::Delete] {
             for event in core.decide(&input, &Moment::default()).unwrap().events {
-                core.apply(Stream::Session(SESSION), Timestamp::default(), &event);
+                core.apply(Stream::Session(SESSION), Timestamp::default(), None, &event);
             }
         }
         assert_eq!(core.react(&SessionDeleted {}.into()), [Effect::Delete { session: SESSION }]);

@@ -48,7 +48,7 @@ impl Core for TerminalCore {
         })
     }
 
-    fn apply(&mut self, stream: Stream, _: Timestamp, body: &EventBody) {
+    fn apply(&mut self, stream: Stream, _: Timestamp, _: Option<&str>, body: &EventBody) {
         match (stream, body) {
             (Stream::Session(_), EventBody::AgentAdded(added)) if added.terminal == self.id => {
                 self.size = Some(added.size)
@@ -100,9 +100,9 @@ mod tests {
             terminal: TERMINAL,
             size: Size::DEFAULT,
         };
-        core.apply(Stream::Session(SESSION), Timestamp::default(), &added.into());
+        core.apply(Stream::Session(SESSION), Timestamp::default(), None, &added.into());
         for event in core.decide(&resized(50, 100), &Moment::default()).unwrap().events {
-            core.apply(Stream::Terminal(SESSION, TERMINAL), Timestamp::default(), &event);
+            core.apply(Stream::Terminal(SESSION, TERMINAL), Timestamp::default(), None, &event);
         }
         assert_eq!(core.decide(&resized(60, 40), &Moment::default()).unwrap().events, []);
         assert_eq!(core.decide(&resized(60, 100), &Moment::default()).unwrap().events.len(), 1);

@@ -7,7 +7,7 @@ use super::super::sessions::ago;
 use super::super::{Context, find};
 use super::answer::{keys, of_words, told};
 use super::reference::{by_prefix, prefixes};
-use super::{change, text, unexpected};
+use super::{change, closed_asks, text, unexpected};
 use crate::exit::{Failure, OK};
 use crate::print;
 
@@ -57,8 +57,14 @@ async fn open(client: &Client, session: Option<SessionId>) -> Result<Vec<Interac
 pub(super) async fn answer(context: &Context, id: &str, words: &[String]) -> Result<u8, Failure> {
     let client = context.client().await?;
     let open = open(&client, None).await?;
-    let view = by_prefix(&open, id, "open question", |view| view.interaction.to_string())
-        .map_err(|rejection| if rejection.matches.is_empty() { closed(rejection) } else { rejection })?;
+    let view = match by_prefix(&open, id, "open question", |view| view.interaction.to_string()) {
+        Ok(view) => view.clone(),
+        // Whoever comes late is told by the daemon who was first.
+        Err(rejection) if rejection.matches.is_empty() => {
+            closed_asks::find(&client, id).await?.ok_or_else(|| unknown(rejection))?
+        }
+        Err(rejection) => return Err(rejection.into()),
+    };
     let answer = of_words(view.kind, &view.options, words)
         .map_err(|hint| Rejection::invalid(hint.clone()).hint(keys(view.kind)))?;
     let said = told(&answer, &view.options);
@@ -73,6 +79,6 @@ pub(super) async fn answer(context: &Context, id: &str, words: &[String]) -> Res
     Ok(OK)
 }
 
-fn closed(rejection: Rejection) -> Rejection {
+fn unknown(rejection: Rejection) -> Rejection {
     rejection.hint("`ropewalk asks` lists what is open; `ropewalk events REF` says who answered what.")
 }

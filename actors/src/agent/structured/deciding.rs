@@ -1,13 +1,13 @@
 //! Deciding: events are taken in as they are decided, so that what follows is decided on what they make of the agent.
 
 use ropewalk_protocol::{
-    AgentGreeted, AgentReady, Answer, AskClosed, AskEnd, CommandResult, EventBody, InteractionId, PromptId,
-    PromptQueued, Rejection, RunAsked, RunId, RunStarted, TerminalId, Timestamp, TurnId, TurnStarted,
+    AgentGreeted, AgentReady, CommandResult, EventBody, PromptId, PromptQueued, Rejection, RunAsked, RunId, RunStarted,
+    TerminalId, Timestamp, TurnId, TurnStarted,
 };
 
 use super::life::{Life, Phase};
 use super::rounds::Call;
-use super::{AgentInput, CLOSED_ASKS_KEPT, ENDED_TOOLS_KEPT, OpenAsk, OpenItem, Steered, Structured, Turn};
+use super::{AgentInput, ENDED_TOOLS_KEPT, OpenItem, Steered, Structured, Turn};
 use crate::core::{Decision, Moment};
 use crate::providers::{Outgoing, Starting};
 
@@ -64,7 +64,8 @@ impl<'a> Deciding<'a> {
 
     pub(super) fn emit(&mut self, event: impl Into<EventBody>) {
         let event = event.into();
-        self.agent.apply(self.now(), &event);
+        // Who asked for it is known once it is taken in for good: nothing is decided on that.
+        self.agent.apply(self.now(), None, &event);
         self.events.push(event);
     }
 
@@ -138,7 +139,7 @@ pub(super) fn turn_of(prompt: PromptId) -> TurnId {
 
 impl Structured {
     /// Takes in what happened.
-    pub(crate) fn apply(&mut self, at: Timestamp, body: &EventBody) {
+    pub(crate) fn apply(&mut self, at: Timestamp, by: Option<&str>, body: &EventBody) {
         self.spending.apply(at, body);
         self.apply_to_limits(at, body);
         match body {
@@ -184,7 +185,7 @@ impl Structured {
                 let conversation = self.conversation.clone();
                 self.life.push(changed.input, Outgoing::Settings { conversation, model, mode });
             }
-            _ => self.apply_to_turn(body),
+            _ => self.apply_to_turn(at, by, body),
         }
     }
 
@@ -194,7 +195,7 @@ impl Structured {
         self.steered.clear();
     }
 
-    fn apply_to_turn(&mut self, body: &EventBody) {
+    fn apply_to_turn(&mut self, at: Timestamp, by: Option<&str>, body: &EventBody) {
         match body {
             EventBody::PromptQueued(queued) => {
                 self.steered.retain(|steered| steered.prompt != queued.prompt);
@@ -259,6 +260,8 @@ impl Structured {
                 }
             }
             EventBody::TurnEnded(_) => self.turn = None,
+            EventBody::RuleApplied(applied) => self.ruled = Some((applied.interaction, applied.rule.to_string())),
+            EventBody::Asked(_) | EventBody::Answered(_) | EventBody::AskClosed(_) => self.apply_to_asks(at, by, body),
             _ => self.apply_to_items(body),
         }
     }
@@ -274,16 +277,6 @@ impl Structured {
                     is_declined: false,
                 });
             }
-            EventBody::Asked(asked) => self.asks.push(OpenAsk {
-                id: asked.interaction,
-                key: asked.key.clone(),
-                item: asked.item,
-                kind: asked.kind,
-                options: asked.options.clone(),
-                offset: asked.offset,
-                length: asked.length,
-                expires: asked.expires,
-            }),
             EventBody::ItemText(text) => {
                 if let Some(item) = self.items.iter_mut().find(|item| item.id == text.item) {
                     item.is_told = true;
@@ -301,42 +294,8 @@ impl Structured {
                     self.rounds.take(item.id, item.call, ended.status);
                 }
             }
-            EventBody::Answered(answered) => {
-                let item = self.asks.iter().find(|ask| ask.id == answered.interaction).and_then(|ask| ask.item);
-                if matches!(answered.answer, Answer::Deny { .. }) {
-                    self.items.iter_mut().filter(|open| Some(open.id) == item).for_each(|open| open.is_declined = true);
-                }
-                if let Some(ask) = self.close_ask(answered.interaction, "it was answered before") {
-                    let OpenAsk { key, offset, length, .. } = ask;
-                    let answer = answered.answer.clone();
-                    self.life.push(answered.input, Outgoing::Answer { key, answer, offset, length });
-                }
-            }
-            EventBody::AskClosed(AskClosed { interaction, reason, input }) => {
-                // An answer without a reason is what agents take for a cancel.
-                let (how, why) = match reason {
-                    AskEnd::Expired => {
-                        ("it expired: nobody answered in time", Some("nobody answered in time".to_owned()))
-                    }
-                    AskEnd::Cancelled => ("it was cancelled", None),
-                    AskEnd::AgentGone => ("the agent that asked is gone", None),
-                };
-                if let Some(OpenAsk { key, offset, length, .. }) = self.close_ask(*interaction, how) {
-                    let answer = Answer::Deny { reason: why };
-                    self.life.push(*input, Outgoing::Answer { key, answer, offset, length });
-                }
-            }
             _ => {}
         }
-    }
-
-    fn close_ask(&mut self, interaction: InteractionId, how: &str) -> Option<OpenAsk> {
-        let place = self.asks.iter().position(|ask| ask.id == interaction)?;
-        if self.closed_asks.len() == CLOSED_ASKS_KEPT {
-            self.closed_asks.pop_front();
-        }
-        self.closed_asks.push_back((interaction, how.to_owned()));
-        Some(self.asks.remove(place))
     }
 
     fn place_of(&self, prompt: PromptId) -> Option<usize> {

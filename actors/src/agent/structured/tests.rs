@@ -52,6 +52,8 @@ struct Given {
     /// How late it is.
     seconds: u64,
     around: Around,
+    /// Whose command the next input is.
+    by: Option<&'static str>,
 }
 
 impl Given {
@@ -61,7 +63,7 @@ impl Given {
 
     fn of(joined: &AgentJoined) -> Self {
         let (agent, around) = (Structured::joined(joined), Around::default());
-        let mut given = Self { agent, offset: 0, last: Vec::new(), decided: 0, seconds: 0, around };
+        let mut given = Self { agent, offset: 0, last: Vec::new(), decided: 0, seconds: 0, around, by: None };
         given.when(AgentInput::Started { run: RUN, pid: 1, start_ticks: 1 });
         given
     }
@@ -84,7 +86,7 @@ impl Given {
         let moment = moment(self.decided, self.seconds, &self.around);
         let decision = self.agent.decide(&Input::Agent(input), &moment)?;
         for event in &decision.events {
-            self.agent.apply(moment.mint.now, event);
+            self.agent.apply(moment.mint.now, self.by, event);
         }
         self.last.clone_from(&decision.events);
         Ok(decision)
@@ -255,10 +257,13 @@ fn the_first_answer_counts_and_the_second_is_told_so() {
     given.seen(vec![asked("q")]);
     let interaction = given.agent.asks[0].id;
     let allow = AgentInput::Answer { interaction, answer: Answer::Allow { always: false } };
+    given.by = Some("phone");
     assert_eq!(given.when(allow.clone()), ["answered"]);
     let Some((_, Outgoing::Answer { key, offset, length, .. })) = given.agent.life.outbox.back() else { panic!() };
     assert_eq!((key.as_str(), *offset, *length), ("q", 100, 99));
-    assert_eq!(given.try_when(allow).unwrap_err().code, Code::AlreadyAnswered);
+    let rejection = given.try_when(allow).unwrap_err();
+    assert_eq!(rejection.code, Code::AlreadyAnswered);
+    assert_eq!(rejection.message, "the question is closed: phone answered it at 1970-01-01T00:00:05.000000Z: allowed");
 }
 
 #[test]
