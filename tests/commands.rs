@@ -23,6 +23,8 @@ fn a_program_is_run_waited_for_read_and_deleted() {
     assert_eq!(listed["session"], id.trim());
     assert_eq!(listed["status"]["state"], "ended");
     assert_eq!(listed["agents"][0]["outcome"]["exited"]["code"], 3);
+    let table = home.ok(&["ls"]);
+    assert!(table.contains("failed (3)"), "{table}");
     let shown = home.ok(&["show", "job"]);
     assert!(shown.contains("program exited with code 3"), "{shown}");
     assert_eq!(home.fails(&["end", "job"]).0, 1, "it has ended");
@@ -34,6 +36,26 @@ fn a_program_is_run_waited_for_read_and_deleted() {
     assert_eq!(code, 1);
     assert!(error.contains("not_found") && error.contains("next:"), "{error}");
     assert!(home.ok(&["events", "--json"]).contains("a remark"), "history stays in the log");
+}
+
+#[test]
+fn a_program_that_somebody_ended_has_not_failed() {
+    let home = Home::new();
+    home.ok(&[
+        "run",
+        "--detach",
+        "--name",
+        "job",
+        "--",
+        "sh",
+        "-c",
+        "trap 'exit 9' HUP TERM; echo up; while :; do sleep 1; done",
+    ]);
+    home.ok(&["wait", "job", "--for", "text:up", "--timeout", "60s"]);
+    home.ok(&["end", "job"]);
+    home.ok(&["wait", "job", "--for", "ended", "--timeout", "60s"]);
+    let table = home.ok(&["ls"]);
+    assert!(table.contains("ended (9)"), "{table}");
 }
 
 /// Regression: found by CI. A program that is known to be gone may have printed what nobody has read yet: `wait` came back, and

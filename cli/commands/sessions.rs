@@ -69,6 +69,7 @@ fn short(session: &SessionView) -> String {
 fn state(session: &SessionView) -> String {
     let outcome = session.agents.last().and_then(outcome);
     match (session.status.state, outcome) {
+        (SessionState::Ended, Some(outcome)) if session.has_failed() => format!("failed ({outcome})"),
         (SessionState::Ended, Some(outcome)) => format!("ended ({outcome})"),
         (state, _) => state.name().to_owned(),
     }

@@ -33,6 +33,8 @@ pub struct Agent {
     pub outcome: Option<RunOutcome>,
     /// Why the newest run could not be started.
     pub failure: Option<String>,
+    /// Somebody asked for the end of the newest run.
+    pub end_asked: bool,
     /// What a structured agent is doing; `None` for a program in a terminal.
     pub structured: Option<Box<Structured>>,
 }
@@ -50,6 +52,7 @@ impl Agent {
             start_ticks: self.start_ticks,
             outcome: self.outcome.clone(),
             failure: self.failure.clone(),
+            end_asked: self.end_asked,
             structured: self.structured.as_ref().map(|structured| Box::new(structured.view(now))),
         }
     }
@@ -59,14 +62,19 @@ impl Agent {
         self.outcome.is_none() && self.failure.is_none()
     }
 
+    fn ask_to_end(&mut self) {
+        self.end_asked |= self.has_run();
+    }
+
     fn follow(&mut self, event: &Event) {
         match &event.body {
             EventBody::RunAsked(asked) => {
                 (self.run, self.terminal) = (asked.run, asked.output);
                 self.argv.clone_from(&asked.argv);
                 (self.pid, self.start_ticks) = (None, None);
-                (self.outcome, self.failure) = (None, None);
+                (self.outcome, self.failure, self.end_asked) = (None, None, false);
             }
+            EventBody::AgentCloseAsked(_) => self.ask_to_end(),
             EventBody::RunStarted(started) => {
                 self.run = started.run;
                 (self.pid, self.start_ticks) = (Some(started.pid), Some(started.start_ticks));
@@ -104,6 +112,7 @@ impl Agents {
                     start_ticks: None,
                     outcome: None,
                     failure: None,
+                    end_asked: false,
                     structured: None,
                 };
                 self.insert(*session, agent);
@@ -119,6 +128,7 @@ impl Agents {
                     start_ticks: None,
                     outcome: None,
                     failure: None,
+                    end_asked: false,
                     structured: Some(Box::new(Structured::joined(joined, event))),
                 };
                 self.insert(*session, agent);
@@ -127,6 +137,9 @@ impl Agents {
                 if let Some(agent) = self.0.get_mut(&(*session, *agent)) {
                     agent.follow(event);
                 }
+            }
+            (Stream::Session(session), EventBody::SessionEndRequested(_)) => {
+                self.0.iter_mut().filter(|((of, _), _)| of == session).for_each(|(_, agent)| agent.ask_to_end());
             }
             (Stream::Session(session), EventBody::SessionDeleted(_)) => self.0.retain(|(of, _), _| of != session),
             _ => {}

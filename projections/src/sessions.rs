@@ -24,6 +24,8 @@ pub struct Session {
     live: Vec<AgentId>,
     /// Those of them that are structured: they outlive their runs.
     structured: Vec<AgentId>,
+    /// Those of the structured ones that have no run.
+    stopped: Vec<AgentId>,
 }
 
 /// All sessions that are not deleted, and their names.
@@ -51,6 +53,7 @@ impl Sessions {
                     last_seq: event.seq,
                     live: Vec::new(),
                     structured: Vec::new(),
+                    stopped: Vec::new(),
                 };
                 self.insert(id, session);
             }
@@ -118,7 +121,13 @@ impl Session {
             EventBody::AgentJoined(joined) => {
                 self.live.push(joined.agent);
                 self.structured.push(joined.agent);
-                if self.status.state == SessionState::Empty {
+                if matches!(self.status.state, SessionState::Empty | SessionState::Stopped) {
+                    self.turn(SessionState::Starting, event);
+                }
+            }
+            EventBody::RunAsked(_) => {
+                self.stopped.retain(|stopped| Some(*stopped) != agent);
+                if self.status.state == SessionState::Stopped {
                     self.turn(SessionState::Starting, event);
                 }
             }
@@ -127,15 +136,17 @@ impl Session {
             }
             EventBody::RunEnded(_) | EventBody::RunFailed(_) => {
                 // A structured agent goes on: the next prompt starts its program again.
-                let structured = agent.is_some_and(|agent| self.structured.contains(&agent));
-                self.live.retain(|live| structured || Some(*live) != agent);
-                if structured && self.status.state == SessionState::Starting {
-                    self.turn(SessionState::Running, event);
+                match agent.filter(|agent| self.structured.contains(agent)) {
+                    Some(structured) => self.stopped.push(structured),
+                    None => self.live.retain(|live| Some(*live) != agent),
                 }
+                self.rest(event);
             }
             EventBody::AgentClosed(_) => {
-                self.live.retain(|live| Some(*live) != agent);
-                self.structured.retain(|structured| Some(*structured) != agent);
+                for of in [&mut self.live, &mut self.structured, &mut self.stopped] {
+                    of.retain(|one| Some(*one) != agent);
+                }
+                self.rest(event);
             }
             EventBody::SessionEndRequested(_) if !self.live.is_empty() => self.turn(SessionState::Ending, event),
             EventBody::SessionEnded(ended) => {
@@ -143,6 +154,14 @@ impl Session {
                 self.turn(SessionState::Ended, event);
             }
             _ => {}
+        }
+    }
+
+    /// Nothing runs, unless something does.
+    fn rest(&mut self, event: &Event) {
+        let is_up = matches!(self.status.state, SessionState::Starting | SessionState::Running);
+        if is_up && !self.live.is_empty() && self.live.iter().all(|live| self.stopped.contains(live)) {
+            self.turn(SessionState::Stopped, event);
         }
     }
 

@@ -25,6 +25,8 @@ pub enum SessionState {
     Starting,
     /// A program runs, or a structured agent is there to be prompted: what each is doing, its own status tells.
     Running,
+    /// Agents are there to be prompted, and no process of any: the next prompt starts one.
+    Stopped,
     /// It was asked to end and a program still runs.
     Ending,
     /// Every program has ended, and every agent is closed.
@@ -38,6 +40,7 @@ impl SessionState {
             SessionState::Empty => "empty",
             SessionState::Starting => "starting",
             SessionState::Running => "running",
+            SessionState::Stopped => "stopped",
             SessionState::Ending => "ending",
             SessionState::Ended => "ended",
         }
@@ -99,9 +102,31 @@ pub struct AgentView {
     pub outcome: Option<RunOutcome>,
     /// Why the newest run could not be started.
     pub failure: Option<String>,
+    /// Somebody asked for the end of the newest run, so that how it ended says nothing of what it did.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end_asked: bool,
     /// What a structured agent is doing; `None` for a program in a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub structured: Option<Box<StructuredView>>,
+}
+
+impl AgentView {
+    /// Whether its newest run came to no good end, and nobody had asked for that.
+    pub fn has_failed(&self) -> bool {
+        let ended_well = matches!(self.outcome, None | Some(RunOutcome::Exited { code: 0 }));
+        self.failure.is_some() || !ended_well && !self.end_asked
+    }
+}
+
+impl SessionView {
+    /// Whether it has ended, and all that it was for is one program, which failed.
+    pub fn has_failed(&self) -> bool {
+        let program = match self.agents.as_slice() {
+            [agent] if agent.structured.is_none() => Some(agent),
+            _ => None,
+        };
+        self.status.state == SessionState::Ended && program.is_some_and(AgentView::has_failed)
+    }
 }
 
 /// A terminal, as lists show it. Its screen is asked for by itself.

@@ -373,6 +373,7 @@ pub(crate) fn session_view() -> SessionView {
         end_reason: Some("every program has ended".to_owned()),
         last_seq: Seq(13),
         agents: vec![AgentView {
+            end_asked: false,
             agent: AGENT,
             provider: "terminal".to_owned(),
             argv: program().argv,

@@ -106,6 +106,16 @@ fn ctrl_c_cancels_the_turn_and_again_leaves_it() {
     assert!(agents.home.ok(&["ls"]).contains("running"), "the session goes on");
 }
 
+/// Regression: `ls` said of a session that it runs when no process of it did.
+#[test]
+fn regression_a_session_whose_agents_have_no_process_is_stopped_until_the_next_prompt() {
+    let agents = Agents::new("on prompt /go/\n confirm\n exit 1\non prompt\n say here\n");
+    agents.run(&["--name", "s", "go"]).output().unwrap();
+    eventually("it is stopped", || agents.home.ok(&["ls"]).contains("stopped"));
+    assert_eq!(agents.home.ok(&["prompt", "s", "--follow", "again"]), "here\n");
+    assert!(agents.home.ok(&["ls"]).contains("running"));
+}
+
 fn interrupt(pid: u32) {
     kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::INT).unwrap();
 }

@@ -147,6 +147,7 @@ pub(super) mod tests {
             held: None,
         };
         AgentView {
+            end_asked: false,
             agent: AgentId::from_bytes([byte; 16]),
             provider: "scripted".to_owned(),
             argv: Vec::new(),

@@ -1,15 +1,16 @@
 use std::time::Duration;
 
 use ropewalk_protocol::{
-    AgentClosed, AgentGreeted, AgentRefused, AgentState, Answer, Answered, AskClosed, AskEnd, Delivery, Held,
-    HoldReason, ItemDelta, ItemKind, OutputConsumed, PromptEdited, PromptId, PromptMoved, PromptSteered,
-    PromptWithdrawn, Released, RunEnded, RunFailed, RunOutcome, RunStarted, Seq, SessionState, SettingsChanged,
-    TerminalClosed, TurnConfirmed, TurnOutcome, TurnSettled, Usage, UsageScope, Used, limits,
+    AgentAdded, AgentClosed, AgentGreeted, AgentRefused, AgentState, Answer, Answered, AskClosed, AskEnd, Delivery,
+    Held, HoldReason, ItemDelta, ItemKind, OutputConsumed, PromptEdited, PromptId, PromptMoved, PromptSteered,
+    PromptWithdrawn, Released, RunEnded, RunFailed, RunOutcome, RunStarted, Seq, SessionCreated, SessionEndRequested,
+    SessionEnded, SessionState, SettingsChanged, Size, Stream, TerminalClosed, TurnConfirmed, TurnOutcome, TurnSettled,
+    Usage, UsageScope, Used, limits,
 };
 
 use crate::story::{
-    AGENT, SESSION, Story, ask, asked, ended, errors, item, item_started, joined, output, prompt, queued, run,
-    run_asked, started, turn,
+    AGENT, OTHER_AGENT, SESSION, Story, ask, asked, ended, errors, item, item_started, joined, output, prompt, queued,
+    run, run_asked, started, turn,
 };
 
 #[test]
@@ -194,19 +195,59 @@ fn what_an_agent_tells_of_itself_and_what_it_is_to_use_is_shown() {
 }
 
 #[test]
-fn a_session_runs_for_as_long_as_an_agent_of_it_is_there_to_be_prompted() {
+fn a_program_that_somebody_ended_has_not_failed_and_one_that_ended_before_has() {
+    let run_as = |ends: bool, code| {
+        let mut story = Story::default();
+        story.session(SessionCreated { name: None, workspace: None });
+        story.session(AgentAdded {
+            agent: AGENT,
+            provider: "terminal".to_owned(),
+            argv: vec!["sh".to_owned()],
+            directory: "/home/ada/work".to_owned(),
+            run: run(1),
+            terminal: output(1),
+            size: Size { cols: 80, rows: 24 },
+        });
+        if ends {
+            story.session(SessionEndRequested {});
+        }
+        story.agent(RunEnded { run: run(1), outcome: RunOutcome::Exited { code }, offset: 10 });
+        story.session(SessionEndRequested {});
+        story.session(SessionEnded { reason: "all ended".to_owned() });
+        let agent = story.view();
+        let status = story.projections.sessions().get(SESSION).unwrap().status.clone();
+        assert_eq!(status.state, SessionState::Ended);
+        agent.has_failed()
+    };
+    assert!(run_as(false, 1));
+    assert!(!run_as(false, 0));
+    assert!(!run_as(true, 129), "by SIGHUP, since it was asked to end");
+}
+
+#[test]
+fn a_session_runs_while_an_agent_of_it_does_and_is_stopped_until_the_next_prompt() {
     let mut story = Story::of_an_agent(None);
     let state = |story: &Story| story.projections.sessions().get(SESSION).unwrap().status.clone();
-    assert_eq!((state(&story).state, state(&story).evidence), (SessionState::Starting, Seq(2)));
+    let told = |story: &Story| (state(story).state, state(story).evidence);
+    assert_eq!(told(&story), (SessionState::Starting, Seq(2)));
     let running = story.agent(RunStarted { run: run(1), pid: 4711, start_ticks: 300 });
-    assert_eq!((state(&story).state, state(&story).evidence), (SessionState::Running, running));
-    story.session(joined(crate::story::OTHER_AGENT, 3, None));
-    story.agent(RunEnded { run: run(1), outcome: RunOutcome::Exited { code: 0 }, offset: 10 });
-    assert_eq!((state(&story).state, state(&story).evidence), (SessionState::Running, running));
-    story.session(ropewalk_protocol::SessionEndRequested {});
-    assert_eq!(state(&story).state, SessionState::Ending, "the agents are still to be closed");
+    assert_eq!(told(&story), (SessionState::Running, running));
+    story.session(joined(OTHER_AGENT, 3, None));
+    let ended = |number| RunEnded { run: run(number), outcome: RunOutcome::Exited { code: 0 }, offset: 10 };
+    story.agent(ended(1));
+    assert_eq!(told(&story), (SessionState::Running, running), "the other one's process is there");
+    let stopped = story.tell(Stream::Agent(SESSION, OTHER_AGENT), ended(3));
+    assert_eq!(told(&story), (SessionState::Stopped, stopped));
+    let asked = story.agent(run_asked(4));
+    assert_eq!(told(&story), (SessionState::Starting, asked));
+    story.agent(RunStarted { run: run(4), pid: 4712, start_ticks: 400 });
+    assert_eq!(state(&story).state, SessionState::Running);
     story.agent(AgentClosed { reason: "asked to end".to_owned() });
-    story.session(ropewalk_protocol::SessionEnded { reason: "asked to end".to_owned() });
+    assert_eq!(state(&story).state, SessionState::Stopped, "the one that is left has no process");
+    story.session(SessionEndRequested {});
+    assert_eq!(state(&story).state, SessionState::Ending, "the agents are still to be closed");
+    story.tell(Stream::Agent(SESSION, OTHER_AGENT), AgentClosed { reason: "asked to end".to_owned() });
+    story.session(SessionEnded { reason: "asked to end".to_owned() });
     assert_eq!(state(&story).state, SessionState::Ended);
 }
 

@@ -382,6 +382,7 @@ pub(crate) fn view() -> AgentView {
         held: Some(limited::hold()),
     };
     AgentView {
+        end_asked: false,
         agent: AGENT,
         provider: text("claude"),
         argv: run_asked().argv,

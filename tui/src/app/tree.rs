@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ropewalk_protocol::{
-    AgentState, AgentView, RunOutcome, SessionId, SessionState, SessionView, Timestamp, TurnOutcome,
-};
+use ropewalk_protocol::{AgentState, AgentView, SessionId, SessionState, SessionView, Timestamp, TurnOutcome};
 
 use super::matching::passes;
 use super::place::{Place, Target};
@@ -80,9 +78,8 @@ impl Condition {
     pub fn of(agent: &AgentView) -> (Self, Option<Timestamp>) {
         let Some(structured) = &agent.structured else {
             let condition = match (&agent.outcome, &agent.failure) {
-                (_, Some(_)) => Condition::Failed,
-                (Some(RunOutcome::Exited { code: 0 }), None) => Condition::Ended,
-                (Some(_), None) => Condition::Failed,
+                _ if agent.has_failed() => Condition::Failed,
+                (Some(_), _) | (_, Some(_)) => Condition::Ended,
                 (None, None) if agent.pid.is_some() => Condition::Running,
                 (None, None) => Condition::Starting,
             };
@@ -111,11 +108,13 @@ impl Condition {
             SessionState::Empty => Condition::Empty,
             SessionState::Starting => Condition::Starting,
             SessionState::Ending => Condition::Ending,
+            SessionState::Ended if session.has_failed() => Condition::Failed,
             SessionState::Ended => Condition::Ended,
+            SessionState::Stopped => Condition::Stopped,
             SessionState::Running => Condition::Running,
         };
         let since = session.status.since;
-        if session.status.state != SessionState::Running {
+        if !matches!(session.status.state, SessionState::Running | SessionState::Stopped) {
             return (own, since);
         }
         // What needs a person most is what the session is.
