@@ -1,7 +1,6 @@
 //! `ropewalk attach`: bytes pass untouched, both ways. Ctrl-\ detaches; the program goes on.
 
 mod raw_mode;
-mod signals;
 
 use std::io::{IsTerminal, Read, Write};
 use std::pin::Pin;
@@ -11,11 +10,11 @@ use ropewalk_protocol::{
     AttachParams, Query, QueryResult, Rejection, RunFailed, RunOutcome, SessionId, Size, TerminalId, limits,
 };
 use ropewalk_transport::client::{AttachmentItem, Client};
+use ropewalk_tui::shell::{Signals, Told};
 use rustix::termios::tcgetwinsize;
 use tokio::sync::mpsc;
 
 use self::raw_mode::RawMode;
-use self::signals::{Signals, Told};
 use super::{Context, find_terminal, unexpected};
 use crate::exit::{CANNOT_RUN, FAILURE, Failure, OK, SIGNAL_BASE, TRY_LATER};
 use crate::print;

@@ -1,6 +1,8 @@
 //! The client in a terminal: what comes in goes to the state, what the state asks for is done, and what changed is drawn, at
 //! most sixty times a second and never when nothing did.
 
+mod away;
+
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
@@ -12,17 +14,16 @@ use bytes::Bytes;
 use ropewalk_protocol::{Size, Timestamp};
 use tokio::time::{Instant, sleep_until};
 
+use self::away::{OpenEditor, ended};
 use crate::app::event::{Effect, Event, Wants};
-use crate::app::place::Target;
 use crate::app::settings::{Notify, Settings};
 use crate::app::state::{Focus, Opening, Provider, State};
 use crate::input::{Decoder, Input};
 use crate::session::{Session, Wire};
 use crate::shell::{
-    BELL, Canvas, Editor, EditorEnd, Keyboard, OuterModes, Signals, Terminal, Told, Writer, change, copy, notify,
-    title, window_size,
+    BELL, Canvas, Keyboard, OuterModes, Signals, Terminal, Told, Writer, change, copy, notify, title, window_size,
 };
-use crate::store::{Editing, Store};
+use crate::store::Store;
 
 /// Sixty frames a second.
 const FRAME: Duration = Duration::from_millis(16);
@@ -99,13 +100,6 @@ pub async fn run(start: Start) -> Result<Option<u8>, RunError> {
     client.terminal.leave();
     store.settle();
     ended
-}
-
-/// An editor that has the terminal, what it edits, and whose prompt that is.
-struct OpenEditor {
-    editor: Editor,
-    editing: Editing,
-    target: Target,
 }
 
 struct Client {
@@ -399,78 +393,6 @@ impl Client {
         }
         Ok(())
     }
-
-    /// Gives the terminal away for a while.
-    async fn give_away(&mut self) {
-        self.keyboard.pause();
-        tokio::time::timeout(Duration::from_millis(500), self.writer.idle()).await.ok();
-        self.terminal.pause();
-    }
-
-    /// Takes the terminal back.
-    fn back(&mut self) -> Result<(), RunError> {
-        if self.editor.is_some() {
-            return Ok(());
-        }
-        self.terminal.again()?;
-        // These are what it is taken with; what is wanted now follows.
-        self.outer = self.entered;
-        self.decoder = Decoder::default();
-        self.keyboard.resume();
-        self.redraw();
-        if let Some(size) = window_size() {
-            self.canvas.resize(size);
-            self.inbox.push_back(Event::Resized(size));
-        }
-        Ok(())
-    }
-
-    async fn suspend(&mut self) -> Result<(), RunError> {
-        self.give_away().await;
-        // That it goes on is a signal too, and takes the terminal back.
-        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP)
-            .map_err(io::Error::from)?;
-        Ok(())
-    }
-
-    async fn edit(&mut self, target: Target, text: &str) -> Result<(), RunError> {
-        let Ok(mut editing) = self.store.edit(self.state.draft_key(target), text.to_owned()) else {
-            self.inbox.push_back(Event::Edited(target, None));
-            return Ok(());
-        };
-        self.give_away().await;
-        match Editor::open(&editing.file()) {
-            Ok(editor) => {
-                // If it cannot be written down, the next client takes the text from an editor that still has it.
-                let known = editor.process().map_or(Ok(()), |process| editing.is_open_in(process));
-                if let Err(error) = known {
-                    tracing::warn!(%error, "the editor's process is not written down");
-                }
-                self.editor = Some(OpenEditor { editor, editing, target });
-            }
-            Err(_) => {
-                editing.end();
-                self.back()?;
-                self.inbox.push_back(Event::Edited(target, None));
-            }
-        }
-        Ok(())
-    }
-
-    fn edited(&mut self, how: EditorEnd) -> Result<(), RunError> {
-        let Some(OpenEditor { editing, target, .. }) = self.editor.take() else { return Ok(()) };
-        let text = if how == EditorEnd::Refused { None } else { editing.text() };
-        if let Some(text) = &text {
-            // The draft is there before the file is gone.
-            self.store.keep_draft(self.state.draft_key(target), text.clone());
-            self.store.settle();
-        }
-        if text.is_some() || how == EditorEnd::Refused {
-            editing.end();
-        }
-        self.inbox.push_back(Event::Edited(target, text));
-        self.back()
-    }
 }
 
 async fn at(when: Option<Instant>) {
@@ -485,12 +407,5 @@ async fn kept(store: &Store, by: Option<Instant>) {
     tokio::select! {
         () = store.settled() => {}
         () = at(by) => {}
-    }
-}
-
-async fn ended(editor: &mut Option<OpenEditor>) -> EditorEnd {
-    match editor {
-        Some(open) => open.editor.ended().await,
-        None => std::future::pending().await,
     }
 }

@@ -76,7 +76,7 @@ impl Drop for Task {
 struct Attachment {
     size: Size,
     /// Sizes and repeats that the task is told of.
-    tell: watch::Sender<follow::Attach>,
+    tell: watch::Sender<Size>,
     _task: Task,
 }
 
@@ -152,11 +152,11 @@ impl Session {
             match self.terminals.get_mut(terminal) {
                 Some(attachment) if attachment.size != *size => {
                     attachment.size = *size;
-                    attachment.tell.send_modify(|attach| attach.size = *size);
+                    attachment.tell.send_replace(*size);
                 }
                 Some(_) => {}
                 None => {
-                    let (tell, told) = watch::channel(follow::Attach { size: *size, times: 0 });
+                    let (tell, told) = watch::channel(*size);
                     let task = follow::terminal(self.client.clone(), *terminal, told, self.events.clone());
                     let attachment = Attachment { size: *size, tell, _task: Task(tokio::spawn(task)) };
                     self.terminals.insert(*terminal, attachment);
@@ -180,11 +180,6 @@ impl Session {
             Effect::Type(terminal, bytes) => {
                 if self.typed.try_send((terminal, bytes)).is_err() {
                     self.later(async { Event::NotTyped });
-                }
-            }
-            Effect::Reattach(terminal, _) => {
-                if let Some(attachment) = self.terminals.get(&terminal) {
-                    attachment.tell.send_modify(|attach| attach.times += 1);
                 }
             }
             Effect::Files(typed) => {

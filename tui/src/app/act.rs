@@ -45,7 +45,7 @@ impl State {
             Action::Rename => self.rename(self.target().session()),
             Action::Copy | Action::CopyItem => self.copy(),
             Action::Export => self.export(),
-            Action::Cancel => self.cancel(),
+            Action::Cancel => self.cancel(false),
             Action::Fold => {
                 if let Some((talk, ..)) = self.reading() {
                     talk.fold();
@@ -253,7 +253,8 @@ impl State {
         self.command(meant, Command::AgentSet { session, agent, model: None, mode: Some(mode) });
     }
 
-    pub(super) fn cancel(&mut self) {
+    /// Cancels the turn; at once, if it is wanted so, or was cancelled before.
+    pub(super) fn cancel(&mut self, at_once: bool) {
         let Some((session, agent)) = self.target().agent() else {
             return self.say("a program is interrupted by its own keys");
         };
@@ -262,8 +263,8 @@ impl State {
         };
         // Who cancels again does not want to wait for the agent.
         let hard = match &structured.cancelling {
-            None if self.pending.cancels(agent) => return self.say("asked to stop already"),
-            None => false,
+            None if self.pending.cancels(agent) && !at_once => return self.say("asked to stop already"),
+            None => at_once,
             Some(asked) if asked.hard => return self.say("its process is being ended"),
             Some(_) => true,
         };

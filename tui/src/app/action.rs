@@ -93,8 +93,8 @@ actions! {
         Rename "rename" "leader r" "Give the session another name.";
         Copy "copy" "leader y" "Copy the newest answer, or what is selected.";
         Export "export" "leader f" "Show the whole transcript, as Markdown.";
-        Cancel "cancel" "leader c" "Cancel the running turn: the agent is asked; one that does not stop in time is made to.";
-        Fold "fold" "ctrl+o, leader d" "Show or fold thinking and what tools put out.";
+        Cancel "cancel" "leader c" "Cancel the running turn: the agent is asked, and made to in time; once more ends its process.";
+        Fold "fold" "ctrl+o, leader d" "Show or fold thinking and what tools put out; while writing, show a folded paste.";
         Mouse "mouse" "leader m" "Take the mouse, or leave it to the terminal.";
         Redraw "redraw" "ctrl+l" "Draw the screen anew.";
         Suspend "suspend" "ctrl+z" "Stop, as a shell's job; `fg` brings it back.";

@@ -59,9 +59,8 @@ impl Composer {
         text
     }
 
-    /// Another text.
+    /// Another text. Long pastes are known on: to undo this brings their words back.
     pub fn set(&mut self, text: &str) {
-        self.folded.clear();
         (self.completion, self.recalled) = (None, None);
         self.editor.set(text);
     }
@@ -89,7 +88,6 @@ impl Composer {
     /// Shows folded pastes in full.
     pub fn unfold(&mut self) {
         let text = self.text();
-        self.folded.clear();
         self.editor.set(&text);
     }
 
@@ -220,6 +218,9 @@ mod tests {
         assert!(composer.has_folded());
         composer.unfold();
         assert!(composer.editor.text().contains("line\nline") && !composer.has_folded());
+        // What was put there, and what was taken away for it.
+        assert!(composer.act(Action::Undo) && composer.act(Action::Undo) && composer.has_folded());
+        assert_eq!(composer.text(), format!("look: {long}short"), "what is brought back is whole");
         assert_eq!(composer.take(), format!("look: {long}short"));
         assert!(composer.is_empty());
     }

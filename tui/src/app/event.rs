@@ -191,8 +191,6 @@ pub enum Effect {
     Search(String, Option<SessionId>, Option<Seq>),
     /// Bytes for a program.
     Type(TerminalId, Bytes),
-    /// A terminal's screen, drawn anew with this many lines above it.
-    Reattach(TerminalId, u32),
     /// A draft; empty: there is none any more.
     KeepDraft(String, String),
     /// A prompt that was sent, for the history.

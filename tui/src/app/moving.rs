@@ -66,8 +66,8 @@ impl State {
         self.read_back(|talk, paper, height| talk.scroll(lines, paper, height));
     }
 
-    /// Scrolls by pages, and says how to come back if that is not plain.
-    pub(super) fn scroll_page(&mut self, pages: i64, _says: bool) {
+    /// Scrolls by pages.
+    pub(super) fn scroll_page(&mut self, pages: i64) {
         let page = self.page_lines();
         self.scroll(pages * (page - 1));
     }
@@ -136,7 +136,7 @@ impl State {
         let has_turn = self.structured().is_some_and(|agent| agent.turn.is_some());
         self.twice.back = None;
         if is_again {
-            return if has_turn { self.cancel() } else { self.open_timeline() };
+            return if has_turn { self.cancel(false) } else { self.open_timeline() };
         }
         if let Some((talk, ..)) = self.reading()
             && (talk.selected.take().is_some() || !talk.follows())

@@ -1,22 +1,21 @@
 //! What is said with one agent, as far as it is known here, and where a person reads in it.
 
+mod finding;
+mod sheet;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
-use std::rc::Rc;
 
 use ratatui::text::Line;
 use ropewalk_projections::transcript::{History, Part, PastTurn};
 use ropewalk_protocol::{AgentId, Event, GapReason, Seq, SessionId, TurnId};
 
-use crate::text::part::{End, Look, part, turn_end_in_full};
 use crate::text::theme::Theme;
 
+use self::sheet::{LaidOut, Sheet};
 use super::event::OlderPage;
 use super::reading::{self, Blocks, Spot};
-
-/// Laid-out blocks that are kept: some screens full.
-const LAID_OUT_BLOCKS_MAX: usize = 2_048;
 
 /// How far back it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,12 +50,6 @@ pub struct Paper<'a> {
     pub width: u16,
     /// The colours.
     pub theme: &'a Theme,
-}
-
-struct LaidOut {
-    mark: (u64, Look, bool),
-    width: u16,
-    lines: Rc<Vec<Line<'static>>>,
 }
 
 /// What is said with one agent.
@@ -322,52 +315,6 @@ impl Talk {
         self.turned.clear();
     }
 
-    /// To the block that holds this event, if it is known; whether older parts are wanted.
-    pub fn to_seq(&mut self, seq: Seq) -> bool {
-        if self.from().is_none_or(|from| from > seq) && self.older != Older::Whole {
-            self.goal = Some(Goal::Seq(seq));
-            return true;
-        }
-        self.goal = None;
-        let turns = self.history.turns();
-        let at = turns.partition_point(|turn| turn.seq <= seq).saturating_sub(1);
-        if let Some(turn) = turns.get(at) {
-            let block = turn.parts.partition_point(|part| part.seq <= seq).saturating_sub(1);
-            let turn = self.base() + i64::try_from(at).unwrap_or(0);
-            self.at = Some(Spot { turn, block, line: 0 });
-            self.selected = Some((turn, block));
-        }
-        false
-    }
-
-    /// To the next place of what is searched for, further back or further on; `None`: there is none in what is known.
-    pub fn find(&mut self, back: bool, paper: Paper<'_>, height: usize) -> Option<()> {
-        let needle = self.search.to_lowercase();
-        if needle.is_empty() {
-            return Some(());
-        }
-        let sheet = Sheet { talk: self, paper };
-        let from = self.selected.or_else(|| {
-            let turns = sheet.turns();
-            let beyond = if back { (turns.end, 0) } else { (turns.start - 1, 0) };
-            Some(beyond)
-        })?;
-        let holds = |turn: i64, block: usize| {
-            self.part((turn, block)).is_some_and(|part| words(part).any(|text| text.to_lowercase().contains(&needle)))
-        };
-        let turns = sheet.turns();
-        let all = turns
-            .flat_map(|turn| (0..self.turn(turn).map_or(0, |turn| turn.parts.len())).map(move |block| (turn, block)));
-        let found = if back {
-            all.rev().filter(|at| *at < from).find(|(turn, block)| holds(*turn, *block))
-        } else {
-            { all }.filter(|at| *at > from).find(|(turn, block)| holds(*turn, *block))
-        }?;
-        self.selected = Some(found);
-        self.reveal(found, paper, height);
-        Some(())
-    }
-
     /// How many blocks were laid out so far: what looking at it has cost.
     pub fn layouts(&self) -> u64 {
         self.layouts.get()
@@ -381,99 +328,5 @@ impl Talk {
     /// Everything is laid out anew: in other colours.
     pub fn forget_layout(&self) {
         self.laid_out.borrow_mut().clear();
-    }
-
-    /// The newest thing that the agent said.
-    pub fn newest_answer(&self) -> Option<&str> {
-        let parts = self.history.turns().iter().rev().flat_map(|turn| turn.parts.iter().rev());
-        parts.into_iter().find_map(|part| match &part.part {
-            Part::Item(item) if item.kind == ropewalk_protocol::ItemKind::Text && !item.text.is_empty() => {
-                Some(item.text.as_str())
-            }
-            _ => None,
-        })
-    }
-
-    /// What is selected, as text.
-    pub fn selected_text(&self) -> Option<String> {
-        let part = self.part(self.selected?)?;
-        let texts: Vec<&str> = words(part).filter(|text| !text.is_empty()).collect();
-        match part {
-            Part::Item(item) if item.kind == ropewalk_protocol::ItemKind::Text => Some(item.text.clone()),
-            _ => Some(texts.join("\n")),
-        }
-    }
-}
-
-/// What people read of a part.
-fn words(part: &Part) -> impl Iterator<Item = &str> {
-    let texts: [&str; 3] = match part {
-        Part::Prompt(prompt) => [&prompt.text, "", ""],
-        Part::Item(item) => [&item.title, &item.input, &item.text],
-        Part::Question(question) => [&question.title, &question.detail, ""],
-        Part::Notice(notice) => [&notice.text, "", ""],
-        Part::Remark(remark) => [&remark.text, "", ""],
-    };
-    texts.into_iter()
-}
-
-struct Sheet<'a> {
-    talk: &'a Talk,
-    paper: Paper<'a>,
-}
-
-impl Sheet<'_> {
-    fn lines(&self, turn: i64, block: usize) -> Rc<Vec<Line<'static>>> {
-        let Some(known) = self.talk.turn(turn) else { return Rc::default() };
-        let is_turned = self.talk.turned.contains(&(turn, block));
-        let is_running = known.turn.is_some() && known.outcome.is_none();
-        let is_selected = self.talk.selected == Some((turn, block));
-        let look = Look { is_open: self.talk.is_open != is_turned, is_running, is_selected };
-        let revision = known.parts.get(block).map_or(known.revision, |part| part.revision);
-        let usage = self.talk.history.usage(known);
-        // A turn's cost may become known without a change of the turn.
-        let is_counted = block == known.parts.len() && usage.is_some();
-        let (mark, width) = ((revision, look, is_counted), self.paper.width);
-        let mut laid_out = self.talk.laid_out.borrow_mut();
-        if let Some(kept) = laid_out.get(&(turn, block))
-            && (kept.mark, kept.width) == (mark, width)
-        {
-            return kept.lines.clone();
-        }
-        self.talk.layouts.set(self.talk.layouts.get() + 1);
-        let mut lines = match known.parts.get(block) {
-            Some(said) => part(&said.part, &look, width, self.paper.theme),
-            // What is between turns, or goes on, has no end to tell of.
-            None if known.turn.is_none() || known.outcome.is_none() => Vec::new(),
-            None => {
-                let took = known.ended_at.map(|ended| ended.since(known.at)).filter(|_| known.is_begun);
-                let end = End { outcome: known.outcome.as_ref(), took, usage: usage.as_ref() };
-                turn_end_in_full(&end, width, self.paper.theme)
-            }
-        };
-        if !lines.is_empty() {
-            lines.push(Line::default());
-        }
-        let lines = Rc::new(lines);
-        if laid_out.len() >= LAID_OUT_BLOCKS_MAX {
-            laid_out.clear();
-        }
-        laid_out.insert((turn, block), LaidOut { mark, width, lines: lines.clone() });
-        lines
-    }
-}
-
-impl Blocks for Sheet<'_> {
-    fn turns(&self) -> Range<i64> {
-        self.talk.turns()
-    }
-
-    fn blocks(&self, turn: i64) -> usize {
-        // The last one is the line that ends the turn.
-        self.talk.turn(turn).map_or(0, |turn| turn.parts.len() + 1)
-    }
-
-    fn height(&self, turn: i64, block: usize) -> usize {
-        self.lines(turn, block).len()
     }
 }

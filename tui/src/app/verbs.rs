@@ -34,7 +34,7 @@ verbs! {
     "run" "[--provider P] PROMPT | -- CMD …" "Start a session with an agent, or with a program in a terminal.";
     "spawn" "[--provider P] [PROMPT]" "Start another agent in this session.";
     "prompt" "[--steer | --interrupt] TEXT" "Say something to this agent: after the running turn, into it, or instead of it.";
-    "cancel" "" "Cancel the running turn.";
+    "cancel" "[--hard]" "Cancel the running turn; once more ends the process of the agent.";
     "queue" "" "List the prompts that wait.";
     "asks" "" "Show everything that waits for you.";
     "answer" "allow | always | deny [REASON] | choose N | TEXT" "Answer what this agent asks.";
@@ -103,7 +103,8 @@ impl State {
             "run" => self.run(rest)?,
             "spawn" => self.spawn(rest)?,
             "prompt" => self.say_to_agent(rest)?,
-            "cancel" if rest.is_empty() => self.cancel(),
+            "cancel" if rest.is_empty() => self.cancel(false),
+            "cancel" if rest == "--hard" => self.cancel(true),
             "queue" if rest.is_empty() => self.open_queue(),
             "asks" if rest.is_empty() => self.open_attention(),
             "answer" if !rest.is_empty() => self.answer_by_words(rest)?,

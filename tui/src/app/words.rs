@@ -107,7 +107,7 @@ impl State {
             })
         };
         let closed: Vec<_> = self.drafts.keys().filter(|key| is_closed(key)).cloned().collect();
-        closed.into_iter().for_each(|key| self.to_history(key, "the question is closed"));
+        closed.into_iter().for_each(|key| self.move_to_history(key, "the question is closed"));
     }
 
     /// Other texts for prompts that wait no more go to the history.
@@ -118,10 +118,10 @@ impl State {
             prompt.is_some_and(|prompt| !waiting.contains(&prompt) && !self.pending.edits(prompt))
         };
         let sent: Vec<_> = self.drafts.keys().filter(|key| is_sent(key)).cloned().collect();
-        sent.into_iter().for_each(|key| self.to_history(key, "the prompt waits no more"));
+        sent.into_iter().for_each(|key| self.move_to_history(key, "the prompt waits no more"));
     }
 
-    fn to_history(&mut self, key: String, why: &str) {
+    fn move_to_history(&mut self, key: String, why: &str) {
         let text = self.drafts.get(&key).cloned().unwrap_or_default();
         self.keep_by_key(key, String::new());
         self.sent.push(text.clone());

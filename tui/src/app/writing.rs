@@ -37,6 +37,10 @@ impl State {
                     self.say("there is no draft to put away, and none was");
                 }
             }
+            Action::Fold if self.composer().is_some_and(super::composer::Composer::has_folded) => {
+                self.composer_mut().unfold();
+                self.draft_changed();
+            }
             Action::HistorySearch => self.open_history(),
             Action::Back => self.back(),
             Action::Leave => {
@@ -47,8 +51,8 @@ impl State {
                 }
             }
             Action::CursorUp | Action::CursorDown => self.move_in_prompt(action),
-            Action::ScrollUp => self.scroll_page(-1, false),
-            Action::ScrollDown => self.scroll_page(1, false),
+            Action::ScrollUp => self.scroll_page(-1),
+            Action::ScrollDown => self.scroll_page(1),
             _ => return self.edit_prompt(action),
         }
         true

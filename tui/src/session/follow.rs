@@ -15,15 +15,6 @@ use crate::app::event::Event;
 
 use super::connection::TRY_AGAIN_AFTER;
 
-/// How a terminal is attached to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Attach {
-    /// The window.
-    pub(super) size: Size,
-    /// How often it was asked for anew.
-    pub(super) times: u64,
-}
-
 async fn the(client: &mut watch::Receiver<Option<Client>>) -> Option<Client> {
     client.wait_for(Option::is_some).await.ok()?.clone()
 }
@@ -113,16 +104,15 @@ async fn followed(
 pub(super) async fn terminal(
     mut client: watch::Receiver<Option<Client>>,
     terminal: TerminalId,
-    mut told: watch::Receiver<Attach>,
+    mut size: watch::Receiver<Size>,
     events: mpsc::Sender<Event>,
 ) {
     loop {
         let Some(connected) = the(&mut client).await else { return };
-        let mut attach = *told.borrow_and_update();
         let params = AttachParams {
             terminal,
             after: None,
-            size: Some(attach.size),
+            size: Some(*size.borrow_and_update()),
             view_only: false,
             scrollback: SCROLLBACK_LINES,
         };
@@ -139,16 +129,12 @@ pub(super) async fn terminal(
         };
         loop {
             tokio::select! {
-                changed = told.changed() => {
+                changed = size.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    let now = *told.borrow_and_update();
-                    if now.times != attach.times {
-                        break;
-                    }
-                    attach = now;
-                    connected.resize(terminal, attach.size).await.ok();
+                    let size = *size.borrow_and_update();
+                    connected.resize(terminal, size).await.ok();
                 }
                 item = items.recv() => match item {
                     Some(AttachmentItem::Failed(rejection)) if rejection.retryable() => {

@@ -266,16 +266,21 @@ fn keys(state: &State) -> Vec<(String, &'static str)> {
             }
             let is_empty = state.composer().is_none_or(crate::app::composer::Composer::is_empty);
             let has_turn = state.structured().is_some_and(|agent| agent.turn.is_some());
+            let is_stopping = state.structured().is_some_and(|agent| agent.cancelling.is_some());
+            let stop = if is_stopping { "twice: end its process" } else { "twice: stop" };
             let mut keys = match (state.open_ask().is_some(), has_turn, state.target()) {
                 (true, _, _) if is_empty => {
                     of(&[(Action::Send, "answer it"), (Action::Allow, "allow"), (Action::Deny, "deny")])
                 }
                 (_, _, Target::Start) => of(&[(Action::Send, "start"), (Action::Enqueue, "other agent")]),
                 (_, true, _) => {
-                    of(&[(Action::Send, "into the turn"), (Action::Enqueue, "after it"), (Action::Back, "twice: stop")])
+                    of(&[(Action::Send, "into the turn"), (Action::Enqueue, "after it"), (Action::Back, stop)])
                 }
                 (_, false, _) => of(&[(Action::Send, "send"), (Action::Back, "read")]),
             };
+            if state.composer().is_some_and(crate::app::composer::Composer::has_folded) {
+                keys.extend(of(&[(Action::Fold, "show the paste")]));
+            }
             keys.extend(of(&[(Action::Tree, "sessions"), (Action::New, "new"), (Action::Palette, "everything")]));
             keys.push(("?".to_owned(), "help"));
             keys

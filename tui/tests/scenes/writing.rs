@@ -160,6 +160,21 @@ fn a_long_paste_is_a_word_and_is_sent_whole() {
 }
 
 #[test]
+fn a_folded_paste_is_shown_with_a_key() {
+    play(|size| {
+        let mut stage = open(size);
+        stage.types("what is this? ");
+        stage.pastes(&"a line of a log\n".repeat(9));
+        stage.sees("[paste 1: 9 lines, 144 characters]");
+        stage.sees("ctrl+o show the paste");
+        stage.press("ctrl+o");
+        stage.sees_not("[paste 1");
+        stage.sees("a line of a log");
+        stage
+    });
+}
+
+#[test]
 fn a_short_paste_is_text_and_sends_nothing() {
     play(|size| {
         let mut stage = open(size);

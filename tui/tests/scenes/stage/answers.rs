@@ -20,7 +20,6 @@ impl Stage {
                 | Effect::History(..)
                 | Effect::Search(..)
                 | Effect::Type(..)
-                | Effect::Reattach(..)
         );
         if needs_daemon {
             return if self.is_up { self.ask_daemon(effect) } else { self.waiting.push(effect) };
@@ -78,7 +77,6 @@ impl Stage {
                 // As a terminal does for a program that reads lines.
                 self.world.writes(terminal, &bytes);
             }
-            Effect::Reattach(terminal, _) => drop(self.attached.remove(&terminal)),
             other => self.asked.push(other),
         }
     }
