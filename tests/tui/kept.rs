@@ -89,7 +89,9 @@ fn what_was_sent_while_the_daemon_was_away_is_carried_out_once_by_the_next_clien
     let third = desk.client();
     third.until_so("the last prompt is heard", is_heard);
     assert_eq!(desk.events("agent.answered").len(), 1);
-    let queued = desk.events("agent.prompt_queued");
+    let mut queued = desk.events("agent.prompt_queued");
+    // One that came too late for the turn is queued again, by nobody's command.
+    queued.retain(|event| !event["cause"].is_null());
     for text in ["prompt one", "prompt two", "prompt three"] {
         assert_eq!(count(&queued, text), 1, "{text}: {queued:#?}");
     }
