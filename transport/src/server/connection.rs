@@ -1,5 +1,6 @@
 //! One connection: reads frames, hands requests on, and notices when the other side is gone.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use axum::extract::ws::{Message, WebSocket};
 use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
 use ropewalk_protocol::{Code, Rejection, limits};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::event_frames::EventFrames;
 use super::outgoing::{self, Gone, Outgoing};
@@ -68,35 +69,41 @@ impl<B: Backend> Connection<B> {
         let heartbeat_every = Duration::from_millis(limits::HEARTBEAT_MILLIS);
         let silence_max = Duration::from_millis(limits::SILENCE_MILLIS_MAX);
         let mut heard = opened;
-        let mut beat = opened + heartbeat_every;
+        // One timer for as long as the connection lasts: one for each frame would be work for each command.
+        let mut wake = pin!(sleep_until(hello_by));
         loop {
-            let wake = if self.requests.greeted() { beat } else { hello_by };
-            match timeout_at(wake, self.stream.next()).await {
-                Ok(None) => return Ok(()),
-                Ok(Some(Ok(message))) => {
+            let message = tokio::select! {
+                biased;
+                message = self.stream.next() => message,
+                () = &mut wake => {
+                    if !self.requests.greeted() {
+                        let reason = "no hello in time".to_owned();
+                        return Err(Farewell { code: CLOSE_POLICY, reason });
+                    }
+                    if heard.elapsed() > silence_max && !self.outgoing.is_writing() {
+                        tracing::info!(
+                            silent_millis = silence_max.as_millis(),
+                            "a connection is given up: its peer is silent"
+                        );
+                        return Ok(());
+                    }
+                    wake.as_mut().reset(Instant::now() + heartbeat_every);
+                    self.beat();
+                    continue;
+                }
+            };
+            match message {
+                None => return Ok(()),
+                Some(Ok(message)) => {
                     heard = Instant::now();
                     let was_greeted = self.requests.greeted();
                     self.take(message).await?;
                     if !was_greeted && self.requests.greeted() {
                         self.seat.prove();
+                        wake.as_mut().reset(opened + heartbeat_every);
                     }
                 }
-                Ok(Some(Err(error))) => return Err(self.broken(&error).await),
-                Err(_) if !self.requests.greeted() => {
-                    let reason = "no hello in time".to_owned();
-                    return Err(Farewell { code: CLOSE_POLICY, reason });
-                }
-                Err(_) if heard.elapsed() > silence_max && !self.outgoing.is_writing() => {
-                    tracing::info!(
-                        silent_millis = silence_max.as_millis(),
-                        "a connection is given up: its peer is silent"
-                    );
-                    return Ok(());
-                }
-                Err(_) => {
-                    beat = Instant::now() + heartbeat_every;
-                    self.beat();
-                }
+                Some(Err(error)) => return Err(self.broken(&error).await),
             }
         }
     }
