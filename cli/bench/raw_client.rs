@@ -1,20 +1,21 @@
 //! The wire at the level of frames: a client so small that what is measured is the daemon.
 
 use std::io;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use regex::bytes::Regex;
 use ropewalk_protocol::{
-    BincodeFrame, ClientInfo, Code, Command, CommandAnswer, CommandParams, CommandResult, Hello, Rejection, Request,
-    RequestMethod, Response, SUBPROTOCOL, SUBPROTOCOL_BINCODE, Seq, SessionId, SubscribeAfter, SubscribeParams,
-    Subscribed, Welcome,
+    BincodeFrame, ClientInfo, Code, Command, CommandAnswer, CommandId, CommandParams, CommandResult, Hello, Rejection,
+    Request, RequestMethod, Response, SUBPROTOCOL, SUBPROTOCOL_BINCODE, Seq, SessionId, SubscribeAfter,
+    SubscribeParams, Subscribed, Welcome,
 };
 use ropewalk_transport::bare::{Bare, BareFrame, Reads};
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
 use super::lab::wrong;
-use crate::commands::{mint, unexpected};
+use crate::commands::unexpected;
 use crate::exit::{Failure, UNREACHABLE};
 use crate::paths::Paths;
 
@@ -30,7 +31,7 @@ const REFUSED: &[u8] = br#"{"jsonrpc":"2.0","method":"refused","#;
 pub(super) struct Wire {
     socket: Bare,
     next: u64,
-    remarks: Remarks,
+    dice: Dice,
     pub(super) welcome: Welcome,
 }
 
@@ -64,7 +65,7 @@ impl Wire {
         socket.feed_text(encode(&hello)).await?;
         socket.flush().await?;
         let welcome = decode(&answer(&mut socket).await?)?;
-        Ok(Self { socket, next: 0, remarks: Remarks::new(), welcome })
+        Ok(Self { socket, next: 0, dice: Dice::new(), welcome })
     }
 
     /// Sends a request and takes its answer; nothing else may wait for one.
@@ -81,7 +82,8 @@ impl Wire {
 
     /// Creates a session in which nothing runs.
     pub(super) async fn create(&mut self) -> Result<SessionId, Failure> {
-        let answer: CommandAnswer = self.ask(command(empty_session())).await?;
+        let create = self.dice.command(empty_session());
+        let answer: CommandAnswer = self.ask(create).await?;
         match answer.result {
             CommandResult::SessionCreated { session, .. } => Ok(session),
             _ => Err(unexpected()),
@@ -90,15 +92,16 @@ impl Wire {
 
     /// Writes one remark and returns once it is durable.
     pub(super) async fn annotate(&mut self, session: SessionId) -> Result<(), Failure> {
-        let text = self.remarks.next();
-        self.feed(command(Command::SessionAnnotate { session, text })).await?;
+        let text = self.dice.remark();
+        let annotate = self.dice.command(Command::SessionAnnotate { session, text });
+        self.feed(annotate).await?;
         self.socket.flush().await?;
         done(&answer(&mut self.socket).await?)
     }
 
     /// Writes remarks, this many in flight.
     pub(super) async fn pour_remarks(&mut self, session: SessionId, count: u64, window: u64) -> Result<(), Failure> {
-        self.pour(count, window, |remarks| Command::SessionAnnotate { session, text: remarks.next() }).await
+        self.pour(count, window, |dice| Command::SessionAnnotate { session, text: dice.remark() }).await
     }
 
     /// Creates sessions, this many in flight.
@@ -109,7 +112,7 @@ impl Wire {
     /// Ends sessions, this many in flight.
     pub(super) async fn pour_ends(&mut self, sessions: &[SessionId], window: u64) -> Result<(), Failure> {
         let mut left = sessions.iter().copied();
-        let end = |_: &mut Remarks| Command::SessionEnd { session: left.next().unwrap_or(sessions[0]) };
+        let end = |_: &mut Dice| Command::SessionEnd { session: left.next().unwrap_or(sessions[0]) };
         self.pour(sessions.len() as u64, window, end).await
     }
 
@@ -117,13 +120,14 @@ impl Wire {
         &mut self,
         count: u64,
         window: u64,
-        mut next: impl FnMut(&mut Remarks) -> Command,
+        mut next: impl FnMut(&mut Dice) -> Command,
     ) -> Result<(), Failure> {
         let (mut sent, mut answered) = (0, 0);
         while answered < count {
             while sent < count && sent - answered < window {
-                let change = next(&mut self.remarks);
-                self.feed(command(change)).await?;
+                let change = next(&mut self.dice);
+                let change = self.dice.command(change);
+                self.feed(change).await?;
                 sent += 1;
             }
             self.socket.flush().await?;
@@ -188,9 +192,10 @@ impl Follower {
 
     /// Finds the places in a frame of JSON without reading the rest: the text of remarks holds no quote.
     fn take_all(&mut self, frame: &Bytes) -> Result<(), Failure> {
-        let scan = self.scan.clone();
-        for found in scan.find_iter(frame) {
-            let digits = frame[found.end()..].iter().take_while(|byte| byte.is_ascii_digit());
+        let mut rest = &frame[..];
+        while let Some(found) = self.scan.find(rest) {
+            rest = &rest[found.end()..];
+            let digits = rest.iter().take_while(|byte| byte.is_ascii_digit());
             self.take(Seq(digits.fold(0, |seq, digit| seq * 10 + u64::from(digit - b'0'))))?;
         }
         Ok(())
@@ -209,35 +214,48 @@ fn scan() -> Regex {
     Regex::new(r#"\{"seq":"#).expect("the pattern is a constant")
 }
 
-/// Texts of one size that compression finds nothing in, made without any system call.
-struct Remarks(u64);
+/// What a client says anew each time, made without any system call.
+struct Dice(u64);
 
-impl Remarks {
+impl Dice {
     fn new() -> Self {
         Self(uuid::Uuid::now_v7().as_u64_pair().1 | 1)
     }
 
-    fn next(&mut self) -> String {
+    fn roll(&mut self) -> u64 {
+        // Xorshift.
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// A text of one size that compression finds nothing in.
+    fn remark(&mut self) -> String {
         let mut text = String::with_capacity(REMARK_BYTES);
         while text.len() < REMARK_BYTES {
-            // Xorshift: ten characters of six bits from each step.
-            self.0 ^= self.0 << 13;
-            self.0 ^= self.0 >> 7;
-            self.0 ^= self.0 << 17;
+            // Ten characters of six bits from each roll.
+            let roll = self.roll();
             let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
             let room = REMARK_BYTES - text.len();
-            text.extend((0..room.min(10)).map(|place| char::from(letters[(self.0 >> (place * 6) & 63) as usize])));
+            text.extend((0..room.min(10)).map(|place| char::from(letters[(roll >> (place * 6) & 63) as usize])));
         }
         text
+    }
+
+    /// A command under a new id.
+    fn command(&mut self, command: Command) -> RequestMethod {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let millis = u64::try_from(since.as_millis()).unwrap_or_default();
+        let rolls = (u128::from(self.roll()) << 64) | u128::from(self.roll());
+        let [random @ .., _, _, _, _, _, _] = rolls.to_be_bytes();
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+        RequestMethod::Command(CommandParams { id: CommandId::from(id), command })
     }
 }
 
 fn empty_session() -> Command {
     Command::SessionCreate { name: None, workspace: None, program: None, size: None, agent: None }
-}
-
-fn command(command: Command) -> RequestMethod {
-    RequestMethod::Command(CommandParams { id: mint(), command })
 }
 
 fn encode(request: &Request) -> String {

@@ -35,6 +35,8 @@ pub enum Reads {
     Bulk,
 }
 
+/// Longer than an answer to a command.
+const ANSWER_BYTES: usize = 1024;
 const LIVE_BYTES: usize = 16 * 1024;
 
 /// One end of a WebSocket.
@@ -126,7 +128,7 @@ fn config(reads: Reads) -> WebSocketConfig {
     let max = Some(limits::FRAME_BYTES_MAX);
     let config = WebSocketConfig::default().max_message_size(max).max_frame_size(max);
     match reads {
-        Reads::Answers => config.read_buffer_size(limits::READ_BUFFER_BYTES),
+        Reads::Answers => config.read_buffer_size(ANSWER_BYTES),
         Reads::Live => config.read_buffer_size(LIVE_BYTES),
         Reads::Bulk => config,
     }
