@@ -17,6 +17,8 @@ pub struct Composer {
     folded: Vec<(String, String)>,
     /// What was put away.
     stash: Option<String>,
+    /// Drafts that gave way and have no other place.
+    displaced: Vec<String>,
     /// Which of the prompts sent before is seen, from the newest, and what was written before that.
     recalled: Option<(usize, String)>,
     /// Files that may be meant.
@@ -51,17 +53,28 @@ impl Composer {
         self.editor.text().trim().is_empty()
     }
 
-    /// Takes the text out.
+    /// Takes the text out. A draft that a recalled prompt hid is there again.
     pub fn take(&mut self) -> String {
         let text = self.text();
-        let stash = self.stash.take();
-        *self = Self { stash, ..Self::default() };
+        let hidden = self.recalled.take().map(|(_, draft)| draft).unwrap_or_default();
+        let (stash, displaced) = (self.stash.take(), std::mem::take(&mut self.displaced));
+        *self = Self { stash, displaced, ..Self::with(&hidden) };
         text
+    }
+
+    /// Drafts that gave way and have no other place, told once: they are for the history.
+    pub fn take_displaced(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.displaced)
     }
 
     /// Another text. Long pastes are known on: to undo this brings their words back.
     pub fn set(&mut self, text: &str) {
-        (self.completion, self.recalled) = (None, None);
+        self.leave_recalled();
+        self.show(text);
+    }
+
+    fn show(&mut self, text: &str) {
+        self.completion = None;
         self.editor.set(text);
     }
 
@@ -99,8 +112,9 @@ impl Composer {
                 None => return false,
             }
         } else {
-            self.stash = Some(self.text());
-            self.set("");
+            self.leave_recalled();
+            self.displaced.extend(self.stash.replace(self.text()));
+            self.show("");
         }
         true
     }
@@ -118,20 +132,28 @@ impl Composer {
 
     /// What was written before a prompt was recalled, and changed, is put away: it is not lost.
     fn leave_recalled(&mut self) {
-        if let Some((_, draft)) = self.recalled.take()
-            && !draft.trim().is_empty()
-            && self.stash.is_none()
-        {
-            self.stash = Some(draft);
+        if let Some((_, draft)) = self.recalled.take() {
+            self.put_away(draft);
         }
     }
 
-    /// Another text in the place of what is written, which is put away if nothing is.
-    pub fn replace(&mut self, text: &str) {
-        if !self.is_empty() && self.stash.is_none() {
-            self.stash = Some(self.text());
+    /// Puts a draft away beside the one that is there now.
+    fn put_away(&mut self, draft: String) {
+        match self.stash {
+            _ if draft.trim().is_empty() => {}
+            None => self.stash = Some(draft),
+            Some(_) => self.displaced.push(draft),
         }
-        self.set(text);
+    }
+
+    /// Another text in the place of what is written, which is put away.
+    pub fn replace(&mut self, text: &str) {
+        match self.recalled.take() {
+            // What is seen is in the history already; what it hid is not.
+            Some((_, draft)) => self.put_away(draft),
+            None => self.put_away(self.text()),
+        }
+        self.show(text);
     }
 
     /// Whether a draft is put away.
@@ -147,7 +169,7 @@ impl Composer {
             (Some(at), true) => at + 1,
             (Some(0), false) => {
                 let (_, draft) = self.recalled.take().unwrap_or_default();
-                self.set(&draft);
+                self.show(&draft);
                 return true;
             }
             (Some(at), false) => at - 1,
@@ -157,7 +179,7 @@ impl Composer {
             return false;
         };
         let draft = self.recalled.take().map_or_else(|| self.text(), |(_, draft)| draft);
-        self.set(text);
+        self.show(text);
         self.recalled = Some((to, draft));
         true
     }
@@ -247,6 +269,32 @@ mod tests {
         assert_eq!(composer.take(), "now");
         assert!(composer.stash());
         assert_eq!(composer.text(), "later");
+    }
+
+    #[test]
+    fn a_draft_that_a_recalled_prompt_hides_is_there_once_that_is_sent() {
+        let mut composer = Composer::with("draft");
+        assert!(composer.recall(&["sent before".to_owned()], true));
+        assert_eq!(composer.take(), "sent before");
+        assert_eq!(composer.text(), "draft");
+    }
+
+    #[test]
+    fn a_draft_that_gives_way_is_put_away_or_told() {
+        let mut composer = Composer::with("first");
+        composer.replace("second");
+        assert_eq!((composer.stashed(), composer.take_displaced()), (Some("first"), vec![]));
+        composer.replace("third");
+        assert_eq!((composer.stashed(), composer.take_displaced()), (Some("first"), vec!["second".to_owned()]));
+        assert!(composer.stash());
+        assert_eq!((composer.stashed(), composer.take_displaced()), (Some("third"), vec!["first".to_owned()]));
+        composer.editor.insert("fourth");
+        composer.recall(&["sent before".to_owned()], true);
+        composer.type_in('!');
+        assert_eq!(
+            (composer.text(), composer.take_displaced()),
+            ("sent before!".to_owned(), vec!["fourth".to_owned()])
+        );
     }
 
     #[test]

@@ -113,6 +113,12 @@ impl State {
 
     /// Keeps what is written to somebody, and what was put away beside it.
     pub(super) fn keep_draft_of(&mut self, target: Target) {
+        let displaced = self.composers.get_mut(&target).map(super::composer::Composer::take_displaced);
+        for text in displaced.unwrap_or_default() {
+            self.sent.push(text.clone());
+            self.effects.push(Effect::KeepHistory(text));
+            self.say("another draft is put away already; this one is in the history");
+        }
         let key = self.draft_key(target);
         let stashed =
             self.composers.get(&target).and_then(|composer| composer.stashed()).unwrap_or_default().to_owned();

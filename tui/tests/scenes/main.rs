@@ -11,6 +11,7 @@ mod keyboard;
 mod line;
 mod long;
 mod looks;
+mod lost;
 mod mouse;
 mod panes;
 mod past;

@@ -218,10 +218,19 @@ impl Stage {
         self.settle();
     }
 
-    /// The client is started anew, with what is on the disk.
+    /// The client is killed and started anew, with what is on the disk: commands among it that are not answered.
     pub(crate) fn restarts(self) -> Self {
         let size = self.state.size;
-        Self::open_with(size, self.world, Begin { kept: self.kept, ..Begin::default() })
+        let mut stage = Self::open_with(size, self.world, Begin { kept: self.kept, ..Begin::default() });
+        for effect in self.waiting {
+            if let Effect::Command(_, command) = effect
+                && let Err(rejection) = stage.world.carry_out((*command).clone())
+            {
+                stage.update(Event::Left(command, rejection));
+            }
+        }
+        stage.settle();
+        stage
     }
 
     /// What happened in the world since is passed on.
@@ -277,6 +286,11 @@ impl Stage {
         self.canvas.resize(size);
         self.screen.resize(size);
         self.settle();
+    }
+
+    /// Commands that wait for the connection, as text.
+    pub(crate) fn on_their_way(&self) -> String {
+        format!("{:?}", self.waiting)
     }
 
     /// The state, to be looked at.

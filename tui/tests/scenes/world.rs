@@ -129,6 +129,11 @@ impl World {
         })
     }
 
+    /// Everything that happened, as text.
+    pub(crate) fn told(&self) -> String {
+        self.events.iter().map(|event| format!("{:?}\n", event.body)).collect()
+    }
+
     /// What a program has written so far.
     pub(crate) fn output(&self, terminal: TerminalId) -> &[u8] {
         self.outputs.get(&terminal).map(Vec::as_slice).unwrap_or_default()

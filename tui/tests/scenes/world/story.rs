@@ -274,6 +274,17 @@ impl World {
         interaction
     }
 
+    /// Whether a question is open.
+    pub(crate) fn is_open(&self, interaction: InteractionId) -> bool {
+        self.projections.interactions().iter().any(|open| open.interaction == interaction)
+    }
+
+    /// The prompt that is next, if one waits.
+    pub(crate) fn first_waiting(&self, who: Who) -> Option<PromptId> {
+        let agent = self.projections.agents().get(who.session, who.agent)?;
+        agent.structured.as_ref()?.prompts().first().map(|prompt| prompt.prompt)
+    }
+
     /// Nobody answered in time.
     pub(crate) fn expires(&mut self, who: Who, interaction: InteractionId) {
         self.tell(who.stream(), AskClosed { interaction, reason: AskEnd::Expired, input: 3 });
