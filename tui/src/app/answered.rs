@@ -154,9 +154,7 @@ impl State {
                 self.refused(Target::Agent(session, agent), &text, rejection);
             }
             Command::InteractionAnswer { interaction, answer, .. } => {
-                if let Some((of, text)) = Words::of(interaction, &answer) {
-                    self.keep_words(of, text);
-                }
+                self.answer_given(interaction, &answer);
                 self.answer_refused(interaction, None, rejection);
             }
             _ => self.complain(told(rejection)),

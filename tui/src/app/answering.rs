@@ -270,10 +270,7 @@ impl State {
         }
         let told = told(&answer, ask);
         let interaction = ask.interaction;
-        // They are there until the daemon has taken them.
-        if let Some((of, text)) = Words::of(interaction, &answer) {
-            self.keep_words(of, text);
-        }
+        self.answer_given(interaction, &answer);
         let command = Command::InteractionAnswer { session: ask.session, agent: ask.agent, interaction, answer };
         self.command(Meant::Answer { interaction, told, from }, command);
         // The next one, if there is one: the daemon says when this one is closed.

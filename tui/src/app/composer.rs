@@ -283,11 +283,11 @@ mod tests {
     fn a_draft_that_gives_way_is_put_away_or_told() {
         let mut composer = Composer::with("first");
         composer.replace("second");
-        assert_eq!((composer.stashed(), composer.take_displaced()), (Some("first"), vec![]));
+        assert_eq!((composer.take_displaced(), composer.stashed()), (vec![], Some("first")));
         composer.replace("third");
-        assert_eq!((composer.stashed(), composer.take_displaced()), (Some("first"), vec!["second".to_owned()]));
+        assert_eq!((composer.take_displaced(), composer.stashed()), (vec!["second".to_owned()], Some("first")));
         assert!(composer.stash());
-        assert_eq!((composer.stashed(), composer.take_displaced()), (Some("third"), vec!["first".to_owned()]));
+        assert_eq!((composer.take_displaced(), composer.stashed()), (vec!["first".to_owned()], Some("third")));
         composer.editor.insert("fourth");
         composer.recall(&["sent before".to_owned()], true);
         composer.type_in('!');

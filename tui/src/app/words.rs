@@ -67,6 +67,21 @@ impl State {
         self.effects.push(Effect::KeepDraft(key, text));
     }
 
+    /// An answer is given: its words are there until the daemon has taken them. Others that were typed for the question are
+    /// not for it any more.
+    pub(super) fn answer_given(&mut self, interaction: InteractionId, answer: &Answer) {
+        let given = Words::of(interaction, answer);
+        for of in [Words::Answer(interaction), Words::Reason(interaction)] {
+            let is_given = given.is_some_and(|(given, text)| given == of && text == self.words(of).trim());
+            if !is_given && !self.words(of).trim().is_empty() {
+                self.move_to_history(of.key(), "answered");
+            }
+        }
+        if let Some((of, text)) = given {
+            self.keep_words(of, text);
+        }
+    }
+
     /// An answer is taken: its words are kept no more.
     pub(super) fn answer_taken(&mut self, interaction: InteractionId) {
         self.keep_words(Words::Answer(interaction), "");

@@ -39,8 +39,30 @@ enum Happening {
 
 /// Keys that take no text away by themselves.
 const KEYS: &[&str] = &[
-    "enter", "tab", "esc", "up", "down", "alt+w", "alt+y", "alt+n", "ctrl+c", "ctrl+g", "ctrl+r", "ctrl+s", "ctrl+x p",
-    "ctrl+x n", "alt+down", "alt+up", "ctrl+x l", "e", "i", "d", "n", "j", "1",
+    "enter",
+    "tab",
+    "esc",
+    "up",
+    "down",
+    "ctrl+x p e",
+    "alt+w",
+    "alt+y",
+    "alt+n",
+    "ctrl+c",
+    "ctrl+g",
+    "ctrl+r",
+    "ctrl+s",
+    "ctrl+x p",
+    "ctrl+x n",
+    "alt+down",
+    "alt+up",
+    "ctrl+x l",
+    "e",
+    "i",
+    "d",
+    "n",
+    "j",
+    "1",
 ];
 
 fn step() -> impl Strategy<Value = Step> {

@@ -109,7 +109,7 @@ fn a_turn_that_does_not_stop_is_ended_with_its_process() {
         let mut stage = Stage::open(size, world);
         stage.press("esc esc");
         stage.later(3_000);
-        stage.sees("stopping 3.0s");
+        stage.sees("stopping 3s");
         stage.press("i esc");
         stage.sees("esc again ends its process");
         stage.press("esc");
