@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::agent::{check_prompt, check_rules, check_word};
 use crate::{
     AgentId, AgentSpec, Answer, Budget, BudgetOwner, Delivery, InteractionId, Program, PromptId, Rejection, Rule,
-    RulesOwner, SessionId, Size, TerminalId, limits,
+    RulesOwner, SessionId, Size, TerminalId, TurnId, limits,
 };
 
 /// A change a client asks for. In JSON: `{"type": "session.create", …}`.
@@ -142,8 +142,11 @@ pub enum Command {
         /// The agent.
         agent: AgentId,
         /// Do not wait until it ends the turn by itself: end its process. The next prompt starts it again.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         hard: bool,
+        /// The turn that is meant: if another one runs by now, the command is refused. None: whichever runs.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        turn: Option<TurnId>,
     },
     /// Answers an agent's question. The first answer counts.
     #[serde(rename = "interaction.answer")]

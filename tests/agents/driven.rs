@@ -90,7 +90,7 @@ impl Driven {
 
     pub(crate) async fn cancel(&self) {
         let (session, agent) = (self.session, self.agent);
-        self.client.command(mint(), Command::AgentCancel { session, agent, hard: false }).await.unwrap();
+        self.client.command(mint(), Command::AgentCancel { session, agent, hard: false, turn: None }).await.unwrap();
     }
 
     /// Has it use another model or work in another mode.

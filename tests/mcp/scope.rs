@@ -91,7 +91,7 @@ fn a_runs_token_reads_its_session_prompts_the_others_and_does_no_more() {
             Command::PromptEdit { session, agent: helper, prompt: waiting, text: "x".to_owned() },
             Command::PromptMove { session, agent: helper, prompt: waiting, before: None },
             Command::PromptWithdraw { session, agent: helper, prompt: waiting },
-            Command::AgentCancel { session, agent: helper, hard: false },
+            Command::AgentCancel { session, agent: helper, hard: false, turn: None },
             Command::InteractionAnswer { session, agent: lead, interaction, answer: Answer::Allow { always: true } },
             Command::AgentSet { session, agent: helper, model: Some("m".to_owned()), mode: None },
             Command::AgentHold { session, agent: helper },

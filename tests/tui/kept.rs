@@ -55,7 +55,7 @@ fn what_was_left_in_the_editor_is_a_draft_once_the_editor_is_gone() {
         serde_json::from_slice(&std::fs::read(begun.path().join("begun.json")).unwrap()).unwrap();
     let pid = std::fs::read_to_string(desk.home.path().join("editor.pid")).unwrap().trim().parse().unwrap();
     kill_and_wait(pid, Signal::KILL);
-    let shell = begun["processes"][1].as_u64().unwrap();
+    let shell = begun["processes"][1]["number"].as_u64().unwrap();
     eventually("the editor is gone", || !Path::new("/proc").join(shell.to_string()).exists());
     second.kill_client();
     let third = desk.client();

@@ -77,6 +77,7 @@ pub async fn run(start: Start) -> Result<Option<u8>, RunError> {
     }
     let directory = start.wire.directory.to_string_lossy().into_owned();
     let store = Store::open(&start.state, &directory)?;
+    store.take_over_drafts();
     let has_taken_up = !store.take_up_edited().is_empty();
     let opening = Opening {
         settings: start.settings.clone(),

@@ -75,7 +75,7 @@ impl Drop for Task {
 /// A program's terminal that is followed.
 struct Attachment {
     size: Size,
-    /// Sizes and repeats that the task is told of.
+    /// Tells the task of another size.
     tell: watch::Sender<Size>,
     _task: Task,
 }

@@ -2,6 +2,7 @@
 //! not answered. Each is written as soon as it changes, on a thread of its own, whole or not at all.
 
 mod editing;
+mod process;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::app::place::Place;
+
+use process::Process;
 
 pub use editing::Editing;
 
@@ -85,21 +88,58 @@ impl Store {
         self.directory.join(part).join(blake3::hash(name.as_bytes()).to_hex().as_str())
     }
 
-    /// Drafts, by what they are for.
+    /// The file of a draft, which is this client's own: clients beside each other take nothing from each other.
+    fn draft_file(&self, key: &str) -> PathBuf {
+        let mut file = self.file("drafts", key).into_os_string();
+        file.push(format!("_{}", Process::this()));
+        file.into()
+    }
+
+    /// Makes the drafts of clients that are gone this client's. Of several for the same agent the newest is the draft, and the
+    /// others are in the history.
+    pub fn take_over_drafts(&self) {
+        let mut left: Vec<_> = files(&self.directory.join("drafts"))
+            .into_iter()
+            .filter(|file| *file != self.draft_file_named_as(file) && is_left(file))
+            .filter_map(|file| {
+                let draft = serde_json::from_slice::<Draft>(&read(&file)?).ok()?;
+                Some((file.metadata().ok()?.modified().ok()?, file, draft))
+            })
+            .collect();
+        left.sort_by_key(|(modified, ..)| std::cmp::Reverse(*modified));
+        for (_, file, Draft { key, text }) in left {
+            let own = self.draft_file(&key);
+            if !own.exists() {
+                fs::rename(file, own).ok();
+            } else if self.draft(&key) == text || self.keep_sent(&text).is_ok() {
+                fs::remove_file(file).ok();
+            }
+        }
+    }
+
+    /// Drafts of this client, by what they are for.
     pub fn drafts(&self) -> BTreeMap<String, String> {
-        let files = files(&self.directory.join("drafts"));
-        let drafts = files.into_iter().filter_map(|file| serde_json::from_slice::<Draft>(&read(&file)?).ok());
+        let own = files(&self.directory.join("drafts")).into_iter();
+        let own = own.filter(|file| *file == self.draft_file_named_as(file));
+        let drafts = own.filter_map(|file| serde_json::from_slice::<Draft>(&read(&file)?).ok());
         drafts.map(|draft| (draft.key, draft.text)).collect()
     }
 
+    /// The name that a draft has if it is this client's.
+    fn draft_file_named_as(&self, file: &Path) -> PathBuf {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let of = name.split_once('_').map_or(name, |(of, _)| of);
+        file.with_file_name(format!("{of}_{}", Process::this()))
+    }
+
     fn draft(&self, key: &str) -> String {
-        let known = read(&self.file("drafts", key)).and_then(|bytes| serde_json::from_slice::<Draft>(&bytes).ok());
+        let known = read(&self.draft_file(key)).and_then(|bytes| serde_json::from_slice::<Draft>(&bytes).ok());
         known.map(|draft| draft.text).unwrap_or_default()
     }
 
     /// Keeps a draft; none if it is empty.
     pub fn keep_draft(&self, key: String, text: String) {
-        let file = self.file("drafts", &key);
+        let file = self.draft_file(&key);
         let bytes = (!text.is_empty()).then(|| serde_json::to_vec(&Draft { key, text }).unwrap_or_default());
         self.writes.put(file, bytes);
     }
@@ -173,7 +213,7 @@ impl Store {
     }
 
     fn outbox(&self, id: CommandId) -> PathBuf {
-        self.directory.join("outbox").join(format!("{id}_{}", std::process::id()))
+        self.directory.join("outbox").join(format!("{id}_{}", Process::this()))
     }
 
     /// Everything is written.
@@ -210,7 +250,10 @@ impl Writes {
     fn run(&self) {
         let mut state = self.lock();
         loop {
-            let Some((file, bytes)) = state.files.pop_first() else {
+            // What is to be there before what is to go: it may be the same words.
+            let next = state.files.iter().find(|(_, bytes)| bytes.is_some()).or_else(|| state.files.first_key_value());
+            let next = next.map(|(file, _)| file.clone());
+            let Some((file, bytes)) = next.and_then(|file| state.files.remove_entry(&file)) else {
                 state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
@@ -237,12 +280,8 @@ impl Writes {
 /// Whether the client that kept a command is gone.
 fn is_left(file: &Path) -> bool {
     let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let owner = name.rsplit_once('_').and_then(|(_, owner)| owner.parse::<u32>().ok());
-    owner.is_none_or(|owner| owner == std::process::id() || !is_alive(owner))
-}
-
-fn is_alive(process: u32) -> bool {
-    Path::new("/proc").join(process.to_string()).exists()
+    let owner = name.split_once('_').and_then(|(_, owner)| owner.parse::<Process>().ok());
+    owner.is_none_or(|owner| owner == Process::this() || !owner.is_alive())
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -293,6 +332,38 @@ pub(crate) mod tests {
         assert_eq!(next.place(), place);
         let elsewhere = Store::open(&directory, "/src/b").unwrap();
         assert_eq!((elsewhere.place(), elsewhere.sent()), (Place::default(), vec![]));
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn drafts_of_clients_that_are_gone_are_taken_over_and_those_of_others_left_alone() {
+        let directory = directory("over");
+        let store = Store::open(&directory, "/src/a").unwrap();
+        let left = |owner: &str, key: &str, text: &str| {
+            let file = store.file("drafts", key);
+            let name = format!("{}_{owner}", file.file_name().unwrap().to_str().unwrap());
+            let draft = Draft { key: key.to_owned(), text: text.to_owned() };
+            write(&file.with_file_name(name), &serde_json::to_vec(&draft).unwrap()).unwrap();
+        };
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        left("4294967295_1", "one", "older");
+        left("4294967294_1", "one", "newer");
+        let newer = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+        let newest =
+            files(&directory.join("drafts")).into_iter().find(|file| file.to_str().unwrap().contains("4294967294"));
+        fs::File::options().write(true).open(newest.unwrap()).unwrap().set_modified(newer).unwrap();
+        left(&Process::of(child.id()).to_string(), "two", "of one that lives");
+        assert_eq!(store.drafts(), BTreeMap::new());
+        store.take_over_drafts();
+        assert_eq!(store.drafts(), BTreeMap::from([("one".to_owned(), "newer".to_owned())]));
+        assert_eq!(store.sent(), ["older"]);
+        store.keep_draft("two".to_owned(), "of this one".to_owned());
+        store.keep_draft("two".to_owned(), String::new());
+        store.settle();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        store.take_over_drafts();
+        assert_eq!(store.drafts()["two"], "of one that lives");
         fs::remove_dir_all(directory).unwrap();
     }
 

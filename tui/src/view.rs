@@ -80,6 +80,11 @@ pub(crate) fn long_text_lines(state: &State) -> usize {
     }
 }
 
+/// Lines of the question that is seen that lie below what is on the screen.
+pub(crate) fn question_lines_below(state: &State, attention: &crate::app::overlay::Attention) -> usize {
+    attention::lines_below(state, attention)
+}
+
 /// Where what is said with an agent is in its pane: without the words above and below it.
 pub(crate) fn body_of(state: &State, agent: ropewalk_protocol::AgentId, area: Rect) -> Rect {
     pane::body(state, agent, area)

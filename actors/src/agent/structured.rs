@@ -47,8 +47,10 @@ pub(crate) enum AgentInput {
     MovePrompt { prompt: PromptId, before: Option<PromptId> },
     /// A client takes a prompt back.
     WithdrawPrompt { prompt: PromptId },
-    /// A client wants the turn to end; at once, with the process, if `hard`.
-    Cancel { hard: bool },
+    /// A client wants the turn to end; at once, with the process, if `hard`. `turn`: this one and no other.
+    Cancel { hard: bool, turn: Option<TurnId> },
+    /// The turn was asked to end, and has had its time.
+    CancelDue { run: RunId },
     /// A client answers.
     Answer { interaction: InteractionId, answer: Answer },
     /// A client wants another model or mode.
@@ -153,8 +155,6 @@ struct Turn {
     /// What the agent itself calls it.
     name: Option<String>,
     cancelling: bool,
-    /// The process is to end with it, at once.
-    insisted: bool,
 }
 
 /// A prompt that is on its way into a turn.
@@ -266,8 +266,7 @@ impl Structured {
 
     /// Whether its process was to be ended, and may not have been.
     pub(crate) fn is_to_stop(&self) -> bool {
-        let is_insisted = self.turn.as_ref().is_some_and(|turn| turn.insisted);
-        self.life.is_open() && (self.closing || self.life.is_refused || is_insisted)
+        self.life.is_open() && (self.closing || self.life.is_refused || self.life.is_ending)
     }
 
     fn greet(&self, step: u8) -> Outgoing {

@@ -35,7 +35,7 @@ impl Directory {
             Command::PromptWithdraw { session, agent, prompt } => {
                 (session, agent, AgentInput::WithdrawPrompt { prompt })
             }
-            Command::AgentCancel { session, agent, hard } => (session, agent, AgentInput::Cancel { hard }),
+            Command::AgentCancel { session, agent, hard, turn } => (session, agent, AgentInput::Cancel { hard, turn }),
             Command::InteractionAnswer { session, agent, interaction, answer } => {
                 (session, agent, AgentInput::Answer { interaction, answer })
             }

@@ -252,7 +252,8 @@ impl Hands {
         }
     }
 
-    /// The turn was asked to end: after a grace the process is interrupted, and after another it is ended.
+    /// The turn was asked to end: after a grace the process is interrupted, and after another the agent is told that the time is
+    /// over, so that it is given nothing more before it is ended.
     pub(crate) fn insist_on_cancel(&self, run: RunId) {
         let Some(line) = self.line_of(run) else { return };
         let hands = self.clone();
@@ -268,7 +269,10 @@ impl Hands {
                 }
                 match signal {
                     Some(signal) => drop(hands.link().signal(run, signal).await),
-                    None => hands.stop(run),
+                    None => {
+                        let due = Input::Agent(AgentInput::CancelDue { run });
+                        hands.directory().report(line.stream(), None, due);
+                    }
                 }
             }
         });

@@ -21,7 +21,13 @@ const fn cancelled(hard: bool) -> &'static str {
 }
 
 pub(super) async fn cancel(context: &Context, reference: &str, hard: bool) -> Result<u8, Failure> {
-    apply(context, reference, cancelled(hard), |session, agent| Change::AgentCancel { session, agent, hard }).await
+    apply(context, reference, cancelled(hard), |session, agent| Change::AgentCancel {
+        session,
+        agent,
+        hard,
+        turn: None,
+    })
+    .await
 }
 
 /// Cancels the turns of an agent and of all that work for it. Those that have none are passed over.
@@ -32,7 +38,7 @@ pub(super) async fn cancel_tree(context: &Context, reference: &str, hard: bool) 
     let mut count = 0;
     for (agent, view) in family(&found.session, found.agent.agent) {
         let agent = agent.agent;
-        match change(&client, Change::AgentCancel { session, agent, hard }).await {
+        match change(&client, Change::AgentCancel { session, agent, hard, turn: None }).await {
             Ok(answer) if context.json => print::json(&answer)?,
             Ok(_) => print::talk(&format!("{} {}", print::plain(&view.name), cancelled(hard))),
             // It has no turn.

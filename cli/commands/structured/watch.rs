@@ -168,7 +168,7 @@ impl Watch<'_> {
         let (session, agent, prompt) = self.story.names();
         let started = self.story.has_started();
         tokio::spawn(async move {
-            let cancel = Change::AgentCancel { session, agent, hard: false };
+            let cancel = Change::AgentCancel { session, agent, hard: false, turn: None };
             let done: Result<_, Rejection> = if started {
                 change(&client, cancel).await
             } else {

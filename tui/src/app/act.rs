@@ -261,6 +261,7 @@ impl State {
         let Some(structured) = self.structured().filter(|structured| structured.turn.is_some()) else {
             return self.say("no turn runs");
         };
+        let turn = structured.turn;
         // Who cancels again does not want to wait for the agent.
         let hard = match &structured.cancelling {
             None if self.pending.cancels(agent) && !at_once => return self.say("asked to stop already"),
@@ -268,7 +269,7 @@ impl State {
             Some(asked) if asked.hard => return self.say("its process is being ended"),
             Some(_) => true,
         };
-        self.command(Meant::Cancel { agent, hard }, Command::AgentCancel { session, agent, hard });
+        self.command(Meant::Cancel { agent, hard }, Command::AgentCancel { session, agent, hard, turn });
     }
 
     pub(super) fn rename(&mut self, session: Option<SessionId>) {

@@ -43,7 +43,8 @@ impl State {
                 self.say(told);
             }
             (Meant::Cancel { hard: false, .. }, Ok(_)) => {
-                self.say("asked to stop; once more ends its process");
+                let key = self.key_of(super::action::Action::Cancel);
+                self.say(format!("asked to stop; {key} ends its process"));
             }
             (Meant::Cancel { hard: true, .. }, Ok(_)) => {
                 self.say("its process is ended; the next prompt starts it again");
@@ -65,8 +66,8 @@ impl State {
                 self.say("changed");
             }
             (Meant::Edit { target, prompt, text }, Err(rejection)) => {
-                self.edit_settled(target, prompt);
                 self.refused(target, &text, &rejection);
+                self.edit_settled(target, prompt);
                 self.queue_refused();
             }
             (Meant::Spawn(..) | Meant::Cancel { .. } | Meant::Other(_), Err(rejection)) => {
@@ -86,15 +87,14 @@ impl State {
     }
 
     /// The words of an answer that is refused go back to the prompt that they were written in; else they stay with the question.
-    fn answer_refused(&mut self, interaction: InteractionId, from: Option<Target>, rejection: &Rejection) {
-        let text = self.words(Words::Answer(interaction)).to_owned();
-        if let Some(target) = from
-            && !text.is_empty()
-        {
-            self.answer_taken(interaction);
-            return self.refused(target, &text, rejection);
+    fn answer_refused(&mut self, interaction: InteractionId, from: Option<(Target, String)>, rejection: &Rejection) {
+        if let Some((target, text)) = from {
+            self.refused(target, &text, rejection);
+            // They are there before they are gone here.
+            return self.answer_taken(interaction);
         }
-        let is_kept = !text.is_empty() || !self.words(Words::Reason(interaction)).is_empty();
+        let is_kept =
+            [Words::Answer(interaction), Words::Reason(interaction)].iter().any(|of| !self.words(*of).is_empty());
         let kept = if is_kept { "your words are kept: " } else { "" };
         self.complain(format!("{kept}{}", told(rejection)));
     }
@@ -103,6 +103,21 @@ impl State {
         if let Some((_, agent)) = target.agent() {
             self.keep_words(Words::Queued(agent, prompt), "");
         }
+    }
+
+    /// What a client before this one had sent is done: its words are where they were meant to be.
+    pub(super) fn left_done(&mut self, command: &Command, answer: CommandAnswer) {
+        let taken = match command {
+            Command::InteractionAnswer { interaction, answer, .. } => Words::of(*interaction, answer),
+            Command::PromptEdit { agent, prompt, text, .. } => Some((Words::Queued(*agent, *prompt), text.as_str())),
+            _ => None,
+        };
+        if let Some((of, text)) = taken
+            && self.words(of).trim() == text
+        {
+            self.keep_words(of, "");
+        }
+        self.done_for_another(Ok(answer));
     }
 
     /// A command that the client before this one sent. Whoever started a session then waits for it now, unless something
@@ -150,8 +165,8 @@ impl State {
                 self.refused(Target::Start, agent.prompt.as_deref().unwrap_or_default(), rejection);
             }
             Command::PromptEdit { session, agent, prompt, text } => {
-                self.keep_words(Words::Queued(agent, prompt), "");
                 self.refused(Target::Agent(session, agent), &text, rejection);
+                self.keep_words(Words::Queued(agent, prompt), "");
             }
             Command::InteractionAnswer { interaction, answer, .. } => {
                 self.answer_given(interaction, &answer);

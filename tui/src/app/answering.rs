@@ -20,7 +20,13 @@ impl State {
     /// Shows what waits for a person, the focused agent's first.
     pub(super) fn open_attention(&mut self) {
         let first = self.open_ask().or(self.asks.first()).map(|ask| ask.interaction);
-        self.overlay = Some(Overlay::Attention(Attention { selected: first, seen_at: self.now, answer: None, top: 0 }));
+        self.overlay = Some(Overlay::Attention(Attention {
+            selected: first,
+            seen_at: self.now,
+            answer: None,
+            top: 0,
+            is_whole: false,
+        }));
         self.open_answer_field();
     }
 
@@ -28,9 +34,14 @@ impl State {
     pub(super) fn attention_changed(&mut self) {
         let first = self.asks.first().map(|ask| ask.interaction);
         let Some(Overlay::Attention(attention)) = &mut self.overlay else { return };
-        // One that closes under somebody's eyes stays until they go on: what they type is not for the next one.
+        // One that closes under somebody's eyes stays until they go on: what they type is not for the next one. What was typed
+        // for it is kept.
+        let is_closed = attention.selected.is_some_and(|seen| self.asks.iter().all(|ask| ask.interaction != seen));
+        if is_closed {
+            attention.answer = None;
+        }
         if attention.selected.is_none() && first.is_some() {
-            *attention = Attention { selected: first, seen_at: self.now, answer: None, top: 0 };
+            *attention = Attention { selected: first, seen_at: self.now, answer: None, top: 0, is_whole: false };
             self.open_answer_field();
         }
     }
@@ -58,6 +69,12 @@ impl State {
 
     pub(super) fn attention_key(&mut self, key: Key) {
         let seen = self.seen_ask().map(|ask| (ask.kind, shows_options(ask)));
+        if let Some(Overlay::Attention(attention)) = &self.overlay {
+            let is_whole = attention.is_whole || crate::view::question_lines_below(self, attention) == 0;
+            if let Some(Overlay::Attention(attention)) = &mut self.overlay {
+                attention.is_whole = is_whole;
+            }
+        }
         let Some(Overlay::Attention(attention)) = &mut self.overlay else { return };
         let keymap = &self.settings.keymap;
         if let Some(editor) = &mut attention.answer {
@@ -108,7 +125,8 @@ impl State {
         let last = self.asks.len().saturating_sub(1);
         let to = i64::try_from(at).unwrap_or(0).saturating_add(step).clamp(0, i64::try_from(last).unwrap_or(0));
         let selected = usize::try_from(to).ok().and_then(|to| self.asks.get(to)).map(|ask| ask.interaction);
-        self.overlay = Some(Overlay::Attention(Attention { selected, seen_at: self.now, answer: None, top: 0 }));
+        self.overlay =
+            Some(Overlay::Attention(Attention { selected, seen_at: self.now, answer: None, top: 0, is_whole: false }));
         self.open_answer_field();
     }
 
@@ -129,6 +147,9 @@ impl State {
         }
         if ask.kind != AskKind::Permission {
             return self.say("this is no permission: choose by number, or type the answer");
+        }
+        if let Some(Overlay::Attention(Attention { is_whole: false, .. })) = &self.overlay {
+            return self.say("there is more of it below: pagedown, and then press it again");
         }
         self.answer(&ask, Answer::Allow { always });
     }
@@ -197,13 +218,26 @@ impl State {
     /// Answers the focused agent's question with what is written in the prompt: words, where words are asked for; else the number
     /// or the name of an option. False if it is no answer.
     pub(super) fn answer_in_prompt(&mut self) -> bool {
+        let text = self.composer().map(super::composer::Composer::text).unwrap_or_default();
+        let Some(ask) = self.open_ask().map(|ask| ask.interaction) else { return false };
+        let is_answer = self.answer_as_typed(&text);
+        // A client that may not answer keeps what was written, as does a key that came too soon.
+        if is_answer && self.pending.answers(ask) {
+            self.composer_mut().take();
+            self.keep_draft();
+        }
+        is_answer
+    }
+
+    /// Answers the focused agent's question with what was typed, as [`State::answer_in_prompt`] does. False if it is no answer.
+    pub(super) fn answer_as_typed(&mut self, text: &str) -> bool {
         let Some(ask) = self.open_ask().cloned() else { return false };
-        let text = self.composer().map(super::composer::Composer::text).unwrap_or_default().trim().to_owned();
+        let text = text.trim().to_owned();
         let named = |option: &&ropewalk_protocol::AskOption| option.name.eq_ignore_ascii_case(&text);
         let numbered = || ask.options.get(text.parse::<usize>().ok()?.checked_sub(1)?).filter(|_| shows_options(&ask));
         let answer = match (ask.kind, ask.options.iter().find(named).or_else(numbered)) {
             (_, Some(option)) => Answer::Choose { option: option.id.clone() },
-            (AskKind::Question, None) => Answer::Text { text },
+            (AskKind::Question, None) => Answer::Text { text: text.clone() },
             (AskKind::Permission | AskKind::Choice, None) => return false,
         };
         let since = self.asked_at.get(&ask.interaction).copied().unwrap_or(self.now);
@@ -211,9 +245,7 @@ impl State {
             self.say("a question came just now; press it again if this is the answer");
             return true;
         }
-        self.answer_from(&ask, answer, Some(self.target()));
-        self.composer_mut().take();
-        self.keep_draft();
+        self.answer_from(&ask, answer, Some((self.target(), text)));
         true
     }
 
@@ -264,7 +296,7 @@ impl State {
     }
 
     /// Answers a question, with words that were written in this prompt if in any.
-    fn answer_from(&mut self, ask: &InteractionView, answer: Answer, from: Option<Target>) {
+    fn answer_from(&mut self, ask: &InteractionView, answer: Answer, from: Option<(Target, String)>) {
         if self.pending.answers(ask.interaction) {
             return self.say("an answer is on its way");
         }
@@ -278,8 +310,13 @@ impl State {
         if let Some(Overlay::Attention(_)) = self.overlay {
             match next {
                 Some(_) => {
-                    self.overlay =
-                        Some(Overlay::Attention(Attention { selected: next, seen_at: self.now, answer: None, top: 0 }));
+                    self.overlay = Some(Overlay::Attention(Attention {
+                        selected: next,
+                        seen_at: self.now,
+                        answer: None,
+                        top: 0,
+                        is_whole: false,
+                    }));
                     self.open_answer_field();
                 }
                 None => self.overlay = None,

@@ -143,6 +143,8 @@ pub enum Event {
     },
     /// A command of a client before this one was refused.
     Left(Box<Command>, Rejection),
+    /// A command of a client before this one was carried out.
+    LeftDone(Box<Command>, CommandAnswer),
     /// What was typed into a program was not sent: too much waits.
     NotTyped,
     /// The search for this failed.

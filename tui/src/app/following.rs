@@ -47,14 +47,17 @@ impl State {
         if self.focus == Focus::Program && !matches!(self.target(), Target::Terminal(..)) {
             self.focus = Focus::Reading;
         }
-        let target = self.target();
-        if !self.composers.contains_key(&target) {
-            let key = self.draft_key(target);
-            let draft = self.drafts.get(&key).cloned().unwrap_or_default();
-            let stash = self.drafts.get(&format!("{} {key}", super::writing::STASHED)).cloned();
-            let stash = stash.filter(|stash| !stash.is_empty());
-            self.composers.insert(target, Composer::with(&draft).with_stash(stash));
-        }
+        self.composer_of(self.target());
+    }
+
+    /// The prompt for somebody, with the draft and what was put away beside it.
+    pub(super) fn composer_of(&mut self, target: Target) -> &mut Composer {
+        let key = self.draft_key(target);
+        self.composers.entry(target).or_insert_with(|| {
+            let draft = self.drafts.get(&key).map(String::as_str).unwrap_or_default();
+            let stash = self.drafts.get(&format!("{} {key}", super::writing::STASHED));
+            Composer::with(draft).with_stash(stash.filter(|stash| !stash.is_empty()).cloned())
+        })
     }
 
     /// What is known of what is said in a session is read anew.

@@ -55,11 +55,9 @@ impl State {
             }
             Event::Done(ticket, answer) => self.done(ticket, answer),
             Event::Files { typed, files } => self.files(typed, files),
-            Event::Edited(target, Some(text)) => {
-                self.composers.entry(target).or_default().set(text.trim_end_matches('\n'));
-                self.keep_draft_of(target);
-            }
+            Event::Edited(target, Some(text)) => self.edited(target, &text),
             Event::Left(command, rejection) => self.left(*command, &rejection),
+            Event::LeftDone(command, answer) => self.left_done(&command, answer),
             Event::NotTyped => self.complain("not typed: the line is too slow"),
             Event::SearchFailed(text, rejection) => {
                 if let Some(Overlay::Search(search)) = &mut self.overlay

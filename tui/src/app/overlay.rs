@@ -147,6 +147,8 @@ pub struct Attention {
     pub answer: Option<Editor>,
     /// The first line of what is asked that is seen.
     pub top: usize,
+    /// The last line was on the screen.
+    pub is_whole: bool,
 }
 
 /// Prompts that wait for an agent.

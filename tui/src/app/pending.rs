@@ -35,7 +35,7 @@ pub enum Meant {
         /// What is said once it is answered.
         told: String,
         /// Whose prompt the words were written in, if they were. If they are refused they go back there.
-        from: Option<Target>,
+        from: Option<(Target, String)>,
     },
     /// Another text for a prompt that waits. If it is refused the words are for the next prompt.
     Edit {

@@ -64,6 +64,9 @@ pub struct Place {
     /// Sessions of other directories are listed too.
     #[serde(default)]
     pub all_projects: bool,
+    /// What a new session begins with, as people call it.
+    #[serde(default)]
+    pub begins_with: Option<String>,
     /// Up to which event each agent was looked at.
     #[serde(default)]
     pub seen: BTreeMap<AgentId, Seq>,

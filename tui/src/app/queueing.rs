@@ -49,8 +49,8 @@ impl State {
             }
             queue.prompts = Some(prompts.clone());
             if let Some((words, text)) = typed.filter(|_| is_gone) {
-                self.keep_words(words, "");
                 self.put_back(of, &text);
+                self.keep_words(words, "");
                 self.say("that prompt waits no more; what you wrote is in the prompt of the agent");
             }
         }
@@ -70,12 +70,7 @@ impl State {
         let taken = prompts.get(queue.selected).cloned();
         if let Some(editor) = &mut queue.editor {
             match keymap.meaning(&[Scope::List], &[key]) {
-                Meaning::Action(Action::ListClose) => {
-                    queue.editor = None;
-                    if let Some(prompt) = taken {
-                        self.keep_words(Words::Queued(agent, prompt.prompt), "");
-                    }
-                }
+                Meaning::Action(Action::ListClose) => queue.editor = None,
                 Meaning::Action(Action::ListChoose) => {
                     let text = editor.text().trim().to_owned();
                     queue.editor = None;

@@ -176,6 +176,8 @@ pub struct State {
     pub(super) is_moved: bool,
     pub(super) kept_at: Timestamp,
     pub(super) drafts: BTreeMap<String, String>,
+    /// The prompt that is open in an editor, as it was given.
+    pub(super) given_to_editor: Option<(Target, String)>,
     pub(super) fetches: Fetches,
     pub(super) looked_at: Timestamp,
     pub(super) effects: Vec<Effect>,
@@ -224,6 +226,7 @@ impl State {
             is_moved: false,
             kept_at: now,
             drafts,
+            given_to_editor: None,
             fetches: Fetches::default(),
             looked_at: now,
             effects: Vec::new(),
@@ -234,6 +237,9 @@ impl State {
             state.place.panes.push(Target::Start);
         }
         state.place.focused = state.place.focused.min(state.place.panes.len() - 1);
+        let begins_with =
+            |known: &Provider| known.missing.is_none() && state.place.begins_with.as_ref() == Some(&known.label);
+        state.provider = state.providers.iter().position(begins_with).unwrap_or(state.provider);
         state.fetches.want(super::event::Read::Asks);
         state.choose_theme();
         if has_taken_up {
@@ -315,7 +321,7 @@ impl State {
 
     /// The same, to be changed.
     pub(super) fn composer_mut(&mut self) -> &mut Composer {
-        self.composers.entry(self.target()).or_default()
+        self.composer_of(self.target())
     }
 
     /// The question that the focused agent waits for.

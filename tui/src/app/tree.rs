@@ -87,7 +87,9 @@ impl Condition {
         };
         let condition = match structured.status.state {
             AgentState::Starting => Condition::Starting,
-            AgentState::Working | AgentState::Stalled if structured.cancelling.is_some() => Condition::Stopping,
+            AgentState::Working | AgentState::Stalled | AgentState::Waiting if structured.cancelling.is_some() => {
+                Condition::Stopping
+            }
             AgentState::Working => Condition::Working,
             AgentState::Waiting => Condition::Waiting,
             AgentState::Stalled => Condition::Stalled,

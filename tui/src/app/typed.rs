@@ -13,8 +13,9 @@ impl State {
     /// What a person typed in a line of its own: a command after a colon, else words for the agent on the screen.
     pub fn typed_line(&mut self, line: &str, now: Timestamp) -> Vec<Effect> {
         self.now = now;
-        match (line.strip_prefix(':'), &self.overlay) {
-            (_, Some(Overlay::Confirm { .. })) => {
+        let is_confirmed = matches!(self.overlay, Some(Overlay::Confirm { .. }));
+        match (line.strip_prefix(':'), is_confirmed) {
+            (_, true) => {
                 let key = if line.trim().eq_ignore_ascii_case("y") { 'y' } else { 'n' };
                 self.confirm_key(Key::char(key));
             }
@@ -24,9 +25,14 @@ impl State {
                 }
             }
             (None, _) if line.trim().is_empty() => {}
+            (None, _) if line.trim() == "?" => self.act(super::action::Action::Help),
+            (None, _) if self.answer_as_typed(line) => {}
             (None, _) => {
                 // The draft that a screen has for this agent is another text.
-                self.deliver(line.trim().to_owned(), ropewalk_protocol::Delivery::Steer);
+                let has_turn = self.structured().is_some_and(|agent| agent.turn.is_some());
+                if self.deliver(line.trim().to_owned(), ropewalk_protocol::Delivery::Steer) && has_turn {
+                    self.say("said into the turn that runs, or after it where the agent cannot take it");
+                }
             }
         }
         self.settle();

@@ -105,7 +105,8 @@ impl State {
         }
     }
 
-    /// Words for questions that are closed go to the history, unless somebody still types them: nobody else will take them.
+    /// Words that nobody will take any more go to the history, unless somebody still types them: those for questions that are
+    /// closed, and for agents that are gone.
     pub(super) fn keep_words_of_closed(&mut self) {
         if !self.knows_asks {
             return;
@@ -121,8 +122,15 @@ impl State {
                 typed_for != Some(of) && !self.pending.answers(of) && self.asks.iter().all(|ask| ask.interaction != of)
             })
         };
-        let closed: Vec<_> = self.drafts.keys().filter(|key| is_closed(key)).cloned().collect();
-        closed.into_iter().for_each(|key| self.move_to_history(key, "the question is closed"));
+        // Of an agent that is no more nobody will tell what waits for it.
+        let is_orphaned = |key: &str| {
+            let agent = key.strip_prefix(QUEUED).and_then(|of| of.split(' ').next()?.parse::<AgentId>().ok());
+            let is_known = |agent| self.tree.sessions().any(|of| of.agents.iter().any(|known| known.agent == agent));
+            self.tree.is_complete && agent.is_some_and(|agent| !is_known(agent))
+        };
+        let is_of_nobody = |key: &&String| is_closed(key) || is_orphaned(key);
+        let closed: Vec<_> = self.drafts.keys().filter(is_of_nobody).cloned().collect();
+        closed.into_iter().for_each(|key| self.move_to_history(key, "it is closed"));
     }
 
     /// Other texts for prompts that wait no more go to the history.
@@ -138,16 +146,20 @@ impl State {
 
     fn move_to_history(&mut self, key: String, why: &str) {
         let text = self.drafts.get(&key).cloned().unwrap_or_default();
-        self.keep_by_key(key, String::new());
         self.sent.push(text.clone());
         self.effects.push(Effect::KeepHistory(text));
+        // It is there before it is gone here.
+        self.keep_by_key(key, String::new());
         let why = self.toast.as_ref().map_or(why, |toast| toast.text.trim_end_matches('.'));
         self.say(format!("{why}; your words are in the history"));
     }
 
     /// Words go back to a prompt, before what is written there now.
     pub(super) fn put_back(&mut self, target: Target, text: &str) {
-        let composer = self.composers.entry(target).or_default();
+        if text.trim().is_empty() {
+            return;
+        }
+        let composer = self.composer_of(target);
         let both = if composer.is_empty() { text.to_owned() } else { format!("{text}\n\n{}", composer.text()) };
         composer.set(&both);
         self.keep_draft_of(target);

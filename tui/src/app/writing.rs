@@ -28,6 +28,7 @@ impl State {
             Action::Enqueue => self.enqueue(),
             Action::Editor => {
                 let text = self.composer().map(super::composer::Composer::text).unwrap_or_default();
+                self.given_to_editor = Some((self.target(), text.clone()));
                 self.effects.push(Effect::Edit(self.target(), text));
             }
             Action::Stash => {
@@ -68,7 +69,7 @@ impl State {
 
     fn move_in_prompt(&mut self, action: Action) {
         let is_up = action == Action::CursorUp;
-        let composer = self.composers.entry(self.place.panes[self.place.focused]).or_default();
+        let composer = self.composer_mut();
         if let Some(completion) = &mut composer.completion {
             let last = completion.files.len().saturating_sub(1);
             completion.selected =
@@ -111,13 +112,28 @@ impl State {
         self.keep_draft_of(self.target());
     }
 
+    /// An editor ends with this text. What was put into the prompt meanwhile stands below it.
+    pub(super) fn edited(&mut self, target: Target, text: &str) {
+        let given = self.given_to_editor.take().filter(|(of, _)| *of == target).map(|(_, given)| given);
+        let composer = self.composer_of(target);
+        let now = composer.text();
+        let text = text.trim_end_matches('\n');
+        match given {
+            Some(given) if given != now && !composer.is_empty() && now != text => {
+                composer.set(&format!("{text}\n\n{now}"));
+            }
+            _ => composer.set(text),
+        }
+        self.keep_draft_of(target);
+    }
+
     /// Keeps what is written to somebody, and what was put away beside it.
     pub(super) fn keep_draft_of(&mut self, target: Target) {
         let displaced = self.composers.get_mut(&target).map(super::composer::Composer::take_displaced);
         for text in displaced.unwrap_or_default() {
             self.sent.push(text.clone());
             self.effects.push(Effect::KeepHistory(text));
-            self.say("another draft is put away already; this one is in the history");
+            self.say("one draft is put away at a time; the one before is in the history");
         }
         let key = self.draft_key(target);
         let stashed =
@@ -177,6 +193,8 @@ impl State {
         let count = self.providers.len();
         if count > 0 {
             self.provider = (self.provider + 1) % count;
+            self.place.begins_with = self.providers.get(self.provider).map(|provider| provider.label.clone());
+            self.keep_place();
         }
     }
 

@@ -80,10 +80,12 @@ impl Client {
         let text = if how == EditorEnd::Refused { None } else { editing.text() };
         if let Some(text) = &text {
             // The draft is there before the file is gone.
-            self.store.keep_draft(self.state.draft_key(target), text.clone());
-            self.store.settle();
-        }
-        if text.is_some() || how == EditorEnd::Refused {
+            if let Err(error) = self.store.keep_edited(&editing, text) {
+                tracing::warn!(%error, "what was edited could not be kept");
+            } else {
+                editing.end();
+            }
+        } else if how == EditorEnd::Refused {
             editing.end();
         }
         self.inbox.push_back(Event::Edited(target, text));

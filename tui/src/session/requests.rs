@@ -55,7 +55,7 @@ pub(super) async fn commands(
         match answer {
             Err(rejection) if rejection.code == Code::Conflict => {}
             Err(rejection) => drop(events.send(Event::Left(Box::new(command), rejection)).await),
-            answer => drop(events.send(Event::Done(Ticket(0), answer)).await),
+            Ok(answer) => drop(events.send(Event::LeftDone(Box::new(command), answer)).await),
         }
         store.answered(id);
     }

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Draft, FILE_BYTES_MAX, Store, is_alive, read, write};
+use super::process::Process;
+use super::{Draft, FILE_BYTES_MAX, Store, read, write};
 
 /// What the editor sees.
 const TEXT: &str = "prompt.md";
@@ -26,7 +27,7 @@ struct Begun {
     /// The draft that it was.
     draft: Draft,
     /// The client, and the editor.
-    processes: Vec<u32>,
+    processes: Vec<Process>,
 }
 
 impl Editing {
@@ -40,7 +41,7 @@ impl Editing {
     /// # Errors
     /// It cannot be written down.
     pub fn is_open_in(&mut self, editor: u32) -> io::Result<()> {
-        self.begun.processes.push(editor);
+        self.begun.processes.push(Process::of(editor));
         self.keep()
     }
 
@@ -75,7 +76,7 @@ impl Store {
         let directory = self.directory.join("editing").join(uuid::Uuid::now_v7().to_string());
         fs::DirBuilder::new().mode(0o700).create(&directory)?;
         write(&directory.join(TEXT), text.as_bytes())?;
-        let begun = Begun { draft: Draft { key, text }, processes: vec![std::process::id()] };
+        let begun = Begun { draft: Draft { key, text }, processes: vec![Process::this()] };
         let editing = Editing { directory, begun };
         editing.keep()?;
         Ok(editing)
@@ -90,24 +91,41 @@ impl Store {
 
     fn take_up(&self, directory: &Path) -> Option<String> {
         let begun: Begun = serde_json::from_slice(&read(&directory.join(BEGUN))?).ok()?;
-        if begun.processes.iter().any(|process| is_alive(*process)) {
+        if begun.processes.iter().any(|process| process.is_alive()) {
             return None;
         }
         let editing = Editing { directory: directory.to_owned(), begun };
-        let (text, Draft { key, text: given }) = (editing.text()?, &editing.begun.draft);
-        let known = self.draft(key);
-        if text == *given || text == known {
+        let text = editing.text()?;
+        if text == editing.begun.draft.text {
             editing.end();
             return None;
         }
-        let is_known = known.is_empty() || known == *given;
-        let both = if is_known { text } else { format!("{text}\n\n{known}") };
-        // It is there before the other one is gone.
-        let bytes = serde_json::to_vec(&Draft { key: key.clone(), text: both }).ok()?;
-        write(&self.file("drafts", key), &bytes).ok()?;
-        let key = key.clone();
+        let key = editing.begun.draft.key.clone();
+        let is_new = self.keep_edited(&editing, &text).ok()?;
+        if is_new {
+            // A client that lives may have this draft in hand, and write it over this one.
+            self.keep_sent(&text).ok()?;
+        }
         editing.end();
-        Some(key)
+        is_new.then_some(key)
+    }
+
+    /// Makes a draft of what an editor wrote, and of what was put there meanwhile, below it. It is there when this returns.
+    /// False: it is the draft already.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep_edited(&self, editing: &Editing, text: &str) -> io::Result<bool> {
+        self.settle();
+        let Draft { key, text: given } = &editing.begun.draft;
+        let known = self.draft(key);
+        if text == known {
+            return Ok(false);
+        }
+        let is_known = known.is_empty() || known == *given;
+        let text = if is_known { text.to_owned() } else { format!("{text}\n\n{known}") };
+        write(&self.draft_file(key), &serde_json::to_vec(&Draft { key: key.clone(), text })?)?;
+        Ok(true)
     }
 }
 
@@ -128,7 +146,7 @@ mod tests {
         assert_eq!(fs::read_to_string(editing.file()).unwrap(), given);
         fs::write(editing.file(), written).unwrap();
         // No process has this number.
-        editing.begun.processes = vec![u32::MAX];
+        editing.begun.processes.clear();
         editing.is_open_in(u32::MAX).unwrap();
         let taken = store.take_up_edited();
         (store, directory, taken)

@@ -17,14 +17,47 @@ use crate::text::wrap::cut;
 use super::over::{frame, inside, middle, sentence};
 use super::{prompt, put};
 
-pub(super) fn draw(buffer: &mut Buffer, state: &State, attention: &Attention) -> Option<Position> {
-    let theme = &state.theme;
+/// Where everything is.
+struct Places {
+    area: Rect,
+    /// Questions that are listed.
+    listed: u16,
+    /// What is asked.
+    body: Rect,
+    /// What is typed; without rows if nothing is.
+    field: Rect,
+}
+
+/// What is asked, in full, and where.
+fn laid_out(state: &State, attention: &Attention) -> (Vec<Line<'static>>, Places) {
     let count = state.asks.len();
     let width = middle(state, 110, 1).width.saturating_sub(4);
     let lines = state.seen_ask().map(|seen| full(state, seen, width)).unwrap_or_default();
     let rows = lines.len() + if count > 1 { count + 1 } else { 0 } + if attention.answer.is_some() { 4 } else { 0 } + 2;
     let most = state.size.rows.saturating_sub(4);
     let area = middle(state, 110, u16::try_from(rows).unwrap_or(most).clamp(5, most.max(5)));
+    let inner = inside(area);
+    // The list has a third of the room at most; what is asked has the rest.
+    let listed = u16::try_from(count).unwrap_or(u16::MAX).min((inner.height / 3).max(1));
+    let taken = if count > 1 { listed + 1 } else { 0 };
+    let field = if attention.answer.is_some() { 4.min(inner.height) } else { 0 };
+    let body = Rect { y: inner.y + taken, height: inner.height.saturating_sub(taken + field), ..inner };
+    let field = Rect { y: inner.bottom() - field, height: field, ..inner };
+    (lines, Places { area, listed, body, field })
+}
+
+/// Lines of the question that is seen that lie below what is on the screen.
+pub(crate) fn lines_below(state: &State, attention: &Attention) -> usize {
+    let (lines, Places { body, .. }) = laid_out(state, attention);
+    let height = usize::from(body.height);
+    let top = attention.top.min(lines.len().saturating_sub(height));
+    lines.len().saturating_sub(top + height)
+}
+
+pub(super) fn draw(buffer: &mut Buffer, state: &State, attention: &Attention) -> Option<Position> {
+    let theme = &state.theme;
+    let count = state.asks.len();
+    let (lines, Places { area, listed, body, field }) = laid_out(state, attention);
     frame(
         buffer,
         state,
@@ -49,8 +82,6 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, attention: &Attention) ->
         }
         return None;
     };
-    // The list has a third of the room at most; what is asked has the rest.
-    let listed = u16::try_from(count).unwrap_or(u16::MAX).min((inner.height / 3).max(1));
     let selected = state.asks.iter().position(|ask| ask.interaction == seen.interaction).unwrap_or(0);
     let first = selected.saturating_sub(usize::from(listed) - 1);
     if count > 1 {
@@ -62,23 +93,21 @@ pub(super) fn draw(buffer: &mut Buffer, state: &State, attention: &Attention) ->
             }
         }
     }
-    let taken = if count > 1 { listed + 1 } else { 0 };
-    let field = attention.answer.as_ref().map(|editor| (editor, 4.min(inner.height)));
-    let field_rows = field.as_ref().map_or(0, |(_, rows)| *rows);
-    let body = Rect { y: inner.y + taken, height: inner.height.saturating_sub(taken + field_rows), ..inner };
     let top = attention.top.min(lines.len().saturating_sub(usize::from(body.height)));
     for (line, y) in lines.iter().skip(top).zip(body.top()..body.bottom()) {
         put(buffer, Rect { y, height: 1, ..body }, line);
     }
-    if top + usize::from(body.height) < lines.len() {
-        let more = format!(" {} more lines: pagedown ", lines.len() - top - usize::from(body.height));
+    let below = lines_below(state, attention);
+    if below > 0 {
+        let more = format!(" {below} more lines: pagedown ");
         let at = Rect { y: body.bottom().saturating_sub(1), height: 1, ..body };
+        super::clear(buffer, at, theme.text);
         put(buffer, at, &Line::styled(more, theme.waiting.add_modifier(ratatui::style::Modifier::REVERSED)));
     }
-    let (editor, rows) = field?;
-    let place = Rect { y: inner.bottom() - rows, height: rows, ..inner };
-    put(buffer, place, &Line::styled(theme.glyphs.rule.repeat(usize::from(place.width)), theme.border));
-    prompt::area_cursor(buffer, editor.area(), Rect { y: place.y + 1, height: rows.saturating_sub(1), ..place })
+    let editor = attention.answer.as_ref()?;
+    put(buffer, field, &Line::styled(theme.glyphs.rule.repeat(usize::from(field.width)), theme.border));
+    let typed = Rect { y: field.y + 1, height: field.height.saturating_sub(1), ..field };
+    prompt::area_cursor(buffer, editor.area(), typed)
 }
 
 fn row(state: &State, ask: &InteractionView, width: usize) -> Line<'static> {

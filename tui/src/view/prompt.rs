@@ -76,6 +76,8 @@ fn label(buffer: &mut Buffer, state: &State, area: Rect) {
                 format!("{send}: waits until it goes on, :release has it go on ")
             } else if state.open_ask().is_some_and(|ask| ask.kind == AskKind::Question) {
                 format!("{send} answers what it asks ")
+            } else if state.open_ask().is_some_and(crate::app::shows_options) {
+                format!("{send}: a number answers, words go into the turn · {enqueue}: after it ")
             } else if has_turn {
                 format!("{send}: into the turn · {enqueue}: after it ")
             } else {

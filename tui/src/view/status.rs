@@ -175,13 +175,13 @@ fn keys(state: &State) -> Vec<(String, &'static str)> {
     let fixed =
         |keys: &[(&str, &'static str)]| keys.iter().map(|(key, what)| ((*key).to_owned(), *what)).collect::<Vec<_>>();
     match (&state.overlay, state.focus) {
-        (Some(Overlay::Attention(attention)), _) if attention.answer.is_some() => {
+        (Some(Overlay::Attention(attention)), _) if attention.answer.is_some() && state.seen_ask().is_some() => {
             fixed(&[("enter", "answers"), ("esc", "back")])
         }
         (Some(Overlay::Attention(_)), _) => {
             let mut keys = match state.seen_ask().map(|ask| ask.kind) {
                 Some(AskKind::Permission) => {
-                    of(&[(Action::AskAllow, "allow once"), (Action::AskAlways, "always"), (Action::AskDeny, "deny")])
+                    of(&[(Action::AskAllow, "allow once"), (Action::AskDeny, "deny"), (Action::AskAlways, "always")])
                 }
                 Some(AskKind::Choice) => {
                     [fixed(&[("1-9", "choose")]), of(&[(Action::AskDeny, "deny"), (Action::AskText, "type it")])]
@@ -269,8 +269,11 @@ fn keys(state: &State) -> Vec<(String, &'static str)> {
             let is_stopping = state.structured().is_some_and(|agent| agent.cancelling.is_some());
             let stop = if is_stopping { "twice: end its process" } else { "twice: stop" };
             let mut keys = match (state.open_ask().is_some(), has_turn, state.target()) {
-                (true, _, _) if is_empty => {
+                (true, ..) if state.open_ask().is_some_and(|ask| ask.kind == AskKind::Permission) && is_empty => {
                     of(&[(Action::Send, "answer it"), (Action::Allow, "allow"), (Action::Deny, "deny")])
+                }
+                (true, ..) if is_empty || state.open_ask().is_some_and(|ask| ask.kind == AskKind::Question) => {
+                    of(&[(Action::Send, "answer it"), (Action::Enqueue, "after the turn"), (Action::Deny, "deny")])
                 }
                 (_, _, Target::Start) => of(&[(Action::Send, "start"), (Action::Enqueue, "other agent")]),
                 (_, true, _) => {

@@ -352,3 +352,22 @@ fn a_question_that_expires_says_so_and_is_answered_by_nobody() {
         stage
     });
 }
+
+#[test]
+fn what_was_not_seen_to_its_end_is_not_allowed() {
+    let size = Size { cols: 40, rows: 12 };
+    let (mut world, who) = tales::at_work();
+    let interaction = world.asks_to(who, "Bash", &deceptive());
+    let mut stage = Stage::open(size, world);
+    stage.press("alt+w");
+    stage.later(500);
+    stage.sees_not("evil.example");
+    stage.press("a");
+    stage.sees("there is more of it below");
+    assert_eq!(stage.world.answer_to(interaction), None);
+    for _ in 0..10 {
+        stage.press("pagedown");
+    }
+    stage.press("a");
+    assert_eq!(stage.world.answer_to(interaction), Some(Answer::Allow { always: false }));
+}

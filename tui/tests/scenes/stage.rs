@@ -87,6 +87,8 @@ pub(crate) struct Stage {
     /// The lines that a client without a screen has told.
     pub(crate) lines: Vec<String>,
     told_lines: Option<Told>,
+    /// The editor goes on until it is told to end.
+    pub(crate) is_editing: bool,
     /// What commands of the command line print.
     pub(crate) prints: String,
     state: State,
@@ -129,6 +131,7 @@ impl Stage {
             typed: Vec::new(),
             is_slow: false,
             edits: None,
+            is_editing: false,
             lines: Vec::new(),
             told_lines: None,
             prints: String::new(),
@@ -155,6 +158,16 @@ impl Stage {
         stage.settle();
         stage.connects();
         stage
+    }
+
+    /// The editor that goes on ends with this text.
+    pub(crate) fn editor_ends(&mut self, text: &str) {
+        let edited = self.asked.iter().rev().find_map(|effect| match effect {
+            Effect::Edit(target, _) => Some(*target),
+            _ => None,
+        });
+        self.update(Event::Edited(edited.expect("an editor was opened"), Some(text.to_owned())));
+        self.settle();
     }
 
     /// A line that is typed where there is no screen.
@@ -223,10 +236,10 @@ impl Stage {
         let size = self.state.size;
         let mut stage = Self::open_with(size, self.world, Begin { kept: self.kept, ..Begin::default() });
         for effect in self.waiting {
-            if let Effect::Command(_, command) = effect
-                && let Err(rejection) = stage.world.carry_out((*command).clone())
-            {
-                stage.update(Event::Left(command, rejection));
+            let Effect::Command(_, command) = effect else { continue };
+            match stage.world.carry_out((*command).clone()) {
+                Ok(answer) => stage.update(Event::LeftDone(command, answer)),
+                Err(rejection) => stage.update(Event::Left(command, rejection)),
             }
         }
         stage.settle();

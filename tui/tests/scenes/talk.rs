@@ -114,7 +114,7 @@ fn a_turn_that_does_not_stop_is_ended_with_its_process() {
         stage.sees("esc again ends its process");
         stage.press("esc");
         stage.sees("its process is ended; the next prompt starts it again");
-        stage.press("esc esc");
+        stage.press("ctrl+x c");
         stage.sees("its process is being ended");
         stage.world.later(800).ends_so(who, TurnOutcome::Cancelled);
         stage.world.stops(who, RunOutcome::Signaled { signal: 9 });

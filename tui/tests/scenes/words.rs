@@ -183,3 +183,59 @@ fn another_text_for_a_prompt_is_there_for_the_next_client() {
         stage
     });
 }
+
+#[test]
+fn words_that_come_back_while_the_editor_is_open_stand_below_what_it_wrote() {
+    play(|size| {
+        let (mut stage, ..) = asked(size);
+        stage.types("Autumn sale");
+        stage.is_cut();
+        stage.press("enter");
+        stage.is_editing = true;
+        stage.press("ctrl+g");
+        stage.world.refuses = Some(busy());
+        stage.is_back();
+        stage.editor_ends("from the editor\n");
+        let both = "from the editor\n\nAutumn sale";
+        assert_eq!(stage.state().composer().map(|composer| composer.text()).as_deref(), Some(both));
+        stage
+    });
+}
+
+#[test]
+fn what_a_killed_client_sent_and_was_refused_stands_before_the_draft_that_was_written_since() {
+    play(|size| {
+        let (world, who) = tales::at_work_beside(&[("other", "Hello.", "Hello.")]);
+        let mut stage = Stage::open(size, world);
+        let first = stage.state().draft_key(stage.state().target());
+        stage.is_cut();
+        stage.types("sent while it was away");
+        stage.press("enter");
+        stage.types("written since");
+        stage.press("alt+down");
+        stage.later(200);
+        stage.world.refuses = Some(busy());
+        let stage = stage.restarts();
+        assert_ne!(stage.state().draft_key(stage.state().target()), first);
+        assert_eq!(first, who.agent.to_string());
+        let both = "sent while it was away\n\nwritten since";
+        assert_eq!(stage.kept.drafts.get(&first).map(String::as_str), Some(both));
+        stage
+    });
+}
+
+#[test]
+fn what_a_killed_client_answered_is_no_draft_any_more() {
+    play(|size| {
+        let (mut stage, _, interaction) = asked(size);
+        stage.press("alt+w");
+        stage.types("Autumn sale");
+        stage.is_cut();
+        stage.press("enter");
+        let stage = stage.restarts();
+        let text = "Autumn sale".to_owned();
+        assert_eq!(stage.world.answer_to(interaction), Some(Answer::Text { text }));
+        assert!(stage.kept.drafts.is_empty() && !stage.kept.sent.contains(&"Autumn sale".to_owned()));
+        stage
+    });
+}

@@ -3,7 +3,7 @@
 use ropewalk_protocol::{
     Answer, Answered, AskClosed, AskEffect, AskEnd, AskKind, CancelAsked, CancelInsisted, Code, CommandResult,
     Delivery, InteractionId, OnAsk, PromptEdited, PromptId, PromptMoved, PromptQueued, PromptSteered, PromptWithdrawn,
-    Rejection, SettingsChanged, limits,
+    Rejection, RunId, SettingsChanged, TurnId, limits,
 };
 
 use super::OpenAsk;
@@ -90,16 +90,35 @@ impl Deciding<'_> {
         Ok(())
     }
 
-    pub(super) fn cancel_asked(&mut self, hard: bool) -> Result<(), Rejection> {
+    pub(super) fn cancel_asked(&mut self, hard: bool, turn: Option<TurnId>) -> Result<(), Rejection> {
         if self.agent.turn.is_none() {
             let hint = "`ropewalk agents` shows what an agent is doing.";
             return Err(Rejection::new(Code::InputRefused, "the agent has no turn to cancel").hint(hint));
         }
+        if turn.is_some_and(|turn| self.agent.turn.as_ref().is_some_and(|open| open.id != turn)) {
+            let hint = "Another one runs now; without a turn in the command it is the one that is cancelled.";
+            return Err(Rejection::new(Code::InputRefused, "that turn has ended already").hint(hint));
+        }
         self.cancel("somebody cancelled it");
-        if let Some(turn) = self.agent.turn.as_ref().filter(|turn| hard && !turn.insisted).map(|turn| turn.id) {
-            self.emit(CancelInsisted { turn });
+        if hard {
+            self.insist();
         }
         Ok(())
+    }
+
+    /// The turn goes on though it was asked to end: its process is ended.
+    pub(super) fn cancel_due(&mut self, run: RunId) {
+        if self.agent.life.run == run && self.agent.is_cancelling() {
+            self.insist();
+        }
+    }
+
+    fn insist(&mut self) {
+        let life = &self.agent.life;
+        let turn = self.agent.turn.as_ref().filter(|_| life.is_open() && !life.is_ending).map(|turn| turn.id);
+        if let Some(turn) = turn {
+            self.emit(CancelInsisted { turn });
+        }
     }
 
     /// Asks the agent to end the turn; once for each.

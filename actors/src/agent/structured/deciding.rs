@@ -32,7 +32,8 @@ impl<'a> Deciding<'a> {
             AgentInput::EditPrompt { prompt, text } => self.edit_prompt(*prompt, text)?,
             AgentInput::MovePrompt { prompt, before } => self.move_prompt(*prompt, *before)?,
             AgentInput::WithdrawPrompt { prompt } => self.withdraw_prompt(*prompt)?,
-            AgentInput::Cancel { hard } => self.cancel_asked(*hard)?,
+            AgentInput::Cancel { hard, turn } => self.cancel_asked(*hard, *turn)?,
+            AgentInput::CancelDue { run } => self.cancel_due(*run),
             AgentInput::Answer { interaction, answer } => self.answer(*interaction, answer)?,
             AgentInput::Set { model, mode } => self.set(model.clone(), mode.clone())?,
             AgentInput::Close => self.close(),
@@ -107,7 +108,7 @@ impl<'a> Deciding<'a> {
         let Some(next) = agent.queue.front() else { return };
         match agent.life.phase {
             Phase::Over if may_start => self.start_again(),
-            Phase::Running if agent.life.is_ready && !agent.life.is_refused => {
+            Phase::Running if agent.life.is_ready && !agent.life.is_refused && !agent.life.is_ending => {
                 let (prompt, run) = (next.prompt, agent.life.run);
                 let (turn, input) = (turn_of(prompt), self.next_input());
                 self.emit(TurnStarted { turn, prompt: Some(prompt), run, input });
@@ -236,7 +237,7 @@ impl Structured {
                     self.life.push(started.input, outgoing);
                 }
                 let (id, input) = (started.turn, started.input);
-                self.turn = Some(Turn { id, input, confirmed: false, name: None, cancelling: false, insisted: false });
+                self.turn = Some(Turn { id, input, confirmed: false, name: None, cancelling: false });
             }
             EventBody::TurnConfirmed(confirmed) => {
                 if let Some(turn) = &mut self.turn {
@@ -254,11 +255,7 @@ impl Structured {
                     self.life.push(asked.input, Outgoing::Interrupt { conversation, turn });
                 }
             }
-            EventBody::CancelInsisted(_) => {
-                if let Some(turn) = &mut self.turn {
-                    turn.insisted = true;
-                }
-            }
+            EventBody::CancelInsisted(_) => self.life.is_ending = true,
             EventBody::TurnEnded(_) => self.turn = None,
             EventBody::RuleApplied(applied) => self.ruled = Some((applied.interaction, applied.rule.to_string())),
             EventBody::Asked(_) | EventBody::Answered(_) | EventBody::AskClosed(_) => self.apply_to_asks(at, by, body),

@@ -75,6 +75,8 @@ impl Deciding<'_> {
         let said = if last_words.is_empty() { String::new() } else { format!(": {last_words}") };
         let nobody_saw = matches!(outcome, RunOutcome::Interrupted { .. });
         let had_turn = self.agent.turn.is_some();
+        // Somebody wanted that end: what they said since, or before, is not for nobody.
+        let was_cancelled = self.agent.is_cancelling() || life.is_ending;
         // What did not even take a prompt may not know how it is spoken to.
         let gave_up = matches!(outcome, RunOutcome::Exited { code } if *code != 0);
         let remedy = if gave_up { TOO_OLD } else { "" };
@@ -101,7 +103,9 @@ impl Deciding<'_> {
         self.close_if_asked();
         // The process never had the prompts that wait. One that was lost with its machine is started again for them; one
         // that ended by itself is not: it might do so for ever.
-        self.go_on(nobody_saw || was_ready && outcome == &(RunOutcome::Exited { code: 0 }) && !had_turn);
+        self.go_on(
+            nobody_saw || was_cancelled || was_ready && outcome == &(RunOutcome::Exited { code: 0 }) && !had_turn,
+        );
     }
 
     /// Of prompts that were to go into the turn, those that were never written wait again. Whether the agent took the others

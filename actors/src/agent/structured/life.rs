@@ -27,6 +27,8 @@ pub(crate) struct Life {
     pub(super) is_ready: bool,
     /// It said that it will not work.
     pub(super) is_refused: bool,
+    /// It is being ended: it is given no more.
+    pub(super) is_ending: bool,
     pub(crate) consumed: Consumed,
     /// The number of the last write.
     inputs: u64,
@@ -43,6 +45,7 @@ impl Life {
             phase: Phase::Asked,
             is_ready: false,
             is_refused: false,
+            is_ending: false,
             consumed: Consumed::default(),
             inputs: 1,
             outbox: [(1, greeting)].into(),

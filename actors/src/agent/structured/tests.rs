@@ -314,11 +314,11 @@ fn without_anyone_there_a_question_is_denied_or_ends_the_turn() {
 #[test]
 fn a_cancelled_turn_is_cancelled_however_the_agent_calls_it_and_asked_for_once() {
     let mut given = Given::ready(Some("one"));
-    assert_eq!(given.when(AgentInput::Cancel { hard: false }), ["cancel_asked"]);
-    assert_eq!(given.when(AgentInput::Cancel { hard: false }), [""; 0]);
+    assert_eq!(given.when(AgentInput::Cancel { hard: false, turn: None }), ["cancel_asked"]);
+    assert_eq!(given.when(AgentInput::Cancel { hard: false, turn: None }), [""; 0]);
     given.seen(vec![Observed::TurnEnded { outcome: TurnOutcome::Failed { reason: "aborted".into() } }]);
     assert_eq!(given.outcomes(), [TurnOutcome::Cancelled]);
-    assert_eq!(given.try_when(AgentInput::Cancel { hard: false }).unwrap_err().code, Code::InputRefused);
+    assert_eq!(given.try_when(AgentInput::Cancel { hard: false, turn: None }).unwrap_err().code, Code::InputRefused);
 }
 
 #[test]
@@ -326,19 +326,50 @@ fn a_turn_that_must_end_at_once_ends_with_the_process_and_is_insisted_on_once() 
     for asked_before in [false, true] {
         let mut given = Given::ready(Some("one"));
         if asked_before {
-            assert_eq!(given.when(AgentInput::Cancel { hard: false }), ["cancel_asked"]);
+            assert_eq!(given.when(AgentInput::Cancel { hard: false, turn: None }), ["cancel_asked"]);
             assert!(!given.agent.is_to_stop());
-            assert_eq!(given.when(AgentInput::Cancel { hard: true }), ["cancel_insisted"]);
+            assert_eq!(given.when(AgentInput::Cancel { hard: true, turn: None }), ["cancel_insisted"]);
         } else {
-            assert_eq!(given.when(AgentInput::Cancel { hard: true }), ["cancel_asked", "cancel_insisted"]);
+            assert_eq!(given.when(AgentInput::Cancel { hard: true, turn: None }), ["cancel_asked", "cancel_insisted"]);
         }
         assert!(given.agent.is_to_stop(), "as is known after a restart");
-        assert_eq!(given.when(AgentInput::Cancel { hard: true }), [""; 0]);
+        assert_eq!(given.when(AgentInput::Cancel { hard: true, turn: None }), [""; 0]);
         given.prompt("two", Delivery::AfterTurn);
-        given.gone(exited(137));
-        assert_eq!(given.outcomes(), [TurnOutcome::Cancelled]);
-        assert_eq!(given.try_when(AgentInput::Cancel { hard: true }).unwrap_err().code, Code::InputRefused);
+        // It ends the turn by itself after all: its process is being ended, and is given nothing more.
+        let ended = given.seen(vec![Observed::TurnEnded { outcome: TurnOutcome::Completed }]);
+        assert!(!ended.contains(&"turn_started"), "{ended:?}");
+        assert_eq!((given.queue(), given.outcomes()), (vec!["two"], vec![TurnOutcome::Cancelled]));
+        assert!(given.agent.is_to_stop(), "as is known after a restart");
+        // What was said meanwhile is for the next process, which is started for it.
+        assert_eq!(given.gone(exited(137)), ["run_ended", "run_asked"]);
+        assert!(!given.agent.is_to_stop());
     }
+}
+
+#[test]
+fn a_process_that_has_to_be_ended_for_a_cancel_is_started_again_for_what_waits() {
+    for insisted in [false, true] {
+        let mut given = Given::ready(Some("one"));
+        given.when(AgentInput::Cancel { hard: insisted, turn: None });
+        given.prompt("two", Delivery::AfterTurn);
+        assert_eq!(given.gone(exited(130)).last(), Some(&"run_asked"));
+        assert_eq!(given.outcomes(), [TurnOutcome::Cancelled]);
+    }
+}
+
+#[test]
+fn a_cancel_that_has_had_its_time_is_insisted_on_and_one_of_another_turn_is_refused() {
+    let mut given = Given::ready(Some("one"));
+    let run = given.agent.life.run;
+    assert_eq!(given.when(AgentInput::CancelDue { run }), [""; 0], "nobody cancelled it");
+    let other = Some(TurnId::from_bytes([0xee; 16]));
+    let refused = given.try_when(AgentInput::Cancel { hard: true, turn: other }).unwrap_err();
+    assert_eq!((refused.code, given.agent.is_cancelling()), (Code::InputRefused, false));
+    let turn = given.agent.turn.as_ref().map(|turn| turn.id);
+    assert_eq!(given.when(AgentInput::Cancel { hard: false, turn }), ["cancel_asked"]);
+    assert_eq!(given.when(AgentInput::CancelDue { run: RunId::from_bytes([0xee; 16]) }), [""; 0], "of another run");
+    assert_eq!(given.when(AgentInput::CancelDue { run }), ["cancel_insisted"]);
+    assert_eq!(given.when(AgentInput::CancelDue { run }), [""; 0]);
 }
 
 #[test]

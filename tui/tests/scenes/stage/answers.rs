@@ -32,7 +32,9 @@ impl Stage {
             Effect::Edit(target, _) => {
                 let edited = self.edits.take();
                 self.asked.push(effect);
-                self.update(Event::Edited(target, edited));
+                if !self.is_editing {
+                    self.update(Event::Edited(target, edited));
+                }
             }
             Effect::Files(typed) => {
                 let files = FILES.iter().filter(|file| file.contains(typed.as_str()));

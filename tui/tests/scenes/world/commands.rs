@@ -76,7 +76,7 @@ impl World {
                 self.waits(session, agent, prompt)?;
                 self.done(Stream::Agent(session, agent), PromptWithdrawn { prompt });
             }
-            Command::AgentCancel { session, agent, hard } => {
+            Command::AgentCancel { session, agent, hard, .. } => {
                 let who = self.agent(session, agent)?;
                 let Some(turn) = self.turn(who) else {
                     return Err(Rejection::invalid("the agent has no turn"));
