@@ -44,6 +44,9 @@ pub struct Talk {
     /// Prompts that wait.
     #[serde(skip)]
     waiting: BTreeMap<PromptId, Prompt>,
+    /// Prompts of which the agent has not said whether it took them into a turn, and the event that began that.
+    #[serde(skip)]
+    steered: BTreeMap<PromptId, Seq>,
     #[serde(skip)]
     usage: UsageCount,
 }
@@ -85,6 +88,7 @@ impl Transcript {
                     provider: joined.provider.clone(),
                     turns: Vec::new(),
                     waiting: BTreeMap::new(),
+                    steered: BTreeMap::new(),
                     usage: UsageCount::default(),
                 };
                 talk.usage.begin_run(joined.run.run);
@@ -110,11 +114,14 @@ impl Transcript {
         self.agents.get(&agent)
     }
 
-    /// Takes out the turns that are settled, oldest first. Nothing is added to them any more.
+    /// Takes out the turns that are settled, oldest first. Nothing is added to them any more, and every prompt that was to go
+    /// into them did, or came too late.
     pub fn take_settled(&mut self) -> Vec<(AgentId, Turn)> {
         let mut settled = Vec::new();
         for talk in self.agents.values_mut() {
-            let open = talk.turns.iter().rposition(Turn::is_settled).map_or(0, |last| last + 1);
+            let is_awaited = |turn: &Turn| talk.steered.values().any(|began| *began == turn.seq);
+            let sure = talk.turns.iter().position(is_awaited).unwrap_or(talk.turns.len());
+            let open = talk.turns[..sure].iter().rposition(Turn::is_settled).map_or(0, |last| last + 1);
             settled.extend(talk.turns.drain(..open).map(|turn| (talk.agent, turn)));
         }
         settled.sort_by_key(|(_, turn)| turn.seq);
@@ -123,6 +130,11 @@ impl Transcript {
 }
 
 impl Talk {
+    /// Whether a prompt was given to the agent for a turn that ran, and nobody knows yet whether it took it into that.
+    pub fn is_on_its_way(&self, prompt: PromptId) -> bool {
+        self.steered.contains_key(&prompt)
+    }
+
     fn apply(&mut self, event: &Event) {
         match &event.body {
             EventBody::RunAsked(asked) => self.usage.begin_run(asked.run),
@@ -135,11 +147,15 @@ impl Talk {
             EventBody::PromptWithdrawn(withdrawn) => drop(self.waiting.remove(&withdrawn.prompt)),
             EventBody::PromptSteered(steered) => {
                 if let Some(prompt) = self.waiting.remove(&steered.prompt) {
-                    self.turn_of(Some(steered.turn), event)
-                        .parts
-                        .push(Part::Prompt(Prompt { steered: true, ..prompt }));
+                    let turn = self.turn_of(Some(steered.turn), event);
+                    turn.parts.push(Part::Prompt(Prompt { steered: true, ..prompt }));
+                    let began = turn.seq;
+                    self.steered.insert(steered.prompt, began);
                 }
             }
+            EventBody::PromptTaken(taken) => drop(self.steered.remove(&taken.prompt)),
+            // Whether it took the others nobody will tell any more.
+            EventBody::RunEnded(_) | EventBody::RunFailed(_) | EventBody::AgentClosed(_) => self.steered.clear(),
             EventBody::TurnStarted(started) => {
                 let prompt = started.prompt.and_then(|prompt| self.waiting.remove(&prompt));
                 let mut turn = Turn::begin(Some(started.turn), event, self.usage.total());
@@ -195,7 +211,21 @@ impl Talk {
 
     fn queue(&mut self, queued: &PromptQueued, event: &Event) {
         let PromptQueued { prompt, text, .. } = queued.clone();
-        self.waiting.insert(prompt, Prompt { prompt, text, client: client(event), steered: false });
+        // Nobody says it once more: it is still of whoever said it first.
+        let client = self.come_late(prompt).or(client(event));
+        self.waiting.insert(prompt, Prompt { prompt, text, client, steered: false, late: false });
+    }
+
+    /// A prompt that is queued again came too late for the turn that it was to go into. Who said it.
+    fn come_late(&mut self, prompt: PromptId) -> Option<String> {
+        let began = self.steered.remove(&prompt)?;
+        let turn = self.turns.iter_mut().rfind(|turn| turn.seq == began)?;
+        let said = turn.parts.iter_mut().rev().find_map(|part| match part {
+            Part::Prompt(said) if said.prompt == prompt => Some(said),
+            _ => None,
+        })?;
+        said.late = true;
+        said.client.clone()
     }
 
     fn open_turn(&self) -> Option<TurnId> {

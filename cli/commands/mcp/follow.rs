@@ -110,12 +110,21 @@ impl Story {
         self.settled.iter().chain(open)
     }
 
-    /// The turn that a prompt was given in, if it was.
+    /// Whether the turn that a prompt was given in has ended, and it is known that it was given in that.
+    pub(super) fn has_settled(&self, prompt: PromptId) -> bool {
+        let is_on_its_way = self.transcript.talk(self.agent).is_some_and(|talk| talk.is_on_its_way(prompt));
+        !is_on_its_way && self.turn_with(prompt).is_some_and(|turn| turn.outcome.is_some())
+    }
+
+    /// The turn that a prompt was given in, if it was; not one that it came too late for.
     pub(super) fn turn_with(&self, wanted: PromptId) -> Option<&Turn> {
         self.found.iter().chain(self.turns()).find(|turn| has(turn, wanted))
     }
 }
 
 fn has(turn: &Turn, wanted: PromptId) -> bool {
-    turn.parts.iter().any(|part| matches!(part, Part::Prompt(prompt) if prompt.prompt == wanted))
+    turn.parts.iter().any(|part| matches!(part, Part::Prompt(prompt) if prompt.prompt == wanted && !prompt.late))
 }
+
+#[cfg(test)]
+mod tests;

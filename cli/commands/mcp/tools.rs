@@ -196,7 +196,7 @@ fn ended(story: &Story, state: AgentState, prompt: Option<PromptId>) -> Result<O
     let Some(prompt) = prompt else { return Ok(why) };
     let waits = story.facts().is_some_and(|facts| facts.prompts().iter().any(|waiting| waiting.prompt == prompt));
     match story.turn_with(prompt) {
-        Some(turn) if turn.outcome.is_some() => Ok(Some(Why::Settled)),
+        Some(_) if story.has_settled(prompt) => Ok(Some(Why::Settled)),
         None if !waits => Err(Rejection::not_found(format_args!("prompt {prompt} of that agent"))
             .hint("It may have been withdrawn. agent_send gives a prompt's id.")),
         // What is idle with a prompt in hand is about to take it.

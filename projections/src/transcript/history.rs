@@ -7,7 +7,7 @@
 //!
 //! - `join`: an older part in front of a newer one
 //! - `loose`: what was told of parts that began before
-//! - `prompts`: what was said to the agent, which may lie long before the turn that it began
+//! - `prompts`: what was said to the agent, which may lie long before the turn that it began, or came too late for
 //! - `ledger`: what turns cost, which may depend on what was counted before them
 
 mod join;
@@ -92,7 +92,8 @@ pub struct PastPart {
     pub at: Timestamp,
     /// It.
     pub part: Part,
-    /// A prompt whose text lies in what was not read yet: it is empty, or what it was changed to.
+    /// A prompt of which something lies in what was not read yet: its text, which is empty then, or what it was changed to; or
+    /// who said it.
     pub is_partial: bool,
     /// Rises when the part changes.
     pub revision: u64,
@@ -204,7 +205,7 @@ impl History {
             (Stream::Session(_), EventBody::AgentJoined(joined)) if joined.agent == self.agent => {
                 self.be_whole();
                 self.ledger.push(Count::Run(joined.run.run));
-                joined.prompt.iter().for_each(|queued| self.prompts.queue(queued, event));
+                joined.prompt.iter().for_each(|queued| self.queue(queued, event));
             }
             (Stream::Agent(_, agent), _) if *agent == self.agent => self.follow(event),
             _ => {}
@@ -214,7 +215,7 @@ impl History {
     fn follow(&mut self, event: &Event) {
         match &event.body {
             EventBody::RunAsked(asked) => self.ledger.push(Count::Run(asked.run)),
-            EventBody::PromptQueued(queued) => self.prompts.queue(queued, event),
+            EventBody::PromptQueued(queued) => self.queue(queued, event),
             EventBody::PromptEdited(edited) => self.prompts.edit(edited, self.is_whole),
             EventBody::PromptWithdrawn(withdrawn) => self.prompts.withdraw(withdrawn.prompt, self.is_whole),
             EventBody::PromptSteered(steered) => {
@@ -380,15 +381,6 @@ impl History {
         let (seq, at, is_partial, is_unsure) = (event.seq, event.at, false, false);
         of.parts.push_back(PastPart { seq, at, part, is_partial, revision, is_unsure });
         Place { turn, part: of.first + i64::try_from(of.parts.len()).expect("parts fit into memory") - 1 }
-    }
-
-    fn push_prompt(&mut self, turn: TurnKey, taken: prompts::Taken, event: &Event) {
-        let id = taken.prompt.prompt;
-        let place = self.push_part(turn, Part::Prompt(taken.prompt), event);
-        if !taken.is_known {
-            self.part(place).is_partial = true;
-            self.prompts.wait_for(id, place, taken.is_edited);
-        }
     }
 
     /// Adds what names no turn: it is of the open one.

@@ -38,7 +38,11 @@ pub fn markdown(turn: &Turn) -> String {
 }
 
 fn push_prompt(page: &mut String, prompt: &Prompt) {
-    let when = if prompt.steered { ", into the turn" } else { "" };
+    let when = match (prompt.steered, prompt.late) {
+        (true, true) => ", too late for the turn",
+        (true, false) => ", into the turn",
+        (false, _) => "",
+    };
     let who = prompt.client.as_ref().map(|client| format!(" ({})", escaped(client))).unwrap_or_default();
     let _ = writeln!(page, "**Prompt{who}{when}:**\n");
     push_quoted(page, &prompt.text);

@@ -35,6 +35,8 @@ pub struct Prompt {
     pub client: Option<String>,
     /// It was said into a turn that ran already.
     pub steered: bool,
+    /// It came too late for that turn: it waits again, for a turn of its own.
+    pub late: bool,
 }
 
 /// What an agent said, thought or did.

@@ -1,12 +1,12 @@
 use proptest::prelude::*;
 use ropewalk_protocol::{
     Answer, Answered, AskClosed, AskEffect, AskEnd, AskOption, Delivery, Event, ItemChanged, ItemDelta, ItemEnded,
-    ItemKind, ItemStatus, ItemText, NoticeKind, Noticed, PromptEdited, PromptSteered, Seq, TurnOutcome, Usage,
-    UsageScope, Used, limits,
+    ItemKind, ItemStatus, ItemText, NoticeKind, Noticed, PromptEdited, PromptSteered, PromptTaken, RunEnded,
+    RunOutcome, Seq, TurnOutcome, Usage, UsageScope, Used, limits,
 };
 
 use super::{Item, Part, Talk, Transcript, Turn, markdown};
-use crate::story::{AGENT, Story, ask, asked, ended, item, item_started, prompt, queued, started, turn};
+use crate::story::{AGENT, Story, ask, asked, ended, item, item_started, prompt, queued, run, started, turn};
 
 fn fold(events: &[Event]) -> Transcript {
     let mut transcript = Transcript::default();
@@ -74,6 +74,7 @@ fn full() -> Story {
     story.agent(piece(2, true, "```\nremoved 3\n"));
     story.agent(completed(2));
     story.agent(PromptSteered { turn: turn(1), prompt: prompt(2), input: 4 });
+    story.agent(PromptTaken { turn: turn(1), prompt: prompt(2) });
     story.agent(asked(2, Some(turn(1)), Vec::new()));
     story.agent(AskClosed { interaction: ask(2), reason: AskEnd::Expired, input: 5 });
     story.agent(Noticed { kind: NoticeKind::Retry, text: "the model said 500".to_owned(), until: None });
@@ -152,6 +153,63 @@ Done, all clean.
 *completed, 300 tokens read, 30 written, 0.002187 USD*
 "#
     );
+}
+
+/// A turn that ends while a prompt is on its way into it.
+fn with_one_on_its_way() -> Story {
+    let mut story = Story::of_an_agent(Some(queued(1, Delivery::AfterTurn)));
+    story.ready();
+    story.agent(started(1));
+    story.agent(queued(2, Delivery::Steer));
+    story.agent(PromptSteered { turn: turn(1), prompt: prompt(2), input: 4 });
+    story.agent(ended(1, TurnOutcome::Completed));
+    story
+}
+
+/// Nobody asks for it, as when the agent would not take it.
+fn queued_again(story: &mut Story, number: u8) {
+    story.agent(queued(number, Delivery::Steer));
+    story.events.last_mut().expect("it was just queued").cause = None;
+}
+
+#[test]
+fn a_prompt_that_comes_too_late_for_a_turn_is_of_its_own_turn_and_still_of_who_said_it() {
+    let mut story = with_one_on_its_way();
+    queued_again(&mut story, 2);
+    story.agent(started(2));
+    let talk = talk(&story);
+    let prompts = |turn: &Turn| {
+        let prompts = turn.parts.iter().filter_map(|part| match part {
+            Part::Prompt(prompt) => Some((prompt.prompt, prompt.client.clone(), prompt.steered, prompt.late)),
+            _ => None,
+        });
+        prompts.collect::<Vec<_>>()
+    };
+    let ada = || Some("ropewalk-cli".to_owned());
+    let [first, second] = talk.turns.as_slice() else { panic!("two turns: {talk:#?}") };
+    assert_eq!(prompts(first), [(prompt(1), ada(), false, false), (prompt(2), ada(), true, true)]);
+    assert_eq!(prompts(second), [(prompt(2), ada(), false, false)]);
+    assert!(markdown(first).contains("**Prompt (ropewalk-cli), too late for the turn:**"), "{}", markdown(first));
+}
+
+#[test]
+fn a_turn_is_not_settled_while_nobody_knows_whether_it_had_a_prompt() {
+    let taken_out = |story: &Story| {
+        let mut transcript = fold(&story.events);
+        let is_known = !transcript.talk(AGENT).expect("the agent").is_on_its_way(prompt(2));
+        assert_eq!(transcript.take_settled().len(), usize::from(is_known));
+        is_known
+    };
+    assert!(!taken_out(&with_one_on_its_way()));
+    let mut taken = with_one_on_its_way();
+    taken.agent(PromptTaken { turn: turn(1), prompt: prompt(2) });
+    assert!(taken_out(&taken));
+    let mut late = with_one_on_its_way();
+    queued_again(&mut late, 2);
+    assert!(taken_out(&late));
+    let mut gone = with_one_on_its_way();
+    gone.agent(RunEnded { run: run(1), outcome: RunOutcome::Exited { code: 1 }, offset: 9 });
+    assert!(taken_out(&gone), "nobody will tell any more");
 }
 
 #[test]

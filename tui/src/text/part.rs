@@ -117,7 +117,8 @@ fn prompt(prompt: &Prompt, width: u16, theme: &Theme) -> Vec<Line<'static>> {
     for (number, line) in clean(prompt.text.trim_end()).split('\n').enumerate() {
         let mut spans = Vec::new();
         if number == 0 && prompt.steered {
-            spans.push(Span::styled("(into the turn) ", theme.faint));
+            let how = if prompt.late { "(too late for the turn) " } else { "(into the turn) " };
+            spans.push(Span::styled(how, theme.faint));
         }
         spans.push(Span::styled(line.to_owned(), theme.prompt));
         lines.extend(wrap(&spans, width, &indent));

@@ -46,19 +46,7 @@ impl History {
         for (subject, loose) in older.loose {
             self.loose.entry(subject).or_default().join(loose);
         }
-        for found in self.prompts.join(older.prompts, place) {
-            let revision = self.next_revision();
-            self.turn(found.place.turn).revision = revision;
-            let part = self.part(found.place);
-            part.revision = revision;
-            if let Part::Prompt(prompt) = &mut part.part {
-                found.text.into_iter().for_each(|text| prompt.text = text);
-                if let Some(client) = found.whole {
-                    prompt.client = client;
-                    part.is_partial = false;
-                }
-            }
-        }
+        self.join_prompts(older.prompts, place);
         if older.begin != Seam::Unknown {
             self.begin = match older.begin {
                 Seam::In(turn) => Seam::In(moved.get(&turn).map_or(turn, |(turn, _)| *turn)),
@@ -201,6 +189,7 @@ impl History {
         self.be_between();
         self.is_whole = true;
         self.loose.clear();
+        self.name_nobody();
     }
 
     /// Takes out the parts that turn out to be of a turn which is open where this begins.

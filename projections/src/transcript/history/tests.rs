@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use ropewalk_protocol::{
     Answer, Answered, AskClosed, AskEnd, Delivery, Event, EventBody, Held, HoldReason, InteractionId, ItemChanged,
     ItemDelta, ItemEnded, ItemId, ItemKind, ItemStatus, ItemText, NoticeKind, Noticed, OutputConsumed, PromptEdited,
-    PromptId, PromptQueued, PromptSteered, PromptWithdrawn, Released, Rule, RuleAction, RuleApplied, RuleEffect, Seq,
-    SessionAnnotated, Stream, TurnEnded, TurnId, TurnOutcome, TurnStarted, Usage, UsageScope, UsageTotal, Used,
+    PromptId, PromptQueued, PromptSteered, PromptTaken, PromptWithdrawn, Released, Rule, RuleAction, RuleApplied,
+    RuleEffect, RunEnded, RunOutcome, Seq, SessionAnnotated, Stream, TurnEnded, TurnId, TurnOutcome, TurnStarted,
+    Usage, UsageScope, UsageTotal, Used,
 };
 
 use super::History;
@@ -49,16 +50,27 @@ impl Agent {
     }
 
     fn push(&mut self, stream: Stream, body: impl Into<EventBody>) {
+        let event = self.next(stream, body);
+        self.events.push(event);
+    }
+
+    fn next(&self, stream: Stream, body: impl Into<EventBody>) -> Event {
         let mut told = story::Story::default();
         told.tell(stream, body);
         let mut event = told.events.remove(0);
         event.seq = Seq(self.events.len() as u64 * 3 + 1);
         event.at = story::at(event.seq);
-        self.events.push(event);
+        event
     }
 
     fn say(&mut self, body: impl Into<EventBody>) {
         self.push(Stream::Agent(SESSION, AGENT), body);
+    }
+
+    /// No command asked for it.
+    fn say_by_itself(&mut self, body: impl Into<EventBody>) {
+        let event = self.next(Stream::Agent(SESSION, AGENT), body);
+        self.events.push(Event { cause: None, ..event });
     }
 
     fn id(&mut self) -> u8 {
@@ -85,7 +97,7 @@ impl Agent {
 
     fn step(&mut self, what: u16) {
         let words = format!("word {what}, ");
-        match what % 32 {
+        match what % 35 {
             0 | 1 => {
                 let prompt = story::prompt(self.id());
                 self.prompts.push(prompt);
@@ -124,7 +136,7 @@ impl Agent {
             7 => {
                 if let Some(prompt) = self.take(|agent| &mut agent.steered) {
                     self.prompts.push(prompt);
-                    self.say(PromptQueued { prompt, text: words, delivery: Delivery::Steer });
+                    self.say_by_itself(PromptQueued { prompt, text: words, delivery: Delivery::Steer });
                 }
             }
             8..=10 => {
@@ -139,7 +151,7 @@ impl Agent {
             }
             15 | 16 => {
                 if let Some(item) = self.any(|agent| &mut agent.items) {
-                    self.say(ItemText { item, first: (what / 32).is_multiple_of(2), text: words });
+                    self.say(ItemText { item, first: (what / 35).is_multiple_of(2), text: words });
                 }
             }
             17 => {
@@ -202,6 +214,23 @@ impl Agent {
                 self.say(story::run_asked(run));
             }
             30 => self.say(OutputConsumed { run: story::run(1), offset: 1, part: 0, written: 0 }),
+            31 => {
+                if let Some(prompt) = self.take(|agent| &mut agent.steered) {
+                    let turn = self.turn.or(self.ended).expect("one was open");
+                    self.say(PromptTaken { turn, prompt });
+                }
+            }
+            // Nobody said it, ever.
+            32 => {
+                let prompt = story::prompt(self.id());
+                self.prompts.push(prompt);
+                self.say_by_itself(PromptQueued { prompt, text: words, delivery: Delivery::Steer });
+            }
+            // What was on its way is not told of any more.
+            33 => {
+                self.steered.clear();
+                self.say(RunEnded { run: story::run(1), outcome: RunOutcome::Exited { code: 0 }, offset: 1 });
+            }
             _ => self.push(Stream::Agent(SESSION, OTHER_AGENT), story::ended(1, TurnOutcome::Completed)),
         }
     }
