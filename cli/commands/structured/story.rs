@@ -149,6 +149,9 @@ impl Story {
         if self.ended.is_some() {
             return afterwards(&event.body, said);
         }
+        if self.is_told_no_more(&event.body) {
+            return;
+        }
         match &event.body {
             EventBody::SessionEnded(ended) => said.push(Said::Gone(format!("the session has ended: {}", ended.reason))),
             EventBody::SessionDeleted(_) => said.push(Said::Gone("the session was deleted".to_owned())),
@@ -217,6 +220,22 @@ impl Story {
                 self.apply_item(body, said);
             }
         }
+    }
+
+    /// The agent will not say any more whether it took the prompt into a turn that has ended: it ends with that.
+    fn is_told_no_more(&mut self, body: &EventBody) -> bool {
+        let is_gone = matches!(
+            body,
+            EventBody::RunEnded(_)
+                | EventBody::RunFailed(_)
+                | EventBody::AgentClosed(_)
+                | EventBody::SessionEnded(_)
+                | EventBody::SessionDeleted(_)
+        );
+        if is_gone {
+            self.ended = self.ended_meanwhile.take();
+        }
+        self.ended.is_some()
     }
 
     /// A prompt that an agent is not given waits, and nobody knows for how long.

@@ -1,8 +1,8 @@
 use ropewalk_protocol::{
-    Answer, Answered, AskClosed, AskKind, BudgetScope, BudgetUse, CancelAsked, Cause, CommandId, Delivery, Held,
-    ItemChanged, ItemDelta, ItemText, Measure, Noticed, PromptQueued, PromptSteered, PromptTaken, PromptWithdrawn,
-    Released, RunEnded, RunId, RunOutcome, Seq, Timestamp, TurnEnded, TurnOutcome, TurnStarted, Usage, UsageScope,
-    Used,
+    AgentClosed, Answer, Answered, AskClosed, AskKind, BudgetScope, BudgetUse, CancelAsked, Cause, CommandId, Delivery,
+    Held, ItemChanged, ItemDelta, ItemText, Measure, Noticed, PromptQueued, PromptSteered, PromptTaken,
+    PromptWithdrawn, Released, RunEnded, RunFailed, RunId, RunOutcome, Seq, Timestamp, TurnEnded, TurnOutcome,
+    TurnStarted, Usage, UsageScope, Used,
 };
 
 use super::*;
@@ -264,13 +264,44 @@ fn a_turn_that_ends_before_the_agent_has_the_prompt_is_not_the_prompts() {
             .then(TurnEnded { turn: OTHER, outcome: TurnOutcome::Completed })
     };
     assert_eq!(outcome(&late()), None, "it is not known whether it was taken");
-    let taken = late().then(PromptTaken { turn: OTHER, prompt: PROMPT });
+    let taken = late().then(taken());
     assert_eq!((outcome(&taken), taken.story.known().turn), (Some(Outcome::Completed), Some(OTHER)));
     let again = PromptQueued { prompt: PROMPT, text: String::new(), delivery: Delivery::Steer };
     let own = late().then(again).then(TurnStarted { turn: TURN, prompt: Some(PROMPT), run: RUN, input: 4 });
     assert_eq!(outcome(&own), None);
     let own = own.then(ended(TurnOutcome::Failed { reason: "no".to_owned() }));
     assert_eq!((outcome(&own), own.story.known().turn), (Some(Outcome::Failed), Some(TURN)));
+}
+
+/// Regression: whoever waited for such a prompt was not told of any end once the agent was started again.
+#[test]
+fn regression_a_turn_that_ended_is_the_end_of_a_prompt_that_nobody_will_tell_of() {
+    let on_its_way = || {
+        Told::new().then(TurnStarted { turn: OTHER, prompt: None, run: RUN, input: 0 }).then(PromptSteered {
+            turn: OTHER,
+            prompt: PROMPT,
+            input: 3,
+        })
+    };
+    let late =
+        || on_its_way().then(TurnEnded { turn: OTHER, outcome: TurnOutcome::Interrupted { reason: "x".into() } });
+    let ends: [EventBody; 3] = [
+        RunEnded { run: RUN, outcome: RunOutcome::Exited { code: 1 }, offset: 0 }.into(),
+        RunFailed { run: RUN, reason: "no".to_owned() }.into(),
+        AgentClosed { reason: "asked to".to_owned() }.into(),
+    ];
+    for end in ends {
+        let told = late().then(end);
+        assert_eq!((outcome(&told), told.story.known().turn), (outcome(&late().then(taken())), Some(OTHER)));
+        assert!(outcome(&told).is_some());
+        assert!(!told.said.iter().any(|said| matches!(said, Said::Gone(_))), "{:?}", told.said);
+    }
+    let open = on_its_way().then(RunEnded { run: RUN, outcome: RunOutcome::Exited { code: 1 }, offset: 0 });
+    assert!(matches!(open.said.last(), Some(Said::Gone(_))), "its turn has not ended");
+}
+
+fn taken() -> PromptTaken {
+    PromptTaken { turn: OTHER, prompt: PROMPT }
 }
 
 #[test]
