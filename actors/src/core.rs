@@ -198,7 +198,7 @@ pub(crate) trait Core {
 
 /// The encoding of cores that this build reads: another number wherever a field of one changes. A state that was kept in
 /// another is not read, and the core is made of its history.
-const STATE_VERSION: u16 = 6;
+const STATE_VERSION: u16 = 7;
 
 /// The core of whichever actor owns a stream.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -125,6 +125,8 @@ pub(crate) struct Structured {
     turn: Option<Turn>,
     /// Prompts that went into turns, oldest first, of which the agent has not said whether it took them.
     steered: VecDeque<Steered>,
+    /// Prompts that went into turns, in the order in which they were sent, as far as they are on their way or wait again.
+    sent: Vec<PromptId>,
     items: Vec<OpenItem>,
     /// Tools that have ended, the newest last: what works for one may go on after it.
     ended_tools: VecDeque<(String, ItemId)>,
@@ -211,6 +213,7 @@ impl Structured {
             queue: prompt.into_iter().collect(),
             turn: None,
             steered: VecDeque::new(),
+            sent: Vec::new(),
             items: Vec::new(),
             ended_tools: VecDeque::new(),
             asks: Vec::new(),

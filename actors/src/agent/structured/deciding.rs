@@ -170,6 +170,7 @@ impl Structured {
             EventBody::AgentClosed(_) => {
                 self.closed = true;
                 self.queue.clear();
+                self.sent.clear();
             }
             EventBody::OutputConsumed(consumed) if consumed.run == self.life.run => {
                 let (offset, part, written) = (consumed.offset, consumed.part, consumed.written);
@@ -194,6 +195,8 @@ impl Structured {
         self.life.phase = Phase::Over;
         self.life.outbox.clear();
         self.steered.clear();
+        let (sent, queue) = (&mut self.sent, &self.queue);
+        sent.retain(|sent| queue.iter().any(|waiting| waiting.prompt == *sent));
     }
 
     fn apply_to_turn(&mut self, at: Timestamp, by: Option<&str>, body: &EventBody) {
@@ -213,9 +216,14 @@ impl Structured {
                     self.queue.insert(before.unwrap_or(self.queue.len()), waiting);
                 }
             }
-            EventBody::PromptWithdrawn(withdrawn) => drop(self.unqueue(withdrawn.prompt)),
+            EventBody::PromptWithdrawn(withdrawn) => {
+                self.sent.retain(|sent| *sent != withdrawn.prompt);
+                drop(self.unqueue(withdrawn.prompt));
+            }
             EventBody::PromptSteered(steered) => {
                 if let Some(waiting) = self.unqueue(steered.prompt) {
+                    self.sent.retain(|sent| *sent != steered.prompt);
+                    self.sent.push(steered.prompt);
                     let text = waiting.text.clone();
                     self.steered.push_back(Steered { prompt: steered.prompt, turn: steered.turn, text });
                     let outgoing = Outgoing::Steer {
@@ -227,8 +235,12 @@ impl Structured {
                     self.life.push(steered.input, outgoing);
                 }
             }
-            EventBody::PromptTaken(taken) => self.steered.retain(|steered| steered.prompt != taken.prompt),
+            EventBody::PromptTaken(taken) => {
+                self.steered.retain(|steered| steered.prompt != taken.prompt);
+                self.sent.retain(|sent| *sent != taken.prompt);
+            }
             EventBody::TurnStarted(started) => {
+                self.sent.retain(|sent| Some(*sent) != started.prompt);
                 let waiting = started.prompt.and_then(|prompt| self.unqueue(prompt));
                 if let Some(waiting) = waiting {
                     let (turn, conversation) = (started.turn.to_string(), self.conversation.clone());

@@ -3,8 +3,8 @@
 use ropewalk_protocol::{
     AgentReady, AgentRefused, AskClosed, AskEnd, AskKind, Asked, Delivery, EventBody, InteractionId, ItemChanged,
     ItemDelta, ItemEnded, ItemId, ItemStarted, ItemStatus, ItemText, NoticeKind, Noticed, OnAsk, OutputConsumed,
-    PromptQueued, PromptTaken, RunId, Timestamp, TurnConfirmed, TurnId, TurnOutcome, TurnSettled, TurnStarted, Used,
-    limits,
+    PromptId, PromptMoved, PromptQueued, PromptTaken, RunId, Timestamp, TurnConfirmed, TurnId, TurnOutcome,
+    TurnSettled, TurnStarted, Used, limits,
 };
 
 use super::deciding::Deciding;
@@ -53,6 +53,7 @@ impl Deciding<'_> {
             Observed::SteerRefused { prompt } => {
                 if let Some(Steered { prompt, text, .. }) = self.steered(prompt) {
                     self.emit(PromptQueued { prompt, text, delivery: Delivery::Steer });
+                    self.put_in_front(prompt);
                 }
             }
             Observed::Began { name } => {
@@ -101,6 +102,20 @@ impl Deciding<'_> {
     /// The prompt of this name that is on its way into a turn.
     fn steered(&self, prompt: &str) -> Option<Steered> {
         self.agent.steered.iter().find(|steered| steered.prompt.to_string() == *prompt).cloned()
+    }
+
+    /// Has a prompt that waits again stand before those that were never sent, behind those that were sent before it.
+    fn put_in_front(&mut self, prompt: PromptId) {
+        let agent = &self.agent;
+        let sent = |wanted: PromptId| agent.sent.iter().position(|sent| *sent == wanted);
+        let is_before = |other: &PromptId| sent(*other).is_some_and(|other| Some(other) < sent(prompt));
+        let others: Vec<PromptId> =
+            agent.queue.iter().map(|waiting| waiting.prompt).filter(|other| *other != prompt).collect();
+        let place = others.iter().take_while(|other| is_before(other)).count();
+        if agent.queue.get(place).is_none_or(|there| there.prompt != prompt) {
+            let before = others.get(place).copied();
+            self.emit(PromptMoved { prompt, before });
+        }
     }
 
     fn ready(&mut self, [conversation, version, model, mode]: [&Option<String>; 4]) {

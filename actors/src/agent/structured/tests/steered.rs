@@ -52,15 +52,35 @@ fn regression_every_prompt_that_comes_too_late_waits_again_and_in_order() {
         reads(&mut given);
     }
     assert_eq!(given.queue(), ["steer 16", "steer 17", "steer 18", "steer 19"], "so many are not on their way at once");
-    given.seen(vec![completed()]);
+    let all: Vec<String> = (0..20).map(|number| format!("steer {number}")).collect();
     given.seen(late[..16].iter().copied().map(refused).collect());
-    let mut known: Vec<String> = given.queue().iter().map(|text| (*text).to_owned()).collect();
-    let Some((_, Outgoing::Prompt { text, .. })) = given.agent.life.outbox.back() else { panic!("a turn begins") };
-    known.push(text.clone());
-    known.sort();
-    let mut all: Vec<String> = (0..20).map(|number| format!("steer {number}")).collect();
-    all.sort();
-    assert_eq!(known, all);
+    assert_eq!(given.queue(), all);
+    given.seen(vec![completed()]);
+    assert_eq!(given.queue(), all[1..], "the first one has its turn");
+}
+
+#[test]
+fn a_prompt_that_comes_too_late_waits_before_those_that_were_never_sent_and_behind_those_that_were_sent_before() {
+    let mut given = working();
+    given.prompt("after", Delivery::AfterTurn);
+    let sent: Vec<PromptId> = (0..16)
+        .map(|number| {
+            let sent = given.prompt(&format!("sent {number}"), Delivery::Steer);
+            reads(&mut given);
+            sent
+        })
+        .collect();
+    given.prompt("never sent", Delivery::Steer);
+    given.seen(vec![refused(sent[7])]);
+    assert_eq!(given.last[1].name(), "agent.prompt_moved");
+    assert_eq!(given.queue(), ["sent 7", "never sent", "after"]);
+    given.seen(vec![refused(sent[9])]);
+    given.seen(vec![refused(sent[2])]);
+    assert_eq!(given.queue(), ["sent 2", "sent 7", "sent 9", "never sent", "after"]);
+    // One that somebody moved stays where it was moved to.
+    given.when(AgentInput::MovePrompt { prompt: sent[2], before: None });
+    given.seen(vec![taken(sent[3]), refused(sent[8])]);
+    assert_eq!(given.queue(), ["sent 7", "sent 8", "sent 9", "never sent", "after", "sent 2"]);
 }
 
 /// Regression: nobody was told of a prompt that the process had been given, and may not have read before it was gone.
