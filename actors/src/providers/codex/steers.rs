@@ -16,14 +16,14 @@ const SHOWN_MAX: usize = 64;
 pub(super) struct Steers {
     /// Those that were not shown yet, by our ids.
     queued: Vec<String>,
-    /// The messages that were shown last, by our ids. None ever: this codex does not tell our ids.
+    /// The messages that were shown last, by our ids. None by the end of a turn: this codex does not tell our ids.
     shown: VecDeque<String>,
 }
 
 impl Steers {
     /// Codex said yes to a prompt for a turn, which may have ended since.
     pub(super) fn accepted(&mut self, prompt: String, has_ended: bool, seen: &mut Vec<Observed>) {
-        if self.shown.is_empty() || self.shown.contains(&prompt) {
+        if self.shown.contains(&prompt) {
             seen.push(Observed::SteerTaken { prompt });
         } else {
             self.queued.push(prompt);
@@ -47,9 +47,13 @@ impl Steers {
         self.shown.push_back(message);
     }
 
-    /// The turn has ended: what was not shown by now never will be.
+    /// The turn has ended: what was not shown by now never will be. A codex that does not tell our ids is believed on its yes.
     pub(super) fn end_turn(&mut self, seen: &mut Vec<Observed>) {
         for prompt in self.queued.drain(..) {
+            if self.shown.is_empty() {
+                seen.push(Observed::SteerTaken { prompt });
+                continue;
+            }
             seen.push(warning("codex dropped a prompt into the running turn: that ended first"));
             seen.push(Observed::SteerRefused { prompt });
         }

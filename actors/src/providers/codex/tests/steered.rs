@@ -51,6 +51,19 @@ fn the_answer_to_a_prompt_and_the_showing_of_it_may_come_in_any_order() {
     }
 }
 
+/// Regression: a yes that came before codex had shown anything was taken for the prompt's being in the turn.
+#[test]
+fn regression_a_yes_is_not_believed_before_it_is_known_whether_codex_tells_our_ids() {
+    let [prompt, began] = BEGUN;
+    for (words, expected) in [
+        (vec![prompt, YES, began, ENDED], vec![DROPPED, "steer refused p1", "turn completed"]),
+        (vec![prompt, YES, began, SHOWN, ENDED], vec!["steer taken p1", "turn completed"]),
+        (vec![prompt, ENDED, YES], vec!["turn completed", "steer taken p1"]),
+    ] {
+        assert_eq!(steers(&observed(&picked(&words))), expected, "{words:?}");
+    }
+}
+
 #[test]
 fn a_codex_that_does_not_tell_our_ids_is_believed() {
     let lines = picked(&[BEGUN[0], YES, ENDED]);
