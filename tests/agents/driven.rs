@@ -88,6 +88,13 @@ impl Driven {
         self.client.command(mint(), command).await.map(|_| ())
     }
 
+    /// Ends its turn with its process.
+    pub(crate) async fn cancel_hard(&self) {
+        let (session, agent) = (self.session, self.agent);
+        let cancel = Command::AgentCancel { session, agent, hard: true, turn: None };
+        self.client.command(mint(), cancel).await.unwrap();
+    }
+
     pub(crate) async fn cancel(&self) {
         let (session, agent) = (self.session, self.agent);
         self.client.command(mint(), Command::AgentCancel { session, agent, hard: false, turn: None }).await.unwrap();

@@ -247,6 +247,29 @@ fn an_agent_that_ignores_a_cancel_is_ended() {
     });
 }
 
+/// Who does not want to wait for that has the process ended with the turn, and what was said meanwhile starts it again.
+#[test]
+fn a_hard_cancel_ends_the_process_at_once_and_what_waits_starts_it_again() {
+    let scripted = Scripted::new();
+    block_on(async {
+        let script = "on prompt\n confirm\n delta begun\n hang\n";
+        let mut driven = Driven::start(&scripted.home, scripted.spec("stubborn", script)).await;
+        let first = driven.prompt("go").await;
+        driven.event("agent.item_delta", 0).await;
+        let process = driven.pid();
+        let second = driven.prompt("go on").await;
+        driven.cancel_hard().await;
+        assert_eq!(driven.outcome(first).await, TurnOutcome::Cancelled);
+        driven.event("agent.item_delta", 1).await;
+        assert!(!process_exists(process));
+        assert_eq!(driven.state().await, AgentState::Working);
+        driven.cancel_hard().await;
+        assert_eq!(driven.outcome(second).await, TurnOutcome::Cancelled);
+        driven.event("agent.run_ended", 1).await;
+        driven.is_settled();
+    });
+}
+
 /// An agent that was killed was shown as working.
 #[test]
 fn liveness_truth_of_agents() {
