@@ -29,11 +29,14 @@ impl Process {
     }
 }
 
-/// When the process with this number began: the 22nd field of `/proc/PID/stat`, of which the second may hold anything.
+/// When the process with this number began: the 22nd field of `/proc/PID/stat`, of which the second may hold anything. One that
+/// has ended and that nobody has asked for yet is none.
 fn began(number: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_ascii_whitespace().nth(19)?.parse().ok()
+    let mut fields = after_name.split_ascii_whitespace();
+    let is_over = matches!(fields.next()?, "Z" | "X");
+    fields.nth(18)?.parse().ok().filter(|_| !is_over)
 }
 
 impl fmt::Display for Process {
@@ -53,6 +56,8 @@ impl FromStr for Process {
 
 #[cfg(test)]
 mod tests {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
     use super::*;
 
     #[test]
@@ -63,6 +68,9 @@ mod tests {
         assert!(!Process { began: this.began + 1, ..this }.is_alive());
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let process = Process::of(child.id());
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&child)), ended).unwrap();
+        assert!(!process.is_alive(), "it has ended, though nobody has asked for it");
         child.wait().unwrap();
         assert!(!process.is_alive());
         assert!("".parse::<Process>().is_err() && "1_x".parse::<Process>().is_err());
