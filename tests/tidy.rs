@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Where a package may be named. It can be replaced there, and only there.
 const NAMED_IN: &[(&str, &[&str])] = &[
     ("bincode::", &["protocol/src/codec.rs"]),
-    ("sled::", &["kernel/src/log/sled.rs"]),
+    ("sled::", &["kernel/src/log/sled/database.rs"]),
     (
         "actix::",
         &[

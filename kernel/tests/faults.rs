@@ -184,7 +184,7 @@ impl Shelf for FaultyShelf {
 }
 
 impl Volume for FaultyVolume {
-    fn commit(&self, rows: &[Row]) -> Result<(), StoreError> {
+    fn commit(&self, rows: Vec<Row>) -> Result<(), StoreError> {
         let volume = self.open()?;
         if self.is_index {
             let fails = self.faults.no_indexing.load(Ordering::SeqCst);

@@ -181,7 +181,7 @@ fn an_index_that_says_something_else_than_the_volumes_is_reported() {
     assert_eq!(rows.len(), 3, "a summary, a session, a terminal");
     let reasons = |changed: Vec<Row>| {
         let shelf = copy_without_index(&whole, |_, _| true);
-        shelf.index().expect("opens").commit(&changed).expect("stored");
+        shelf.index().expect("opens").commit(changed).expect("stored");
         damage_of(&shelf).into_iter().map(|damage| (damage.place, damage.from)).collect::<Vec<_>>()
     };
     let wrong = [("index".to_owned(), 1)];

@@ -222,7 +222,7 @@ fn regression_two_volumes_that_could_not_be_begun_hide_nothing_of_the_one_that_w
     let events = log.events();
     log.close();
     let meta = shelf.open(Seq(1)).expect("opens").get(&[0]).expect("reads").expect("is there");
-    shelf.create(Seq(4)).expect("made").commit(&[(vec![0], meta)]).expect("begun");
+    shelf.create(Seq(4)).expect("made").commit(vec![(vec![0], meta)]).expect("begun");
     drop(shelf.create(Seq(5)).expect("made"));
     let log = Log::open(Arc::new(shelf));
     assert_eq!((log.lost, log.events()), (None, events));

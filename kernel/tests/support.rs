@@ -356,7 +356,7 @@ pub(crate) fn tagged(shelf: &dyn Shelf, first: Seq, tag: u8) -> Vec<Row> {
 
 /// Puts other rows in place of those with the same keys.
 pub(crate) fn replace(shelf: &dyn Shelf, first: Seq, rows: &[Row]) {
-    shelf.open(first).expect("the volume is there").commit(rows).expect("the rows are stored");
+    shelf.open(first).expect("the volume is there").commit(rows.to_vec()).expect("the rows are stored");
 }
 
 /// Another shelf in memory with the volumes' rows that `keep` keeps, and with no index.
@@ -364,7 +364,7 @@ pub(crate) fn copy_without_index(from: &dyn Shelf, keep: impl Fn(Seq, &[u8]) -> 
     let to = MemoryShelf::default();
     for first in from.volumes().expect("volumes") {
         let kept: Vec<Row> = rows(from, first).into_iter().filter(|(key, _)| keep(first, key)).collect();
-        to.create(first).expect("a volume").commit(&kept).expect("rows");
+        to.create(first).expect("a volume").commit(kept).expect("rows");
     }
     for (slot, value) in from.read_head().expect("HEAD").iter().enumerate() {
         to.write_head(slot, value).expect("HEAD");

@@ -25,6 +25,12 @@ limits! {
     CHUNK_RECORD_BYTES_MAX: usize = 48 * KIB;
     /// Events of one commit. sled stalls readers while a batch is applied: 2.4 ms at 256, 10 ms at 1,024.
     COMMIT_EVENTS_MAX: usize = 256;
+    /// Each of the two files of a volume's write-ahead log: a file is read from memory, and again after a crash, until its
+    /// rows are in the database. So many commits share one sync of the database that it costs them little.
+    WAL_FILE_BYTES: usize = MIB;
+    /// Bytes of rows written into a volume's database between two syncs. sled writes up to four times as many; they stay
+    /// below one of its segments of 4 MiB, so that none is written again before what was moved out of it is durable.
+    UNSYNCED_BYTES_MAX: usize = 512 * KIB;
     /// Milliseconds the log's writer waits for the disk before appends are refused. Far above a busy disk and what a kernel
     /// retries by itself; below the 30 s after which people and programs give a command up.
     COMMIT_MILLIS_MAX: u64 = 20_000;

@@ -3,17 +3,26 @@
 
 use std::time::Instant;
 
-use ropewalk_protocol::{Code, Command as Change, Event, EventBody, Query, QueryResult, Rejection, Seq, SessionId};
+use ropewalk_protocol::{
+    Code, Command as Change, Event, EventBody, Query, QueryResult, Rejection, Seq, SessionId, limits,
+};
 use ropewalk_transport::client::Client;
 
+use super::seed;
 use super::shim::{EDQUOT, EIO, ENOSPC, Shim, op};
-use crate::harness::{Home, PATIENCE, all_events, annotate, block_on, create, mint, verify};
+use crate::harness::{Choice, Home, PATIENCE, all_events, annotate, block_on, create, mint, verify};
+
+/// A volume's database. What is committed goes there only once a file of the write-ahead log is full.
+const DATABASE: &str = "/db";
 
 /// Where it hurts: a name, the operations, and what is in the paths.
 const PLACES: &[(&str, u64, [&str; 2])] = &[
-    ("the log's writes", op::WRITE, ["/data/log/v-", "/db"]),
-    ("the log's syncs", op::SYNC, ["/data/log/v-", "/db"]),
-    ("the log's sync_file_range", op::RANGE, ["/data/log/v-", "/db"]),
+    ("the log's writes", op::WRITE, ["/data/log/v-", "/wal-"]),
+    ("the log's syncs", op::SYNC, ["/data/log/v-", "/wal-"]),
+    ("the making of a log's files", op::CREATE, ["/data/log/v-", "/wal-"]),
+    ("the database's writes", op::WRITE, ["/data/log/v-", DATABASE]),
+    ("the database's syncs", op::SYNC, ["/data/log/v-", DATABASE]),
+    ("the database's sync_file_range", op::RANGE, ["/data/log/v-", DATABASE]),
     ("HEAD", op::WRITE, ["/data/log/HEAD", ""]),
     ("the index", op::ALL, ["/data/log/index", ""]),
     ("snapshots, while a volume is opened again", op::ALL, ["/data/log/v-", "/snap"]),
@@ -50,10 +59,20 @@ fn remarks(events: &[Event]) -> Vec<(Seq, &str)> {
     found
 }
 
-/// Sends remarks until one is refused; the refusal. Those that were stored are added to `kept`.
-async fn refused(client: &Client, session: SessionId, kept: &mut Vec<(Seq, String)>, what: &str) -> Option<Rejection> {
-    for number in 0..8 {
-        let text = format!("{what} {number}");
+/// Sends remarks until one is refused; the refusal. Those that were stored are added to `kept`. Of large ones there are enough
+/// to fill a file of the write-ahead log and then some.
+async fn refused(
+    client: &Client,
+    session: SessionId,
+    kept: &mut Vec<(Seq, String)>,
+    what: &str,
+    large: bool,
+) -> Option<Rejection> {
+    let mut choice = Choice::seeded(seed());
+    let bytes = if large { 32 * 1024 } else { 0 };
+    for number in 0..(4 * limits::WAL_FILE_BYTES).checked_div(bytes).unwrap_or(8) {
+        let noise: String = (0..bytes).map(|_| char::from(b' ' + choice.below(95) as u8)).collect();
+        let text = format!("{what} {number} {noise}");
         match client.command(mint(), remark(session, &text)).await {
             Ok(answer) => kept.push((answer.seq, text)),
             Err(rejection) => return Some(rejection),
@@ -75,7 +94,9 @@ async fn attack(
     println!("{what}");
     shim.points_are(ops, with, "");
     shim.fail(errno, short);
-    let first = refused(client, session, kept, &what).await;
+    let is_filled = with[1] == DATABASE;
+    let first = refused(client, session, kept, &what, is_filled).await;
+    assert!(first.is_some() || !is_filled, "{what}: the database is written in the end");
     let pending = mint();
     if let Some(first) = &first {
         assert_eq!((first.code, first.retryable()), (code, true), "{what}: the first refusal says why: {first}");

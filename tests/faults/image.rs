@@ -64,7 +64,7 @@ fn parent(path: &str) -> &str {
 }
 
 impl Disk {
-    /// Follows one operation. With `lying`, syncs of databases promise and do nothing.
+    /// Follows one operation. With `lying`, syncs of databases and of write-ahead logs promise and do nothing.
     pub(crate) fn follow(&mut self, entry: &Entry, lying: bool) {
         match entry {
             Entry::Write { path, offset, bytes } => {
@@ -78,7 +78,7 @@ impl Disk {
             Entry::Mkdir { path } => self.name(Naming::Add(path.clone(), Node::Directory)),
             Entry::Rename { from, to } => self.name(Naming::Rename(from.clone(), to.clone())),
             Entry::Unlink { path } => self.name(Naming::Remove(path.clone())),
-            Entry::Sync { path } if lying && path.ends_with("/db") => {}
+            Entry::Sync { path } if lying && (path.ends_with("/db") || path.contains("/wal-")) => {}
             Entry::Sync { path } => self.sync(path),
             Entry::Range { .. } | Entry::Acknowledged { .. } => {}
         }

@@ -130,7 +130,9 @@ fn kill_at(place: &Place, is_old: bool) -> bool {
 fn kill_everywhere(is_old: bool, few: usize) {
     let kinds = count(is_old);
     let only = if is_old { "/data/log/v*/snap" } else { "/data/log/index/db" };
-    for wanted in ["/data/log/HEAD", "/data/log/v*/db", "/data/checkpoints/", "/runtime/daemon.", only] {
+    for wanted in
+        ["/data/log/HEAD", "/data/log/v*/db", "/data/log/v*/wal-", "/data/checkpoints/", "/runtime/daemon.", only]
+    {
         assert!(kinds.keys().any(|(_, path)| path.starts_with(wanted)), "no point at {wanted}: {kinds:#?}");
     }
     let places = draw(&kinds, runs(few));

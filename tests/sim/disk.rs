@@ -338,7 +338,7 @@ impl Drop for SimVolume {
 }
 
 impl Volume for SimVolume {
-    fn commit(&self, rows: &[Row]) -> Result<(), StoreError> {
+    fn commit(&self, rows: Vec<Row>) -> Result<(), StoreError> {
         if let Some((_, value)) = rows.iter().find(|(_, value)| value.len() > limits::STORED_VALUE_BYTES_MAX) {
             return Err(StoreError::TooLarge { bytes: value.len() });
         }
@@ -353,18 +353,18 @@ impl Volume for SimVolume {
             let stored = contents.stored.entry(self.which).or_default();
             match fault {
                 None => {
-                    stored.write(rows);
+                    stored.write(&rows);
                     stored.unsynced.clear();
                     Ok(())
                 }
                 Some(CommitFault::Fails) => Err(StoreError::Failed("an I/O error".to_owned())),
                 Some(CommitFault::FailsButWritten) => {
-                    stored.write(rows);
+                    stored.write(&rows);
                     Err(StoreError::Failed("an I/O error at the sync".to_owned()))
                 }
                 Some(fault @ (CommitFault::DiesBefore | CommitFault::DiesAfter)) => {
                     if fault == CommitFault::DiesAfter {
-                        stored.write(rows);
+                        stored.write(&rows);
                         stored.unsynced.clear();
                     }
                     contents.dead = true;

@@ -187,11 +187,11 @@ fn stored_bytes(records: &[Vec<u8>]) -> usize {
 }
 
 /// All rows or none.
-pub(super) fn commit_rows(volume: &dyn Volume, rows: &[Row]) -> Result<(), StoreError> {
+pub(super) fn commit_rows(volume: &dyn Volume, rows: Vec<Row>) -> Result<(), StoreError> {
     if is_planted(Bug::ReceiptOutsideBatch) {
-        let (receipts, others): (Vec<Row>, Vec<Row>) = rows.iter().cloned().partition(|(key, _)| rows::is_receipt(key));
-        volume.commit(&others)?;
-        return volume.commit(&receipts);
+        let (receipts, others): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(|(key, _)| rows::is_receipt(key));
+        volume.commit(others)?;
+        return volume.commit(receipts);
     }
     volume.commit(rows)
 }

@@ -245,7 +245,7 @@ impl<'a> Import<'a> {
         }
         self.begin(first)?;
         let volume = self.shelf.create(first)?;
-        volume.commit(&[meta_row(self.log, first, previous)])?;
+        volume.commit(vec![meta_row(self.log, first, previous)])?;
         self.volume = Some(volume);
         self.totals.volumes += 1;
         Ok(())
@@ -301,7 +301,7 @@ impl<'a> Import<'a> {
     fn commit(&mut self) -> Result<(), StoreError> {
         self.row_bytes = 0;
         match &self.volume {
-            Some(volume) if !self.rows.is_empty() => volume.commit(&std::mem::take(&mut self.rows)),
+            Some(volume) if !self.rows.is_empty() => volume.commit(std::mem::take(&mut self.rows)),
             _ => Ok(()),
         }
     }

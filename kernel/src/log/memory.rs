@@ -119,14 +119,14 @@ impl Shelf for MemoryShelf {
 }
 
 impl Volume for MemoryVolume {
-    fn commit(&self, rows: &[Row]) -> Result<(), StoreError> {
+    fn commit(&self, rows: Vec<Row>) -> Result<(), StoreError> {
         if let Some((_, value)) = rows.iter().find(|(_, value)| value.len() > limits::STORED_VALUE_BYTES_MAX) {
             return Err(StoreError::TooLarge { bytes: value.len() });
         }
         if let Some(error) = lock(&self.fail).clone() {
             return Err(error);
         }
-        lock(&self.rows).extend(rows.iter().cloned());
+        lock(&self.rows).extend(rows);
         Ok(())
     }
 

@@ -224,7 +224,7 @@ mod tests {
             assert!(rows.len() <= 3, "commit {commit} has {} rows", rows.len());
             let again: Vec<_> = rows.iter().flat_map(|(key, value)| decode(key, value).unwrap()).collect();
             assert_eq!(again, receipts.into_iter().rev().collect::<Vec<_>>());
-            volume.commit(&rows).unwrap();
+            volume.commit(rows).unwrap();
         }
         for (number, command) in all.iter().enumerate() {
             assert_eq!(find(&*volume, *command), Ok(Some(receipt(number as u64))), "{number}");
@@ -252,8 +252,8 @@ mod tests {
         let volume = shelf.create(Seq(1)).unwrap();
         let mut rows = rows(vec![(id(8, 1), receipt(1)), (id(9, 2), receipt(2))]);
         rows[0].1[30] ^= 1;
-        volume.commit(&rows).unwrap();
-        volume.commit(&super::rows(vec![(id(10, 3), receipt(3))])).unwrap();
+        volume.commit(rows).unwrap();
+        volume.commit(super::rows(vec![(id(10, 3), receipt(3))])).unwrap();
         assert!(find(&*volume, id(9, 2)).is_err());
         assert!(find(&*volume, id(15, 9)).is_err(), "it may have been in the damaged row");
         assert_eq!(find(&*volume, id(10, 3)), Ok(Some(receipt(3))));

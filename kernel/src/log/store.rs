@@ -110,7 +110,7 @@ pub trait Volume: Send + Sync {
     ///
     /// # Errors
     /// After an error nothing is known of these rows until the volume is opened again.
-    fn commit(&self, rows: &[Row]) -> Result<(), StoreError>;
+    fn commit(&self, rows: Vec<Row>) -> Result<(), StoreError>;
 
     /// The value under this key.
     ///

@@ -42,7 +42,7 @@ impl ViewShelf {
     pub fn over(under: Arc<dyn Shelf>, index: Result<Vec<Row>, StoreError>) -> Result<Self, StoreError> {
         let made = MemoryShelf::default();
         let index_damage = match index {
-            Ok(rows) => made.index()?.commit(&rows).map(|()| None)?,
+            Ok(rows) => made.index()?.commit(rows).map(|()| None)?,
             Err(StoreError::Damaged(error)) => Some(error),
             Err(error) => return Err(error),
         };
@@ -127,7 +127,7 @@ struct Untouched {
 }
 
 impl Volume for Untouched {
-    fn commit(&self, rows: &[Row]) -> Result<(), StoreError> {
+    fn commit(&self, rows: Vec<Row>) -> Result<(), StoreError> {
         self.added.commit(rows)
     }
 

@@ -260,8 +260,9 @@ impl Writer {
         }
         let before = self.head;
         let (_, volume) = self.shared.volumes.newest();
+        let bytes = rows.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
         let (stored, group, overdue) = self.watched(group, |writer| {
-            commit_rows(&*volume, &rows)?;
+            commit_rows(&*volume, rows)?;
             chunk.as_ref().inspect(|chunk| writer.write_head(chunk));
             Ok(())
         });
@@ -269,7 +270,7 @@ impl Writer {
             self.degraded = Some(Instant::now());
             return self.fail(group, error);
         }
-        self.volume_bytes += rows.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>();
+        self.volume_bytes += bytes;
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.batches.fetch_add(group.batches.len() as u64, Ordering::Relaxed);
         let group = self.show(group, chunk, overdue);

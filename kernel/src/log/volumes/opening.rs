@@ -157,7 +157,7 @@ pub(super) fn begin(
     previous: [u8; 32],
 ) -> Result<(Seq, Arc<dyn Volume>), StoreError> {
     let volume = shelf.create(first)?;
-    volume.commit(&[meta_row(log, first, previous)])?;
+    volume.commit(vec![meta_row(log, first, previous)])?;
     Ok((first, volume))
 }
 
@@ -227,7 +227,7 @@ fn meta_of(
             (meta.log, last.map_or(meta.previous, |(_, hash)| hash))
         }
     };
-    volume.commit(&[meta_row(log, first, previous)])?;
+    volume.commit(vec![meta_row(log, first, previous)])?;
     Ok(Some(Meta { format: FORMAT, log, first, previous }))
 }
 

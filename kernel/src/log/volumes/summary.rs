@@ -45,7 +45,7 @@ impl Volumes {
 
     /// Writes into the index what is supposed of a volume that cannot be read.
     pub(super) fn remember_unread(&self, summary: &Summary) -> Result<(), StoreError> {
-        self.index.commit(&[(rows::number(Tag::Summary, summary.first.0), codec::encode(summary))])
+        self.index.commit(vec![(rows::number(Tag::Summary, summary.first.0), codec::encode(summary))])
     }
 
     /// Writes into the index which sessions and terminals a volume holds.
@@ -54,7 +54,7 @@ impl Volumes {
         batch.push((rows::number(Tag::Summary, summary.first.0), codec::encode(summary)));
         // The summary is in the last part: a crash before it makes the whole volume be remembered again.
         for part in batch.chunks(limits::COMMIT_EVENTS_MAX) {
-            self.index.commit(part)?;
+            self.index.commit(part.to_vec())?;
         }
         Ok(())
     }

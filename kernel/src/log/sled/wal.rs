@@ -1,0 +1,120 @@
+//! The write-ahead log of a volume: two files that take turns. While one is written, the rows of the other go into the
+//! database.
+
+pub(in crate::log) mod record;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use super::super::store::{Row, StoreError};
+use super::super::words::is_io_error;
+use super::sync_directory;
+use record::RECORDS_BEGIN;
+
+const NAMES: [&str; 2] = ["wal-0", "wal-1"];
+/// No file is read further: one commit is far smaller.
+const READ_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The files, open to be written.
+pub(super) struct Wal {
+    files: [File; 2],
+    /// Which of them is written.
+    current: usize,
+    /// Where its next record goes.
+    at: usize,
+    nonce: u64,
+    epoch: u32,
+    file_bytes: usize,
+    record: Vec<u8>,
+}
+
+impl Wal {
+    /// Makes the files in a volume's directory, each as long as it may become: to write what is there already costs one sync
+    /// of the disk, and to lengthen a file two.
+    pub(super) fn create(directory: &Path, file_bytes: usize) -> Result<Self, StoreError> {
+        // Of a version 7 UUID the second half is random.
+        let (_, nonce) = Uuid::now_v7().as_u64_pair();
+        let make = |path: PathBuf| {
+            let mut file =
+                OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
+            let mut blank = record::file_header(nonce);
+            blank.resize(file_bytes, 0);
+            file.write_all(&blank)?;
+            file.sync_all()?;
+            Ok::<File, StoreError>(file)
+        };
+        let files = [make(directory.join(NAMES[0]))?, make(directory.join(NAMES[1]))?];
+        sync_directory(directory)?;
+        Ok(Self { files, current: 0, at: RECORDS_BEGIN, nonce, epoch: 1, file_bytes, record: Vec::new() })
+    }
+
+    /// Whether there is room for the record of these rows. One that is too large for any file has a file of its own, which
+    /// grows.
+    pub(super) fn has_room(&self, rows: &[Row]) -> bool {
+        self.at == RECORDS_BEGIN || self.at + record::length(rows) <= self.file_bytes
+    }
+
+    /// Writes the other file from here on. All that it holds must be in the database.
+    pub(super) fn turn(&mut self) {
+        self.current = 1 - self.current;
+        self.at = RECORDS_BEGIN;
+        self.epoch += 1;
+    }
+
+    /// Writes these rows; on success they are on stable storage. After an error nothing is known of them until the files are
+    /// read again.
+    pub(super) fn append(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+        self.record.clear();
+        record::encode(self.nonce, self.epoch, rows, &mut self.record);
+        let file = &self.files[self.current];
+        file.write_all_at(&self.record, self.at as u64)?;
+        file.sync_data()?;
+        self.at += self.record.len();
+        self.record.shrink_to(self.file_bytes);
+        Ok(())
+    }
+}
+
+/// Whether a volume has a write-ahead log.
+pub(super) fn is_there(directory: &Path) -> bool {
+    NAMES.iter().any(|name| directory.join(name).exists())
+}
+
+/// The rows that a volume's write-ahead log holds, in the order in which they were written. Some or all of them may be in the
+/// database.
+///
+/// # Errors
+/// `Damaged` when the disk does not read it; the system has no more to give.
+pub(super) fn read(directory: &Path) -> Result<Vec<Row>, StoreError> {
+    let mut found = Vec::new();
+    for name in NAMES {
+        let path = directory.join(name);
+        let mut bytes = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(READ_BYTES_MAX).read_to_end(&mut bytes));
+        match read.map_err(|error| (error.kind(), StoreError::from(error))) {
+            Ok(_) => found.extend(record::read_file(&bytes)),
+            Err((ErrorKind::NotFound, _)) => {}
+            Err((_, StoreError::Failed(error))) if is_io_error(&error) => {
+                return Err(StoreError::Damaged(format!("{}: {error}", path.display())));
+            }
+            Err((_, error)) => return Err(error),
+        }
+    }
+    found.sort_by_key(|(epoch, _)| *epoch);
+    Ok(found.into_iter().flat_map(|(_, rows)| rows).collect())
+}
+
+/// Takes a volume's write-ahead log away: all that it holds is in the database, and durable there.
+pub(super) fn remove(directory: &Path) -> Result<(), StoreError> {
+    for name in NAMES {
+        match fs::remove_file(directory.join(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+    }
+    sync_directory(directory)
+}
