@@ -69,7 +69,7 @@ async fn refused(
     large: bool,
 ) -> Option<Rejection> {
     let mut choice = Choice::seeded(seed());
-    let bytes = if large { 32 * 1024 } else { 0 };
+    let bytes = if large { 30 * 1024 } else { 0 };
     for number in 0..(4 * limits::WAL_FILE_BYTES).checked_div(bytes).unwrap_or(8) {
         let noise: String = (0..bytes).map(|_| char::from(b' ' + choice.below(95) as u8)).collect();
         let text = format!("{what} {number} {noise}");

@@ -38,10 +38,14 @@ fn pattern(home: &Home, path: &str) -> String {
     pattern
 }
 
-/// A home in which no daemon ever ran, or one whose daemon was killed.
+/// A home in which no daemon ever ran, or one in which two were killed: what the first one stored is in a database, what the
+/// second one stored in a write-ahead log.
 fn home(is_old: bool) -> Home {
     let home = Home::new();
     if is_old {
+        home.start();
+        home.ok(&["run", "--detach", "--", "true"]);
+        home.kill_daemon();
         home.start();
         block_on(async {
             let client = home.client().await;

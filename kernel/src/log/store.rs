@@ -130,6 +130,14 @@ pub trait Volume: Send + Sync {
     /// The disk failed.
     fn last(&self, from: &[u8], to: &[u8]) -> Result<Option<Row>, StoreError>;
 
+    /// Leaves as little to be done as there can be for whoever opens it next. Nothing is lost if this is left out.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn settle(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Closes it for good: reads through this handle answer `Closed`. What is slow about sealing happens here.
     ///
     /// # Errors

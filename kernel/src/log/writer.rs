@@ -153,6 +153,10 @@ impl Writer {
     fn turn(&mut self, request: Request) -> ControlFlow<()> {
         let request = match request {
             Request::Stop { reply } => {
+                let (_, volume) = self.shared.volumes.newest();
+                if let (Err(error), ..) = self.watched(Group::default(), |_| volume.settle()) {
+                    tracing::warn!(%error, "the newest volume is left as it is: whoever opens it next finishes it");
+                }
                 let _ = reply.send(());
                 return ControlFlow::Break(());
             }

@@ -40,7 +40,6 @@ pub(super) struct LoggedVolume {
     wal: Mutex<Option<Wal>>,
     /// A commit failed: nothing is trusted until the volume is opened again.
     broken: AtomicBool,
-    access: Access,
     wal_file_bytes: usize,
 }
 
@@ -136,13 +135,7 @@ impl LoggedVolume {
             shared.settle()?;
             wal::remove(path)?;
         }
-        Ok(Self {
-            shared,
-            wal: Mutex::new(None),
-            broken: AtomicBool::new(false),
-            access,
-            wal_file_bytes: sizes.wal_file_bytes,
-        })
+        Ok(Self { shared, wal: Mutex::new(None), broken: AtomicBool::new(false), wal_file_bytes: sizes.wal_file_bytes })
     }
 
     fn write(&self, rows: Vec<Row>) -> Result<(), StoreError> {
@@ -228,6 +221,16 @@ impl Volume for LoggedVolume {
         })
     }
 
+    fn settle(&self) -> Result<(), StoreError> {
+        let mut wal = lock(&self.wal);
+        if wal.is_some() && !self.broken.load(Ordering::Relaxed) {
+            self.shared.settle()?;
+            *wal = None;
+            wal::remove(&self.shared.path)?;
+        }
+        Ok(())
+    }
+
     fn seal(&self) -> Result<(), StoreError> {
         let shared = &self.shared;
         if self.broken.load(Ordering::Relaxed) {
@@ -240,10 +243,8 @@ impl Volume for LoggedVolume {
         if shared.database.is_closed() {
             return Ok(());
         }
-        shared.settle()?;
+        self.settle()?;
         shared.database.close()?;
-        *lock(&self.wal) = None;
-        wal::remove(&shared.path)?;
         shared.database.make_snapshot()
     }
 }
@@ -251,11 +252,7 @@ impl Volume for LoggedVolume {
 impl Drop for LoggedVolume {
     fn drop(&mut self) {
         drop(self.shared.wait());
-        let is_written = lock(&self.wal).is_some();
-        if self.access == Access::Look || !is_written || self.broken.load(Ordering::Relaxed) {
-            return;
-        }
-        if let Err(error) = self.shared.settle().and_then(|()| wal::remove(&self.shared.path)) {
+        if let Err(error) = self.settle() {
             tracing::warn!(%error, "what was committed last stays in a volume's write-ahead log until it is opened again");
         }
     }
