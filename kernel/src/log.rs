@@ -2,7 +2,7 @@
 //!
 //! [`Journal`] is what the rest of the house talks to. Below it: [`writer`] commits in groups on a thread of its own,
 //! [`watchdog`] sees to it that nobody waits for a disk that does not answer, [`volumes`] keeps the row of volumes and finds rows in it, [`chunk`] and [`rows`] say what bytes look like, and a
-//! [`store::Shelf`] keeps them: sled on disk, or memory in tests.
+//! [`store::Shelf`] keeps them: sled on disk, with a write-ahead log in front of it, or memory in tests.
 
 pub mod archive;
 mod chunk;

@@ -3,7 +3,7 @@
 mod database;
 mod overlay;
 mod volume;
-mod wal;
+pub(super) mod wal;
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};

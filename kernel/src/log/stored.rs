@@ -9,6 +9,7 @@ use super::import::import;
 use super::memory::MemoryShelf;
 use super::receipts;
 use super::rows;
+use super::sled::wal::record;
 
 /// Reads these bytes as each kind of row, with the checksum they have and with the right one. What decodes must encode to
 /// something that decodes to the same.
@@ -44,6 +45,26 @@ pub fn read_rows(bytes: &[u8]) {
     assert!(Head::decode(bytes).is_none_or(|head| head.encode() == bytes[..48]), "a head");
     assert_eq!(rows::encode_places(&rows::decode_places(bytes)), bytes[..bytes.len() / 2 * 2], "places");
     read_archive(bytes);
+    read_write_ahead(bytes);
+}
+
+/// As a write-ahead log's file, and as the rows of a record that is whole.
+fn read_write_ahead(bytes: &[u8]) {
+    const NONCE: u64 = 7;
+    drop(record::read_file(bytes));
+    let mut file = record::file_header(NONCE);
+    record::encode(NONCE, 1, &[], &mut file);
+    let crc_at = record::RECORDS_BEGIN + 4;
+    let length_at = record::RECORDS_BEGIN + 20;
+    file[length_at..].copy_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+    file.extend_from_slice(bytes);
+    let crc = crc32fast::hash(&file[crc_at + 4..]);
+    file[crc_at..crc_at + 4].copy_from_slice(&crc.to_le_bytes());
+    let contents = record::read_file(&file);
+    let mut again = record::file_header(NONCE);
+    record::encode(NONCE, 1, &contents.rows, &mut again);
+    assert_eq!(record::read_file(&again).rows, contents.rows, "the rows of a commit");
+    assert!(contents.has_unreadable || again == file, "what is read is all there was");
 }
 
 fn with_checksum(value: &[u8], at: usize) -> Vec<u8> {

@@ -84,19 +84,31 @@ pub(super) fn is_there(directory: &Path) -> bool {
     NAMES.iter().any(|name| directory.join(name).exists())
 }
 
-/// The rows that a volume's write-ahead log holds, in the order in which they were written. Some or all of them may be in the
-/// database.
+/// What a volume's write-ahead log holds.
+pub(super) struct Left {
+    /// Its rows, in the order in which they were written. Some or all of them may be in the database.
+    pub(super) rows: Vec<Row>,
+    /// The files that also hold what cannot be read.
+    unreadable: Vec<&'static str>,
+}
+
+/// Reads a volume's write-ahead log.
 ///
 /// # Errors
 /// `Damaged` when the disk does not read it; the system has no more to give.
-pub(super) fn read(directory: &Path) -> Result<Vec<Row>, StoreError> {
+pub(super) fn read(directory: &Path) -> Result<Left, StoreError> {
     let mut found = Vec::new();
+    let mut unreadable = Vec::new();
     for name in NAMES {
         let path = directory.join(name);
         let mut bytes = Vec::new();
         let read = File::open(&path).and_then(|file| file.take(READ_BYTES_MAX).read_to_end(&mut bytes));
         match read.map_err(|error| (error.kind(), StoreError::from(error))) {
-            Ok(_) => found.extend(record::read_file(&bytes)),
+            Ok(_) => {
+                let contents = record::read_file(&bytes);
+                unreadable.extend(contents.has_unreadable.then_some(name));
+                found.push((contents.epoch, contents.rows));
+            }
             Err((ErrorKind::NotFound, _)) => {}
             Err((_, StoreError::Failed(error))) if is_io_error(&error) => {
                 return Err(StoreError::Damaged(format!("{}: {error}", path.display())));
@@ -105,7 +117,20 @@ pub(super) fn read(directory: &Path) -> Result<Vec<Row>, StoreError> {
         }
     }
     found.sort_by_key(|(epoch, _)| *epoch);
-    Ok(found.into_iter().flat_map(|(_, rows)| rows).collect())
+    Ok(Left { rows: found.into_iter().flat_map(|(_, rows)| rows).collect(), unreadable })
+}
+
+impl Left {
+    /// Takes the files away, once all that could be read is in the database and durable there. What could not be read stays,
+    /// under another name.
+    pub(super) fn put_away(&self, directory: &Path) -> Result<(), StoreError> {
+        for name in &self.unreadable {
+            let aside = directory.join(format!("{name}.unreadable"));
+            tracing::warn!(aside = %aside.display(), "a write-ahead log holds what cannot be read: a commit that a crash cut, or damage");
+            fs::rename(directory.join(name), aside)?;
+        }
+        remove(directory)
+    }
 }
 
 /// Takes a volume's write-ahead log away: all that it holds is in the database, and durable there.

@@ -66,39 +66,69 @@ pub(in crate::log) fn encode(nonce: u64, epoch: u32, rows: &[Row], record: &mut 
     record[begin + 4..begin + 8].copy_from_slice(&crc.to_le_bytes());
 }
 
-/// The newest epoch of a file, and the rows of its records in order. A record that is damaged, or was not wholly written, is
-/// left out, and those behind it are not. `None` if there is none.
-pub(in crate::log) fn read_file(bytes: &[u8]) -> Option<(u32, Vec<Row>)> {
-    let nonce = read_file_header(bytes)?;
-    let mut found: Option<(u32, Vec<Row>)> = None;
-    let mut rest = bytes.get(RECORDS_BEGIN..)?;
-    let finder = memchr::memmem::Finder::new(&RECORD_MAGIC);
-    while let Some(at) = finder.find(rest) {
-        rest = &rest[at..];
-        let Some((epoch, rows, length)) = read_record(rest, nonce) else {
-            rest = &rest[1..];
-            continue;
-        };
-        rest = &rest[length..];
-        match &mut found {
-            Some((newest, all)) if *newest == epoch => all.extend(rows),
-            Some((newest, _)) if *newest > epoch => {}
-            _ => found = Some((epoch, rows)),
-        }
-    }
-    found
+/// What a file holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::log) struct Contents {
+    /// The newest epoch, 0 if there is none.
+    pub(in crate::log) epoch: u32,
+    /// The rows of its records, in order. A record that is damaged, or was not wholly written, is left out, and those behind it
+    /// are not.
+    pub(in crate::log) rows: Vec<Row>,
+    /// There is something that cannot be read: damage, or what a crash left of the last write.
+    pub(in crate::log) has_unreadable: bool,
 }
 
-/// The record at the beginning of these bytes: its epoch, its rows and its length.
-fn read_record(bytes: &[u8], nonce: u64) -> Option<(u32, Vec<Row>, usize)> {
+/// Reads a file.
+pub(in crate::log) fn read_file(bytes: &[u8]) -> Contents {
+    let mut contents = Contents::default();
+    let Some((nonce, records)) = read_file_header(bytes).zip(bytes.get(RECORDS_BEGIN..)) else {
+        contents.has_unreadable = bytes.iter().any(|byte| *byte != 0);
+        return contents;
+    };
+    let finder = memchr::memmem::Finder::new(&RECORD_MAGIC);
+    // Where the newest epoch's records end so far: they follow one another from the beginning on.
+    let (mut at, mut end) = (0, 0);
+    while let Some(found) = finder.find(&records[at..]) {
+        at += found;
+        let Some(record) = read_record(&records[at..], nonce) else {
+            contents.has_unreadable |= is_ours(&records[at..], nonce);
+            at += 1;
+            continue;
+        };
+        if record.epoch >= contents.epoch {
+            if record.epoch > contents.epoch {
+                (contents.epoch, end) = (record.epoch, 0);
+                contents.rows.clear();
+            }
+            contents.has_unreadable |= at != end;
+            contents.rows.extend(record.rows);
+            end = at + record.length;
+        }
+        at += record.length;
+    }
+    contents
+}
+
+struct Record {
+    epoch: u32,
+    rows: Vec<Row>,
+    /// With its header.
+    length: usize,
+}
+
+fn is_ours(bytes: &[u8], nonce: u64) -> bool {
+    bytes.starts_with(&RECORD_MAGIC) && bytes.get(8..16) == Some(&nonce.to_le_bytes())
+}
+
+/// The record at the beginning of these bytes.
+fn read_record(bytes: &[u8], nonce: u64) -> Option<Record> {
     let (header, rest) = bytes.split_first_chunk::<RECORD_HEADER_BYTES>()?;
     let number = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let length = RECORD_HEADER_BYTES.checked_add(number(20) as usize)?;
-    let is_ours = header.starts_with(&RECORD_MAGIC) && header[8..16] == nonce.to_le_bytes();
-    if !is_ours || crc32fast::hash(bytes.get(8..length)?) != number(4) {
+    if !is_ours(bytes, nonce) || crc32fast::hash(bytes.get(8..length)?) != number(4) {
         return None;
     }
-    Some((number(16), read_rows(&rest[..length - RECORD_HEADER_BYTES])?, length))
+    Some(Record { epoch: number(16), rows: read_rows(&rest[..length - RECORD_HEADER_BYTES])?, length })
 }
 
 fn read_rows(mut bytes: &[u8]) -> Option<Vec<Row>> {
@@ -143,17 +173,24 @@ mod tests {
         assert_eq!(&file_header(NONCE)[..16], header);
     }
 
+    fn read(bytes: &[u8]) -> (u32, Vec<Row>, bool) {
+        let Contents { epoch, rows, has_unreadable } = read_file(bytes);
+        (epoch, rows, has_unreadable)
+    }
+
     #[test]
     fn only_the_newest_epoch_of_a_file_counts() {
         let (old, new): (&[Row], &[Row]) = (&[row(1, b"old")], &[row(1, b"new")]);
-        assert_eq!(read_file(&file(&[])), None);
-        assert_eq!(read_file(&file(&[(1, old), (1, new)])), Some((1, vec![row(1, b"old"), row(1, b"new")])));
+        for empty in [file(&[]), vec![0; 4096], Vec::new()] {
+            assert_eq!(read_file(&empty), Contents::default());
+        }
+        assert_eq!(read(&file(&[(1, old), (1, new)])), (1, vec![row(1, b"old"), row(1, b"new")], false));
         // Written again from its beginning: the records of the epoch before lie behind.
-        assert_eq!(read_file(&file(&[(3, new), (1, old), (1, old)])), Some((3, new.to_vec())));
+        assert_eq!(read(&file(&[(3, new), (1, old), (1, old)])), (3, new.to_vec(), false));
         // The first one of the new epoch is damaged, and another one of it is not.
         let mut damaged = file(&[(3, old), (3, new), (1, old)]);
         damaged[RECORDS_BEGIN + RECORD_HEADER_BYTES] ^= 1;
-        assert_eq!(read_file(&damaged), Some((3, new.to_vec())));
+        assert_eq!(read(&damaged), (3, new.to_vec(), true));
     }
 
     #[test]
@@ -168,14 +205,21 @@ mod tests {
             let hit = (at - RECORDS_BEGIN) / record_bytes;
             let kept: Vec<Row> =
                 (0..4).filter(|number| *number != hit).flat_map(|number| records[number].clone()).collect();
-            assert_eq!(read_file(&changed), Some((1, kept)), "a bit of byte {at}");
-            let cut = read_file(&whole[..at]).map_or(Vec::new(), |(_, rows)| rows);
-            assert_eq!(cut, records[..hit].concat(), "cut at {at}");
+            let found = read(&changed);
+            assert_eq!((found.0, found.1), (1, kept), "a bit of byte {at}");
+            // Of the last one nobody can tell whether it was ever written, once nothing says that it is one.
+            let names_itself = !matches!((at - RECORDS_BEGIN) % record_bytes, 0..4 | 8..16);
+            let is_told = hit < 3 || names_itself;
+            assert_eq!(found.2, is_told, "a bit of byte {at}");
+            let cut = read_file(&whole[..at]);
+            assert_eq!(cut.rows, records[..hit].concat(), "cut at {at}");
+            assert_eq!(cut.has_unreadable, (at - RECORDS_BEGIN) % record_bytes >= 16, "cut at {at}");
         }
         for at in 0..20 {
             let mut changed = whole.clone();
             changed[at] ^= 1;
-            assert_eq!(read_file(&changed), None, "of a file whose header is damaged nothing is believed");
+            let nothing = Contents { has_unreadable: true, ..Contents::default() };
+            assert_eq!(read_file(&changed), nothing, "of a file whose header is damaged nothing is believed");
         }
     }
 
@@ -187,6 +231,6 @@ mod tests {
         let mut bytes = file(&[(1, &holder), (1, &[row(3, b"next")])]);
         // Damage makes the reader look for the next record within the one that holds another.
         bytes[RECORDS_BEGIN + 4] ^= 1;
-        assert_eq!(read_file(&bytes), Some((1, vec![row(3, b"next")])));
+        assert_eq!(read(&bytes), (1, vec![row(3, b"next")], true));
     }
 }
