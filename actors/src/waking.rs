@@ -6,6 +6,10 @@ use ropewalk_protocol::{Code, EventBody, Rejection, Seq, Stream, limits};
 
 use crate::core::{AnyCore, Core};
 
+/// After so many events others may go on. Reading is long: without this the log's writer, woken meanwhile, waits for as long as
+/// the scheduler lets a thread run, which is 3 ms.
+const EVENTS_AT_A_TIME: usize = 32;
+
 /// Why a core could not be made.
 struct Broken(Rejection);
 
@@ -63,6 +67,9 @@ impl Waking {
         }
         (self.begun, self.gap) = (true, None);
         self.events += 1;
+        if self.events.is_multiple_of(EVENTS_AT_A_TIME) {
+            std::thread::yield_now();
+        }
         self.core.apply(event.stream, event.at, event.client(), &event.body);
         Ok(())
     }

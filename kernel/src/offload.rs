@@ -65,13 +65,21 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>, longest: Duration) ->
     tokio::runtime::Handle::current().block_on(waited)
 }
 
-/// Does what blocks on a thread of its own, and does not wait for it.
-pub(crate) fn detached(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+/// How much such a thread lets others go first. On Linux a thread has a niceness of its own.
+const BEHIND: i32 = 10;
+
+/// Does what blocks on a thread of its own, behind all that somebody waits for, and does not wait for it. Without that the log's
+/// writer waits for such work for whole turns of the scheduler, 3 ms, also while another processor is idle.
+pub(crate) fn behind(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     if is_simulated() {
         work();
         return Ok(());
     }
-    thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+    let behind_others = || {
+        rustix::process::nice(BEHIND).ok();
+        work();
+    };
+    thread::Builder::new().name(name.to_owned()).spawn(behind_others).map(drop)
 }
 
 /// A loop that has a thread of its own, or is a task of the simulation.

@@ -28,9 +28,9 @@ limits! {
     /// Each of the two files of a volume's write-ahead log: a file is read from memory, and again after a crash, until its
     /// rows are in the database. So many commits share one sync of the database that it costs them little.
     WAL_FILE_BYTES: usize = MIB;
-    /// Bytes of rows written into a volume's database between two syncs. sled writes up to four times as many; they stay
-    /// below one of its segments of 4 MiB, so that none is written again before what was moved out of it is durable.
-    UNSYNCED_BYTES_MAX: usize = 512 * KIB;
+    /// Bytes that sled writes into a volume's database between two syncs, about: half of one of its segments, so that no
+    /// segment is written again before what was moved out of it is durable.
+    UNSYNCED_BYTES_MAX: usize = 2 * MIB;
     /// Milliseconds the log's writer waits for the disk before appends are refused. Far above a busy disk and what a kernel
     /// retries by itself; below the 30 s after which people and programs give a command up.
     COMMIT_MILLIS_MAX: u64 = 20_000;

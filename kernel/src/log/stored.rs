@@ -51,7 +51,7 @@ pub fn read_rows(bytes: &[u8]) {
 /// As a write-ahead log's file, and as the rows of a record that is whole.
 fn read_write_ahead(bytes: &[u8]) {
     const NONCE: u64 = 7;
-    drop(record::read_file(bytes));
+    drop(record::read_file(bytes, Some(NONCE)));
     let mut file = record::file_header(NONCE);
     record::encode(NONCE, 1, &[], &mut file);
     let crc_at = record::RECORDS_BEGIN + 4;
@@ -60,10 +60,10 @@ fn read_write_ahead(bytes: &[u8]) {
     file.extend_from_slice(bytes);
     let crc = crc32fast::hash(&file[crc_at + 4..]);
     file[crc_at..crc_at + 4].copy_from_slice(&crc.to_le_bytes());
-    let contents = record::read_file(&file);
+    let contents = record::read_file(&file, None);
     let mut again = record::file_header(NONCE);
     record::encode(NONCE, 1, &contents.rows, &mut again);
-    assert_eq!(record::read_file(&again).rows, contents.rows, "the rows of a commit");
+    assert_eq!(record::read_file(&again, None).rows, contents.rows, "the rows of a commit");
     assert!(contents.has_unreadable || again == file, "what is read is all there was");
 }
 

@@ -167,7 +167,14 @@ impl Volumes {
         let closed: Vec<_> = {
             let mut row = self.lock();
             let over = (row.open.len() + 1).saturating_sub(limits::SEALED_VOLUMES_OPEN_MAX);
-            row.open.drain(..over).collect()
+            // One that somebody has, such as who seals it, stays open without us, and would be refused to whoever opens it again.
+            let (idle, used): (Vec<_>, Vec<_>) =
+                row.open.drain(..).partition(|(_, volume)| Arc::strong_count(volume) == 1);
+            let mut closed: Vec<_> = idle.into_iter().chain(used).collect();
+            let kept = closed.split_off(over);
+            // The order of their use is not what it was for one turn, which costs an opening at most.
+            row.open.extend(kept);
+            closed
         };
         drop(closed);
         let volume = self.shelf.open(first)?;
@@ -237,7 +244,7 @@ impl Volumes {
             // Whoever reads it reads on in what is open, until that is closed: opening it anew would have to wait for that.
             row.open.push_back(before);
         }
-        offload::detached("sealer", move || {
+        offload::behind("sealer", move || {
             if let Err(error) = volume.seal() {
                 tracing::warn!(%error, %first, "a volume could not be sealed; it is read as it is");
             }

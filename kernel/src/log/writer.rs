@@ -152,12 +152,16 @@ impl Writer {
     /// Commits one group: this request and what waits behind it, as far as it fits.
     fn turn(&mut self, request: Request) -> ControlFlow<()> {
         let request = match request {
-            Request::Stop { reply } => {
+            stop @ Request::Stop { .. } => {
+                // Where the watchdog finds it if the disk does not answer.
+                self.queue().left_over = Some(stop);
                 let (_, volume) = self.shared.volumes.newest();
                 if let (Err(error), ..) = self.watched(Group::default(), |_| volume.settle()) {
                     tracing::warn!(%error, "the newest volume is left as it is: whoever opens it next finishes it");
                 }
-                let _ = reply.send(());
+                if let Some(Request::Stop { reply }) = self.queue().left_over.take() {
+                    let _ = reply.send(());
+                }
                 return ControlFlow::Break(());
             }
             other => other,

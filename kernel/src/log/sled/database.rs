@@ -21,6 +21,11 @@ use super::super::words::{in_words, is_exhausted, is_io_error};
 use super::sync_directory;
 
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// Rows of a leaf, at most, and its changes until it is written anew. From sled's source.
+const LEAF_ROWS: usize = 16;
+const CHANGES_OF_A_LEAF: usize = 10;
+/// What a row takes beside its key and value, about.
+const ROW_BYTES: usize = 64;
 
 /// One sled database.
 pub(super) struct Database {
@@ -66,12 +71,12 @@ impl Database {
     /// [`Database::apply`] it keeps no reader waiting, and closes a buffer of sled's only once for all of them.
     pub(super) fn put<'a>(&self, rows: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<(), StoreError> {
         self.with("put", |open| {
-            let mut bytes = 0;
+            let mut written = 0;
             for (key, value) in rows {
+                written += open.written_by(key, value)?;
                 open.db.insert(key, value).map_err(store_error)?;
-                bytes += key.len() + value.len();
-                if bytes >= limits::UNSYNCED_BYTES_MAX {
-                    bytes = 0;
+                if written >= limits::UNSYNCED_BYTES_MAX {
+                    written = 0;
                     open.sync()?;
                 }
             }
@@ -134,6 +139,15 @@ impl Drop for Database {
 }
 
 impl Open {
+    /// How many bytes sled writes for a row, about: the row, and its part of the leaf it is in, which is written anew with each
+    /// tenth change. How large the others in the leaf are, the row's neighbours tell.
+    fn written_by(&self, key: &[u8], value: &[u8]) -> Result<usize, StoreError> {
+        let before = self.db.get_lt(key).map_err(store_error)?.map_or(0, |(_, value)| value.len());
+        let after = self.db.get_gt(key).map_err(store_error)?.map_or(0, |(_, value)| value.len());
+        let leaf = LEAF_ROWS * (ROW_BYTES + before.max(after).max(value.len()));
+        Ok(ROW_BYTES + key.len() + value.len() + leaf / CHANGES_OF_A_LEAF)
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         self.db.flush().map_err(store_error)?;
         Ok(self.file.sync_data()?)

@@ -21,8 +21,6 @@ use super::overlay::{Overlay, Rows};
 use super::wal::{self, Wal};
 use crate::offload;
 
-/// How much the thread that fills the database lets others go first. With it the slowest of 64 answers at a time were a fifth faster.
-const FILLER_NICENESS: i32 = 10;
 /// Rows of memory that a scan goes through at a time. Between two such parts what is in memory may go into the database.
 const SCAN_ROWS: usize = 64;
 
@@ -121,8 +119,15 @@ impl LoggedVolume {
         }
         let database = Database::open(path, sizes.segment_bytes)?;
         let mut overlay = Overlay::default();
-        let mut left = if wal::is_there(path) { Some(wal::read(path)?) } else { None };
-        overlay.add(left.as_mut().map_or(Vec::new(), |left| std::mem::take(&mut left.rows)));
+        let mut left = wal::read(path)?;
+        if let Some(left) = &mut left {
+            for (key, value) in left.outdated.drain(..) {
+                if database.get(&key)?.is_none() {
+                    overlay.add(vec![(key, value)]);
+                }
+            }
+            overlay.add(std::mem::take(&mut left.rows));
+        }
         let shared = Arc::new(Shared {
             path: path.to_owned(),
             database,
@@ -136,7 +141,9 @@ impl LoggedVolume {
             shared.settle()?;
             left.put_away(path)?;
         }
-        Ok(Self { shared, wal: Mutex::new(None), broken: AtomicBool::new(false), wal_file_bytes: sizes.wal_file_bytes })
+        // Nothing can be committed by who only looks.
+        let broken = AtomicBool::new(access == Access::Look);
+        Ok(Self { shared, wal: Mutex::new(None), broken, wal_file_bytes: sizes.wal_file_bytes })
     }
 
     fn write(&self, rows: Vec<Row>) -> Result<(), StoreError> {
@@ -157,13 +164,11 @@ impl LoggedVolume {
             let leaving = shared.leave()?;
             let (filler, rows) = (shared.clone(), leaving.clone());
             let fill = move || {
-                // Commits go first: nobody waits for this until the next file is full. On Linux a thread has a niceness of its own.
-                rustix::process::nice(FILLER_NICENESS).ok();
                 if let Err(error) = filler.fill(&rows) {
                     tracing::warn!(%error, "what was committed could not be written into the database; it is kept beside it");
                 }
             };
-            if offload::detached("log-filler", fill).is_err() {
+            if offload::behind("log-filler", fill).is_err() {
                 shared.fill(&leaving)?;
             }
             wal.turn();
@@ -225,30 +230,35 @@ impl Volume for LoggedVolume {
     }
 
     fn settle(&self) -> Result<(), StoreError> {
-        let mut wal = lock(&self.wal);
-        if wal.is_some() && !self.broken.load(Ordering::Relaxed) {
-            self.shared.settle()?;
-            *wal = None;
-            wal::remove(&self.shared.path)?;
+        if self.broken.load(Ordering::Relaxed) {
+            return Ok(());
         }
-        Ok(())
+        let Some(wal) = lock(&self.wal).take() else {
+            return Ok(());
+        };
+        let settled = self.shared.settle().and_then(|()| wal.remove(&self.shared.path));
+        if settled.is_err() {
+            // Only a new opening, which reads the files, makes the database whole again.
+            self.broken.store(true, Ordering::Relaxed);
+        }
+        settled
     }
 
     fn seal(&self) -> Result<(), StoreError> {
         let shared = &self.shared;
-        if self.broken.load(Ordering::Relaxed) {
-            // The next opening reads the files. Until nothing is on its way the database must not be closed.
-            drop(shared.wait());
-            shared.database.close()?;
-            *shared.overlay_mut() = Overlay::default();
-            return Ok(());
-        }
         if shared.database.is_closed() {
             return Ok(());
         }
-        self.settle()?;
-        shared.database.close()?;
-        shared.database.make_snapshot()
+        let settled = self.settle();
+        // Until nothing is on its way the database must not be closed.
+        drop(shared.wait());
+        let closed = shared.database.close();
+        if shared.database.is_closed() {
+            // What is not in the database is in the files, and read by the next opening.
+            *shared.overlay_mut() = Overlay::default();
+        }
+        closed.and(settled)?;
+        if self.broken.load(Ordering::Relaxed) { Ok(()) } else { shared.database.make_snapshot() }
     }
 }
 
@@ -425,7 +435,10 @@ mod tests {
                         volume.seal().expect("is sealed");
                         assert_eq!(volume.get(&[1]), Err(StoreError::Closed));
                         volume = directory.volume();
-                        assert!(!wal::is_there(&directory.0), "what is sealed is a database and nothing else");
+                        assert!(
+                            wal::read(&directory.0).expect("reads").is_none(),
+                            "what is sealed is a database and nothing else"
+                        );
                     }
                     2 => {
                         // As if the process had been killed: nothing is settled, and the next one finds the files.
@@ -469,7 +482,10 @@ mod tests {
                 assert_eq!(volume.get(&key).expect("reads"), map.get(&key[..]).cloned(), "seed {seed} step {step}");
             }
             drop(volume);
-            assert!(!wal::is_there(&directory.0), "what was closed is a database and nothing else");
+            assert!(
+                wal::read(&directory.0).expect("reads").is_none(),
+                "what was closed is a database and nothing else"
+            );
         }
     }
 
@@ -503,6 +519,46 @@ mod tests {
         }
         writer.join().expect("writes");
         assert_eq!(all(&*volume, &[0], &[255]).len(), 4000);
+    }
+
+    /// The older file was being written again when the power went: what is left of it is older than what is in the database.
+    #[test]
+    fn what_lies_before_a_hole_in_the_older_file_takes_nothing_newer_away() {
+        let directory = Directory::new();
+        let row = |key: u8, value: &[u8]| vec![(vec![key], value.to_vec())];
+        let volume = directory.volume();
+        volume.commit(row(1, b"newer")).expect("is stored");
+        drop(volume);
+        let file = |epoch: u32, records: &[Vec<Row>]| {
+            let mut file = wal::record::file_header(7);
+            records.iter().for_each(|rows| wal::record::encode(7, epoch, rows, &mut file));
+            file
+        };
+        let hole = row(1, b"newer");
+        let mut older = file(1, &[row(1, b"older"), row(2, b"only here"), hole.clone(), row(3, b"last")]);
+        let hole_at = older.len() - wal::record::length(&row(3, b"last")) - wal::record::length(&hole);
+        older[hole_at..hole_at + wal::record::length(&hole)].fill(0);
+        fs::write(directory.0.join("wal-0"), older).expect("writes");
+        fs::write(directory.0.join("wal-1"), file(2, &[row(4, b"next")])).expect("writes");
+        let volume = directory.volume();
+        let values: Vec<_> = all(&volume, &[0], &[9]).into_iter().map(|(_, value)| value).collect();
+        assert_eq!(values, [&b"newer"[..], b"only here", b"last", b"next"]);
+        assert!(directory.0.join("wal-0.unreadable-1").exists(), "what could not be read is not thrown away");
+        assert!(wal::read(&directory.0).expect("reads").is_none());
+    }
+
+    /// Files that are there may hold commits: nobody writes over them, not even after a failure to take them away.
+    #[test]
+    fn files_that_are_there_are_never_made_anew() {
+        let directory = Directory::new();
+        let volume = directory.volume();
+        let mut file = wal::record::file_header(7);
+        wal::record::encode(7, 1, &[(vec![1], vec![1])], &mut file);
+        fs::write(directory.0.join("wal-1"), file).expect("writes");
+        assert!(volume.commit(vec![(vec![2], vec![2])]).is_err());
+        assert!(volume.commit(vec![(vec![2], vec![2])]).is_err(), "until it is opened again");
+        volume.seal().expect("closes");
+        assert_eq!(all(&directory.volume(), &[0], &[9]), [(vec![1], vec![1])]);
     }
 
     /// A commit that is larger than a file of the write-ahead log, among others.

@@ -39,8 +39,8 @@ impl Wal {
         // Of a version 7 UUID the second half is random.
         let (_, nonce) = Uuid::now_v7().as_u64_pair();
         let make = |path: PathBuf| {
-            let mut file =
-                OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
+            // One that is there may hold commits, and is read by whoever opens the volume.
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
             let mut blank = record::file_header(nonce);
             blank.resize(file_bytes, 0);
             file.write_all(&blank)?;
@@ -65,6 +65,16 @@ impl Wal {
         self.epoch += 1;
     }
 
+    /// Takes the files away: all that they hold is in the database, and durable there.
+    pub(super) fn remove(self, directory: &Path) -> Result<(), StoreError> {
+        // The older one first, as in `Left::put_away`.
+        for name in [NAMES[1 - self.current], NAMES[self.current]] {
+            fs::remove_file(directory.join(name))?;
+            sync_directory(directory)?;
+        }
+        Ok(())
+    }
+
     /// Writes these rows; on success they are on stable storage. After an error nothing is known of them until the files are
     /// read again.
     pub(super) fn append(&mut self, rows: &[Row]) -> Result<(), StoreError> {
@@ -79,36 +89,29 @@ impl Wal {
     }
 }
 
-/// Whether a volume has a write-ahead log.
-pub(super) fn is_there(directory: &Path) -> bool {
-    NAMES.iter().any(|name| directory.join(name).exists())
-}
-
 /// What a volume's write-ahead log holds.
 pub(super) struct Left {
     /// Its rows, in the order in which they were written. Some or all of them may be in the database.
     pub(super) rows: Vec<Row>,
-    /// The files that also hold what cannot be read.
-    unreadable: Vec<&'static str>,
+    /// Rows that count only if the database has none under their keys: they lie before a hole in the older file. Either that
+    /// is damage; or the file was being written again, all it held is in the database, and what was newer lay in the hole.
+    pub(super) outdated: Vec<Row>,
+    /// The files that are there, the older one first, and whether they hold what cannot be read.
+    files: Vec<(&'static str, bool)>,
 }
 
-/// Reads a volume's write-ahead log.
+/// Reads a volume's write-ahead log, if it has one.
 ///
 /// # Errors
 /// `Damaged` when the disk does not read it; the system has no more to give.
-pub(super) fn read(directory: &Path) -> Result<Left, StoreError> {
-    let mut found = Vec::new();
-    let mut unreadable = Vec::new();
+pub(super) fn read(directory: &Path) -> Result<Option<Left>, StoreError> {
+    let mut read = Vec::new();
     for name in NAMES {
         let path = directory.join(name);
         let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(READ_BYTES_MAX).read_to_end(&mut bytes));
-        match read.map_err(|error| (error.kind(), StoreError::from(error))) {
-            Ok(_) => {
-                let contents = record::read_file(&bytes);
-                unreadable.extend(contents.has_unreadable.then_some(name));
-                found.push((contents.epoch, contents.rows));
-            }
+        let done = File::open(&path).and_then(|file| file.take(READ_BYTES_MAX).read_to_end(&mut bytes));
+        match done.map_err(|error| (error.kind(), StoreError::from(error))) {
+            Ok(_) => read.push((name, bytes)),
             Err((ErrorKind::NotFound, _)) => {}
             Err((_, StoreError::Failed(error))) if is_io_error(&error) => {
                 return Err(StoreError::Damaged(format!("{}: {error}", path.display())));
@@ -116,30 +119,39 @@ pub(super) fn read(directory: &Path) -> Result<Left, StoreError> {
             Err((_, error)) => return Err(error),
         }
     }
-    found.sort_by_key(|(epoch, _)| *epoch);
-    Ok(Left { rows: found.into_iter().flat_map(|(_, rows)| rows).collect(), unreadable })
+    let nonce = read.iter().find_map(|(_, bytes)| record::nonce(bytes));
+    let mut files: Vec<_> = read.iter().map(|(name, bytes)| (*name, record::read_file(bytes, nonce))).collect();
+    files.sort_by_key(|(_, contents)| contents.epoch);
+    let mut left = Left { rows: Vec::new(), outdated: Vec::new(), files: Vec::new() };
+    let newest = files.len().saturating_sub(1);
+    for (place, (name, mut contents)) in files.into_iter().enumerate() {
+        left.files.push((name, contents.has_unreadable));
+        if place < newest {
+            left.outdated.extend(contents.rows.drain(..contents.before_hole));
+        }
+        left.rows.append(&mut contents.rows);
+    }
+    Ok(Some(left).filter(|left| !left.files.is_empty()))
 }
 
 impl Left {
     /// Takes the files away, once all that could be read is in the database and durable there. What could not be read stays,
     /// under another name.
     pub(super) fn put_away(&self, directory: &Path) -> Result<(), StoreError> {
-        for name in &self.unreadable {
-            let aside = directory.join(format!("{name}.unreadable"));
-            tracing::warn!(aside = %aside.display(), "a write-ahead log holds what cannot be read: a commit that a crash cut, or damage");
-            fs::rename(directory.join(name), aside)?;
+        for (name, has_unreadable) in &self.files {
+            let path = directory.join(name);
+            if *has_unreadable {
+                let free = (1..).map(|number| directory.join(format!("{name}.unreadable-{number}")));
+                let aside = free.into_iter().find(|aside| fs::symlink_metadata(aside).is_err());
+                let aside = aside.expect("numbers do not end");
+                tracing::warn!(aside = %aside.display(), "a write-ahead log holds what cannot be read: a commit that a crash cut, or damage");
+                fs::rename(path, aside)?;
+            } else {
+                fs::remove_file(path)?;
+            }
+            // The older one is away for good before the newer one is: alone, it would bring back what was overwritten since.
+            sync_directory(directory)?;
         }
-        remove(directory)
+        Ok(())
     }
-}
-
-/// Takes a volume's write-ahead log away: all that it holds is in the database, and durable there.
-pub(super) fn remove(directory: &Path) -> Result<(), StoreError> {
-    for name in NAMES {
-        match fs::remove_file(directory.join(name)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-    }
-    sync_directory(directory)
 }

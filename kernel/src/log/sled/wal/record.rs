@@ -30,7 +30,8 @@ pub(in crate::log) fn file_header(nonce: u64) -> Vec<u8> {
     header
 }
 
-fn read_file_header(bytes: &[u8]) -> Option<u64> {
+/// The nonce of a file, if its header can be read.
+pub(in crate::log) fn nonce(bytes: &[u8]) -> Option<u64> {
     let (header, crc) = bytes.get(..20)?.split_last_chunk::<4>()?;
     let is_ours = header.starts_with(&FILE_MAGIC) && header[4..8] == FORMAT.to_le_bytes();
     let nonce = u64::from_le_bytes(header[8..16].try_into().ok()?);
@@ -74,15 +75,21 @@ pub(in crate::log) struct Contents {
     /// The rows of its records, in order. A record that is damaged, or was not wholly written, is left out, and those behind it
     /// are not.
     pub(in crate::log) rows: Vec<Row>,
+    /// So many of them lie before a hole. If the file was being written again, those behind the hole are all that is left of
+    /// what came after them.
+    pub(in crate::log) before_hole: usize,
     /// There is something that cannot be read: damage, or what a crash left of the last write.
     pub(in crate::log) has_unreadable: bool,
 }
 
-/// Reads a file.
-pub(in crate::log) fn read_file(bytes: &[u8]) -> Contents {
+/// Reads a file. The nonce of the other one serves where the header cannot be read.
+pub(in crate::log) fn read_file(bytes: &[u8], others_nonce: Option<u64>) -> Contents {
     let mut contents = Contents::default();
-    let Some((nonce, records)) = read_file_header(bytes).zip(bytes.get(RECORDS_BEGIN..)) else {
+    let own = nonce(bytes);
+    if own.is_none() {
         contents.has_unreadable = bytes.iter().any(|byte| *byte != 0);
+    }
+    let Some((nonce, records)) = own.or(others_nonce).zip(bytes.get(RECORDS_BEGIN..)) else {
         return contents;
     };
     let finder = memchr::memmem::Finder::new(&RECORD_MAGIC);
@@ -99,8 +106,12 @@ pub(in crate::log) fn read_file(bytes: &[u8]) -> Contents {
             if record.epoch > contents.epoch {
                 (contents.epoch, end) = (record.epoch, 0);
                 contents.rows.clear();
+                contents.before_hole = 0;
             }
-            contents.has_unreadable |= at != end;
+            if at != end {
+                contents.has_unreadable = true;
+                contents.before_hole = contents.rows.len();
+            }
             contents.rows.extend(record.rows);
             end = at + record.length;
         }
@@ -174,7 +185,7 @@ mod tests {
     }
 
     fn read(bytes: &[u8]) -> (u32, Vec<Row>, bool) {
-        let Contents { epoch, rows, has_unreadable } = read_file(bytes);
+        let Contents { epoch, rows, has_unreadable, .. } = read_file(bytes, None);
         (epoch, rows, has_unreadable)
     }
 
@@ -182,7 +193,7 @@ mod tests {
     fn only_the_newest_epoch_of_a_file_counts() {
         let (old, new): (&[Row], &[Row]) = (&[row(1, b"old")], &[row(1, b"new")]);
         for empty in [file(&[]), vec![0; 4096], Vec::new()] {
-            assert_eq!(read_file(&empty), Contents::default());
+            assert_eq!(read_file(&empty, None), Contents::default());
         }
         assert_eq!(read(&file(&[(1, old), (1, new)])), (1, vec![row(1, b"old"), row(1, b"new")], false));
         // Written again from its beginning: the records of the epoch before lie behind.
@@ -211,7 +222,8 @@ mod tests {
             let names_itself = !matches!((at - RECORDS_BEGIN) % record_bytes, 0..4 | 8..16);
             let is_told = hit < 3 || names_itself;
             assert_eq!(found.2, is_told, "a bit of byte {at}");
-            let cut = read_file(&whole[..at]);
+            assert_eq!(read_file(&changed, None).before_hole, if hit < 3 { 2 * hit } else { 0 }, "a bit of byte {at}");
+            let cut = read_file(&whole[..at], None);
             assert_eq!(cut.rows, records[..hit].concat(), "cut at {at}");
             assert_eq!(cut.has_unreadable, (at - RECORDS_BEGIN) % record_bytes >= 16, "cut at {at}");
         }
@@ -219,7 +231,9 @@ mod tests {
             let mut changed = whole.clone();
             changed[at] ^= 1;
             let nothing = Contents { has_unreadable: true, ..Contents::default() };
-            assert_eq!(read_file(&changed), nothing, "of a file whose header is damaged nothing is believed");
+            assert_eq!(read_file(&changed, None), nothing, "nobody knows its nonce");
+            let all = Contents { has_unreadable: true, ..read_file(&whole, None) };
+            assert_eq!(read_file(&changed, Some(NONCE)), all, "the other file does");
         }
     }
 
