@@ -34,8 +34,8 @@ impl State {
                 self.started(from, Target::Agent(session, agent));
             }
             (Meant::Other(text), Ok(_)) => self.say(text),
-            (Meant::Answer { interaction, told, .. }, Ok(_)) => {
-                self.answer_taken(interaction);
+            (Meant::Answer { interaction, words, told, .. }, Ok(_)) => {
+                self.answer_taken(interaction, &words);
                 let of = self.asks.iter().find(|ask| ask.interaction == interaction).map(|ask| ask.session);
                 of.into_iter().for_each(|session| self.fetches.want(Read::Session(session)));
                 self.asks.retain(|ask| ask.interaction != interaction);
@@ -61,13 +61,13 @@ impl State {
                 self.fetches.want(Read::Asks);
                 self.answer_refused(interaction, from, &rejection);
             }
-            (Meant::Edit { target, prompt, .. }, Ok(_)) => {
-                self.edit_settled(target, prompt);
+            (Meant::Edit { target, prompt, text }, Ok(_)) => {
+                self.edit_settled(target, prompt, &text);
                 self.say("changed");
             }
             (Meant::Edit { target, prompt, text }, Err(rejection)) => {
                 self.refused(target, &text, &rejection);
-                self.edit_settled(target, prompt);
+                self.edit_settled(target, prompt, &text);
                 self.queue_refused();
             }
             (Meant::Spawn(..) | Meant::Cancel { .. } | Meant::Other(_), Err(rejection)) => {
@@ -91,7 +91,8 @@ impl State {
         if let Some((target, text)) = from {
             self.refused(target, &text, rejection);
             // They are there before they are gone here.
-            return self.answer_taken(interaction);
+            self.words_settled(Words::Answer(interaction), &text);
+            return self.words_settled(Words::Reason(interaction), &text);
         }
         let is_kept =
             [Words::Answer(interaction), Words::Reason(interaction)].iter().any(|of| !self.words(*of).is_empty());
@@ -99,9 +100,9 @@ impl State {
         self.complain(format!("{kept}{}", told(rejection)));
     }
 
-    fn edit_settled(&mut self, target: Target, prompt: PromptId) {
+    fn edit_settled(&mut self, target: Target, prompt: PromptId, text: &str) {
         if let Some((_, agent)) = target.agent() {
-            self.keep_words(Words::Queued(agent, prompt), "");
+            self.words_settled(Words::Queued(agent, prompt), text);
         }
     }
 
@@ -166,7 +167,7 @@ impl State {
             }
             Command::PromptEdit { session, agent, prompt, text } => {
                 self.refused(Target::Agent(session, agent), &text, rejection);
-                self.keep_words(Words::Queued(agent, prompt), "");
+                self.words_settled(Words::Queued(agent, prompt), &text);
             }
             Command::InteractionAnswer { interaction, answer, .. } => {
                 self.answer_given(interaction, &answer);

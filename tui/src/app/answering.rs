@@ -303,8 +303,9 @@ impl State {
         let told = told(&answer, ask);
         let interaction = ask.interaction;
         self.answer_given(interaction, &answer);
+        let words = Words::of(interaction, &answer).map(|(_, text)| text.to_owned()).unwrap_or_default();
         let command = Command::InteractionAnswer { session: ask.session, agent: ask.agent, interaction, answer };
-        self.command(Meant::Answer { interaction, told, from }, command);
+        self.command(Meant::Answer { interaction, words, told, from }, command);
         // The next one, if there is one: the daemon says when this one is closed.
         let next = self.asks.iter().find(|ask| !self.pending.answers(ask.interaction)).map(|ask| ask.interaction);
         if let Some(Overlay::Attention(_)) = self.overlay {

@@ -32,6 +32,8 @@ pub enum Meant {
     Answer {
         /// It.
         interaction: InteractionId,
+        /// The words it is answered with, if it is with any.
+        words: String,
         /// What is said once it is answered.
         told: String,
         /// Whose prompt the words were written in, if they were. If they are refused they go back there.

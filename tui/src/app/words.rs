@@ -82,10 +82,21 @@ impl State {
         }
     }
 
-    /// An answer is taken: its words are kept no more.
-    pub(super) fn answer_taken(&mut self, interaction: InteractionId) {
-        self.keep_words(Words::Answer(interaction), "");
-        self.keep_words(Words::Reason(interaction), "");
+    /// An answer with these words is taken: they are kept no more. Others, typed while it was on its way, go to the history.
+    pub(super) fn answer_taken(&mut self, interaction: InteractionId, given: &str) {
+        for of in [Words::Answer(interaction), Words::Reason(interaction)] {
+            self.words_settled(of, given);
+            if !self.words(of).trim().is_empty() {
+                self.move_to_history(of.key(), "answered");
+            }
+        }
+    }
+
+    /// These words are somebody else's to keep. Others that were typed for the same meanwhile stay.
+    pub(super) fn words_settled(&mut self, of: Words, given: &str) {
+        if self.words(of).trim() == given.trim() {
+            self.keep_words(of, "");
+        }
     }
 
     /// Keeps what is being typed over the screen.

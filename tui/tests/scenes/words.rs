@@ -50,6 +50,21 @@ fn an_answer_that_is_refused_stays_with_its_question() {
     });
 }
 
+/// The first answer is on its way when another one is begun: what is taken is the first one.
+#[test]
+fn what_is_typed_while_an_answer_is_on_its_way_is_in_the_history_once_that_is_taken() {
+    let (mut stage, _, interaction) = asked(Size { cols: 100, rows: 30 });
+    stage.is_cut();
+    stage.types("Autumn sale");
+    stage.press("enter");
+    stage.press("alt+w");
+    stage.types("Winter sale");
+    stage.is_back();
+    let text = "Autumn sale".to_owned();
+    assert_eq!(stage.world.answer_to(interaction), Some(Answer::Text { text }));
+    assert!(stage.kept.sent.iter().any(|sent| sent.contains("Winter sale")), "{:?}", stage.kept.sent);
+}
+
 #[test]
 fn a_reason_that_is_refused_stays_with_its_question() {
     play(|size| {
