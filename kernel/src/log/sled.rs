@@ -1,6 +1,7 @@
 //! The shelf on disk: a row of volumes, each a sled database with a write-ahead log in front of it, and HEAD.
 
 mod database;
+mod index;
 mod overlay;
 mod volume;
 pub(super) mod wal;
@@ -15,7 +16,8 @@ use std::sync::Arc;
 use ropewalk_protocol::{Seq, limits};
 
 use super::store::{Shelf, StoreError, Usage, Volume};
-use volume::{Index, LoggedVolume, Sizes};
+use index::Index;
+use volume::{LoggedVolume, Sizes};
 
 const SIZES: Sizes = Sizes { segment_bytes: 4 * 1024 * 1024, wal_file_bytes: limits::WAL_FILE_BYTES };
 /// The index holds rows of some 30 bytes only.

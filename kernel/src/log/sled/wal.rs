@@ -36,7 +36,7 @@ impl Wal {
     /// Makes the files in a volume's directory, each as long as it may become: to write what is there already costs one sync
     /// of the disk, and to lengthen a file two.
     pub(super) fn create(directory: &Path, file_bytes: usize) -> Result<Self, StoreError> {
-        // Of a version 7 UUID the second half is random.
+        // The second half of a version 7 UUID has 32 random bits at least, which nobody outside can know.
         let (_, nonce) = Uuid::now_v7().as_u64_pair();
         let make = |path: PathBuf| {
             // One that is there may hold commits, and is read by whoever opens the volume.
