@@ -8,7 +8,7 @@ mod policies;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -44,6 +44,9 @@ struct Inner {
     /// The thread that actors live on.
     arbiter: ArbiterHandle,
     actors: Mutex<Actors>,
+    /// An actor's state is read from the log to be kept. One at a time: nobody waits for it, and what has to be done for those
+    /// who do wait must not stand behind it.
+    refreshing: Arc<AtomicBool>,
     /// Sessions whose newest command took a name and failed with the disk: what became of it is not known yet.
     doubts: AtomicUsize,
     surroundings: OnceLock<Arc<dyn Surroundings>>,
@@ -54,6 +57,15 @@ struct Actors {
     entries: HashMap<Stream, Entry>,
     /// The task that puts idle actors to sleep runs.
     sweeping: bool,
+}
+
+/// Says when it is dropped that no state is read any more.
+struct Refreshing(Arc<AtomicBool>);
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 enum Entry {
@@ -79,8 +91,10 @@ impl Directory {
     ) -> Self {
         let adoptions = journal.adoptions();
         let (actors, doubts) = (Mutex::default(), AtomicUsize::new(0));
-        let surroundings = OnceLock::new();
-        let inner = Inner { journal, hands: hands.clone(), names, ids, clock, arbiter, actors, doubts, surroundings };
+        let (refreshing, surroundings) = (Arc::default(), OnceLock::new());
+        let hands_too = hands.clone();
+        let inner =
+            Inner { journal, hands: hands_too, names, ids, clock, arbiter, actors, refreshing, doubts, surroundings };
         let directory = Self(Arc::new(inner));
         hands.connect(directory.clone());
         if let Some(adoptions) = adoptions {
@@ -219,14 +233,20 @@ impl Directory {
         }
     }
 
-    /// Reads the actor's state from the log once more, so that what was kept of it does not lag far behind.
-    pub(crate) fn refresh(&self, stream: Stream) {
-        let journal = self.0.journal.clone();
-        drop(offload::blocking(move || {
+    /// Reads the actor's state from the log once more, so that what was kept of it does not lag far behind. Whether it begins
+    /// now: not while another one's is read.
+    pub(crate) fn refresh(&self, stream: Stream) -> bool {
+        if self.0.refreshing.swap(true, Ordering::AcqRel) {
+            return false;
+        }
+        let (refreshing, journal) = (Refreshing(self.0.refreshing.clone()), self.0.journal.clone());
+        let refresh = move || {
+            let _refreshing = refreshing;
             if let Err(rejection) = waking::read(&journal, stream) {
                 tracing::warn!(%stream, %rejection, "an actor's history cannot be read");
             }
-        }));
+        };
+        offload::blocking_behind("state-keeper", refresh).is_ok()
     }
 
     /// Why an actor could not be woken. While appends fail reads of the volume may fail with them, and only an append opens

@@ -173,7 +173,7 @@ impl Host {
     }
 
     /// What became of something that is in flight.
-    fn settle(&mut self, (number, stored): NumberedStored) {
+    fn settle(&mut self, NumberedStored { number, stored, .. }: NumberedStored) {
         let Some(InFlight { events, effects, reply, outcome }) = self.landed(number) else {
             return;
         };
@@ -205,9 +205,8 @@ impl Host {
     /// The state is kept as the log tells it, not as it is here: what is in flight may yet come to nothing.
     fn count(&mut self, events: usize) {
         self.unkept += events;
-        if self.unkept >= limits::SNAPSHOT_EVENTS {
+        if self.unkept >= limits::SNAPSHOT_EVENTS && self.directory.refresh(self.stream) {
             self.unkept = 0;
-            self.directory.refresh(self.stream);
         }
     }
 

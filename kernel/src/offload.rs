@@ -82,6 +82,18 @@ pub(crate) fn behind(name: &str, work: impl FnOnce() + Send + 'static) -> io::Re
     thread::Builder::new().name(name.to_owned()).spawn(behind_others).map(drop)
 }
 
+/// The same, begun by a task: in a simulation it is done after a pause, as [`blocking`] work is.
+///
+/// # Errors
+/// No thread could be had.
+pub fn blocking_behind(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    if is_simulated() {
+        drop(blocking(work));
+        return Ok(());
+    }
+    behind(name, work)
+}
+
 /// A loop that has a thread of its own, or is a task of the simulation.
 #[derive(Debug)]
 pub enum Worker {

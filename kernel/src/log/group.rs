@@ -84,7 +84,23 @@ pub(super) struct Group {
     pub(super) output_waiters: Vec<Waiter>,
 }
 
+/// What is left of a group that was committed and shown. Whoever handed it over lets go of it: the system's allocator has a
+/// lock for the memory of each thread, and the writer and the actors' thread would take turns at that of the latter for
+/// every command.
+#[derive(Debug)]
+pub(super) struct Spent {
+    _batches: Vec<(Batch, usize)>,
+    _records: Vec<Vec<u8>>,
+    _events: Vec<Event>,
+}
+
 impl Group {
+    /// Takes out what is not needed any more, with the events as they were shown.
+    pub(super) fn spent(&mut self, shown: Vec<Event>) -> Spent {
+        let (batches, records) = (std::mem::take(&mut self.batches), std::mem::take(&mut self.records));
+        Spent { _batches: batches, _records: records, _events: shown }
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.events.len() >= limits::COMMIT_EVENTS_MAX
             || self.batches.len() >= limits::COMMIT_EVENTS_MAX

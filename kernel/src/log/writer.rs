@@ -281,12 +281,12 @@ impl Writer {
         self.volume_bytes += bytes;
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         self.shared.batches.fetch_add(group.batches.len() as u64, Ordering::Relaxed);
-        let group = self.show(group, chunk, overdue);
+        let (group, shown) = self.show(group, chunk, overdue);
         // That the volume opened again is no proof: a commit is. Whoever waits for this finds shown what was adopted.
         if self.shared.degraded.send_if_modified(|degraded| degraded.take().is_some()) {
             tracing::info!("appends succeed again");
         }
-        self.answer(group, before);
+        self.answer(group, before, shown);
         if self.volume_bytes >= self.shared.volumes.shelf().volume_bytes_max() {
             let ((), group, overdue) = self.watched(Group::default(), Self::rotate);
             if overdue {
@@ -306,37 +306,44 @@ impl Writer {
     }
 
     /// The group is durable, and HEAD says so: it is what readers see. One that was refused because it took too long has
-    /// happened all the same.
-    fn show(&mut self, mut group: Group, chunk: Option<Chunk>, overdue: bool) -> Group {
+    /// happened all the same. With the group come its events, as they were shown.
+    fn show(&mut self, mut group: Group, chunk: Option<Chunk>, overdue: bool) -> (Group, Vec<Event>) {
         {
             let mut recent = lock(&self.shared.recent);
             let receipts = group.batches.iter().filter_map(|(batch, _)| batch.receipt.as_ref());
             receipts.for_each(|(id, _, _)| recent.add(*id));
         }
-        if let Some(chunk) = chunk {
-            let events = std::mem::take(&mut group.events).into_iter().zip(chunk.first().0..);
-            let events: Vec<Event> = events.map(|(event, seq)| event.at_seq(Seq(seq))).collect();
-            self.shared.publish(Arc::new(chunk), &mut *self.observer, &events);
-            if overdue {
-                self.adopted(events);
-                // Whoever decided since it was refused decided without it.
-                self.shared.epoch.fetch_add(1, Ordering::AcqRel);
-            }
+        let Some(chunk) = chunk else { return (group, Vec::new()) };
+        let events = std::mem::take(&mut group.events).into_iter().zip(chunk.first().0..);
+        let mut events: Vec<Event> = events.map(|(event, seq)| event.at_seq(Seq(seq))).collect();
+        self.shared.publish(Arc::new(chunk), &mut *self.observer, &events);
+        if overdue {
+            self.adopted(std::mem::take(&mut events));
+            // Whoever decided since it was refused decided without it.
+            self.shared.epoch.fetch_add(1, Ordering::AcqRel);
         }
-        group
+        (group, events)
     }
 
     /// The group is durable and shown; the log ended here before it.
-    fn answer(&self, group: Group, before: Seq) {
+    fn answer(&self, mut group: Group, before: Seq, shown: Vec<Event>) {
         let mut begin = 0;
-        for ((_, end), waiter) in group.batches.into_iter().zip(group.batch_waiters) {
-            let committed = if end > begin {
-                Committed { first: Seq(before.0 + begin as u64 + 1), last: Seq(before.0 + end as u64) }
+        let mut answers = group.batches.iter().map(|(_, end)| {
+            let committed = if *end > begin {
+                Committed { first: Seq(before.0 + begin as u64 + 1), last: Seq(before.0 + *end as u64) }
             } else {
                 Committed { first: before, last: before }
             };
-            begin = end;
+            begin = *end;
+            committed
+        });
+        let last = group.batch_waiters.pop();
+        for (waiter, committed) in group.batch_waiters.drain(..).zip(&mut answers) {
             waiter.tell(Ok(committed));
+        }
+        let last = last.zip(answers.next());
+        if let Some((waiter, committed)) = last {
+            waiter.tell_last(Ok(committed), group.spent(shown));
         }
         for waiter in group.output_waiters {
             waiter.tell(Ok(Committed { first: self.head, last: self.head }));
