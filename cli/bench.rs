@@ -23,7 +23,11 @@ mod soak_load;
 mod tui;
 mod window;
 
+use std::process::Stdio;
 use std::time::Duration;
+
+use clap::ValueEnum;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Bench;
 use crate::commands;
@@ -43,7 +47,7 @@ pub(crate) fn bench(what: Bench, quick: bool, minutes: f64, json: bool) -> Resul
         let lab = Lab::new(quick)?;
         let soak = Duration::try_from_secs_f64(minutes * 60.0).unwrap_or(SOAK_TIME_MAX).min(SOAK_TIME_MAX);
         match what {
-            Bench::All => all(&lab).await,
+            Bench::All => all(quick).await,
             Bench::Soak => {
                 let measure = async |home: &lab::Home| soak::measure(home, soak).await;
                 lab.with_home_for("soak", soak + MEASUREMENT_TIME_MAX, measure).await
@@ -76,22 +80,26 @@ async fn one(lab: &Lab, what: Bench) -> Result<Vec<Figure>, Failure> {
     }
 }
 
-async fn all(lab: &Lab) -> Result<Vec<Figure>, Failure> {
+/// Every measurement in a process of its own, so that none finds the memory that another one left behind: how long the limits
+/// take depends on it.
+async fn all(quick: bool) -> Result<Vec<Figure>, Failure> {
+    // Whoever interrupts interrupts the measurement, which takes its home away first.
+    let _interrupt = signal(SignalKind::interrupt())?;
     let mut figures = Vec::new();
-    figures.extend(lab.with_home("append", append::measure).await?);
-    // The log that is read again is the one that is recovered: filling it takes the longest of all.
-    let replay_then_recover = async |home: &lab::Home| {
-        let mut figures = replay::measure(home).await?;
-        figures.extend(recover::measure(home).await?);
-        Ok(figures)
-    };
-    figures.extend(lab.with_home("replay and recover", replay_then_recover).await?);
-    figures.extend(lab.with_home("fanout", fanout::measure).await?);
-    figures.extend(lab.with_home("echo", echo::measure).await?);
-    figures.extend(lab.with_home("output", output::measure).await?);
-    figures.extend(lab.with_home("attach", attach::measure).await?);
-    figures.extend(lab.with_home("idle", idle::measure).await?);
-    figures.extend(lab.with_home("agents", agents::measure).await?);
-    figures.extend(lab.with_home("tui", tui::measure).await?);
+    for what in Bench::value_variants() {
+        let name = match what {
+            Bench::Soak | Bench::All => continue,
+            one => one.to_possible_value().ok_or_else(|| lab::wrong("a measurement has a name"))?,
+        };
+        let mut command = tokio::process::Command::new(std::env::current_exe()?);
+        command.args(["bench", name.get_name(), "--json"]).args(quick.then_some("--quick"));
+        let done = command.stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true).output().await?;
+        if !done.status.success() {
+            // It said itself why, in the line above.
+            return Err(lab::wrong(format!("{} was not measured: {}", name.get_name(), done.status)));
+        }
+        let report = serde_json::from_slice::<Report>(&done.stdout);
+        figures.extend(report.map_err(|error| Failure::because("reading the figures", error))?.figures);
+    }
     Ok(figures)
 }

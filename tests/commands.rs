@@ -233,6 +233,26 @@ fn the_demo_passes() {
     assert!(said.lines().all(|line| json(line)["checked"].is_string()));
 }
 
+/// Every measurement is made, in a process of its own, and finds what it looks for.
+#[test]
+fn all_benchmarks_measure_something() {
+    let home = Home::new();
+    let said = home.ok(&["bench", "--quick", "--json"]);
+    let report = json(&said);
+    assert_eq!(report["quick"], true, "{said}");
+    let figures = report["figures"].as_array().unwrap();
+    let mut names: Vec<&str> = figures.iter().map(|figure| figure["bench"].as_str().unwrap()).collect();
+    names.dedup();
+    let all = ["append", "replay", "fanout", "echo", "output", "attach", "idle", "recover", "agents", "tui"];
+    assert_eq!(names, all, "{said}");
+    // An idle process may do nothing at all.
+    let busy = figures.iter().filter(|figure| !figure["what"].as_str().unwrap().contains("idle"));
+    for figure in busy.filter(|figure| figure["bench"] != "idle") {
+        assert!(figure["measured"].as_f64().unwrap() > 0.0, "{figure}");
+        assert_ne!(figure["limit"], 0.0, "{figure}");
+    }
+}
+
 /// A minute of everything at once: the benchmark itself says what is wrong.
 #[test]
 fn a_minute_of_soak_loses_nothing_and_grows_nothing() {

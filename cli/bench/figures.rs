@@ -1,25 +1,28 @@
 //! Figures, and how they are printed.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use crate::print;
 
 /// One measured figure.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Figure {
-    bench: &'static str,
+    bench: Cow<'static, str>,
     what: String,
-    unit: &'static str,
+    unit: Cow<'static, str>,
     measured: f64,
     /// What the machine does without the product; `None` where nothing is a limit.
     limit: Option<f64>,
     /// `measured / limit`.
     ratio: Option<f64>,
-    goal: Option<&'static str>,
+    goal: Option<Cow<'static, str>>,
 }
 
 impl Figure {
     pub(super) fn new(bench: &'static str, what: impl Into<String>, unit: &'static str, measured: f64) -> Self {
+        let (bench, unit) = (Cow::Borrowed(bench), Cow::Borrowed(unit));
         Self { bench, what: what.into(), unit, measured, limit: None, ratio: None, goal: None }
     }
 
@@ -34,25 +37,25 @@ impl Figure {
     /// What it should be.
     #[must_use]
     pub(super) fn goal(mut self, goal: &'static str) -> Self {
-        self.goal = Some(goal);
+        self.goal = Some(Cow::Borrowed(goal));
         self
     }
 
     fn cells(&self) -> Vec<String> {
         let number = |value: f64| format!("{} {}", digits(value), self.unit);
         vec![
-            self.bench.to_owned(),
+            self.bench.clone().into_owned(),
             self.what.clone(),
             number(self.measured),
             self.limit.map_or_else(|| "-".to_owned(), number),
             self.ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}x")),
-            self.goal.unwrap_or("-").to_owned(),
+            self.goal.as_deref().unwrap_or("-").to_owned(),
         ]
     }
 }
 
 /// Everything that one run measured.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Report {
     /// Less work was done: the figures are rough.
     pub(super) quick: bool,
