@@ -500,7 +500,7 @@ fn regression_each_outcome_is_told_of_its_own_batch_in_whatever_order_they_come(
     shelf.faults.commits.open();
     let mut stored: Vec<(u64, bool)> = (0..4)
         .map(|_| told.blocking_recv().expect("told"))
-        .map(|(number, outcome)| (number, outcome.is_ok()))
+        .map(|outcome| (outcome.number, outcome.stored.is_ok()))
         .collect();
     assert_ne!(stored.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0, 1, 2, 3], "refusals do not wait");
     stored.sort_unstable();
