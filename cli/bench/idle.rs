@@ -21,6 +21,8 @@ const SLEEP_TIME_MAX: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How long wake-ups are counted.
 const WATCH_TIME: Duration = Duration::from_secs(3);
+/// How long nothing happens before they are, if that comes to pass.
+const QUIET_TIME: Duration = Duration::from_secs(1);
 const MIB: f64 = 1024.0 * 1024.0;
 const SESSIONS_WINDOW: usize = 32;
 
@@ -37,7 +39,9 @@ pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
     create_and_end(home, sessions).await?;
     let quiet = asleep(&home.paths).await?;
     let full = resident()?;
-    // Twenty programs wait for input, and no client is connected.
+    // Twenty programs wait for input, and no client is connected. That the last one closed its connection is not idleness yet.
+    let until = Instant::now() + SLEEP_TIME_MAX;
+    while Instant::now() < until && wakeups_during(&pids, QUIET_TIME).await? > 0 {}
     let wakeups = wakeups_during(&pids, WATCH_TIME).await?;
 
     let mib = |what: String, bytes: u64| Figure::new("idle", what, "MiB", bytes as f64 / MIB);
