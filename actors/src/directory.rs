@@ -7,8 +7,8 @@ mod policies;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -44,9 +44,7 @@ struct Inner {
     /// The thread that actors live on.
     arbiter: ArbiterHandle,
     actors: Mutex<Actors>,
-    /// An actor's state is read from the log to be kept. One at a time: nobody waits for it, and what has to be done for those
-    /// who do wait must not stand behind it.
-    refreshing: Arc<AtomicBool>,
+    keeping: Arc<Mutex<Keeping>>,
     /// Sessions whose newest command took a name and failed with the disk: what became of it is not known yet.
     doubts: AtomicUsize,
     surroundings: OnceLock<Arc<dyn Surroundings>>,
@@ -59,12 +57,34 @@ struct Actors {
     sweeping: bool,
 }
 
-/// Says when it is dropped that no state is read any more.
-struct Refreshing(Arc<AtomicBool>);
+/// Whose state is to be read from the log and kept. One after the other, by a thread that lets others go first: nobody waits
+/// for it.
+#[derive(Default)]
+struct Keeping {
+    /// Each at most once.
+    waiting: VecDeque<Stream>,
+    /// The thread runs.
+    running: bool,
+}
 
-impl Drop for Refreshing {
+/// The thread's hold on it.
+struct Keeper(Arc<Mutex<Keeping>>);
+
+impl Keeper {
+    /// The next one; the thread ends if there is none.
+    fn next(&self) -> Option<Stream> {
+        let mut keeping = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = keeping.waiting.pop_front();
+        keeping.running = next.is_some();
+        next
+    }
+}
+
+impl Drop for Keeper {
     fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+        if std::thread::panicking() {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Keeping::default();
+        }
     }
 }
 
@@ -91,10 +111,10 @@ impl Directory {
     ) -> Self {
         let adoptions = journal.adoptions();
         let (actors, doubts) = (Mutex::default(), AtomicUsize::new(0));
-        let (refreshing, surroundings) = (Arc::default(), OnceLock::new());
+        let (keeping, surroundings) = (Arc::default(), OnceLock::new());
         let hands_too = hands.clone();
         let inner =
-            Inner { journal, hands: hands_too, names, ids, clock, arbiter, actors, refreshing, doubts, surroundings };
+            Inner { journal, hands: hands_too, names, ids, clock, arbiter, actors, keeping, doubts, surroundings };
         let directory = Self(Arc::new(inner));
         hands.connect(directory.clone());
         if let Some(adoptions) = adoptions {
@@ -233,20 +253,29 @@ impl Directory {
         }
     }
 
-    /// Reads the actor's state from the log once more, so that what was kept of it does not lag far behind. Whether it begins
-    /// now: not while another one's is read.
-    pub(crate) fn refresh(&self, stream: Stream) -> bool {
-        if self.0.refreshing.swap(true, Ordering::AcqRel) {
-            return false;
+    /// Has the actor's state read from the log once more, so that what was kept of it does not lag far behind.
+    pub(crate) fn refresh(&self, stream: Stream) {
+        let (keeper, journal) = (Keeper(self.0.keeping.clone()), self.0.journal.clone());
+        {
+            let mut keeping = keeper.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if !keeping.waiting.contains(&stream) {
+                keeping.waiting.push_back(stream);
+            }
+            if std::mem::replace(&mut keeping.running, true) {
+                return;
+            }
         }
-        let (refreshing, journal) = (Refreshing(self.0.refreshing.clone()), self.0.journal.clone());
-        let refresh = move || {
-            let _refreshing = refreshing;
-            if let Err(rejection) = waking::read(&journal, stream) {
-                tracing::warn!(%stream, %rejection, "an actor's history cannot be read");
+        let keep = move || {
+            while let Some(stream) = keeper.next() {
+                if let Err(rejection) = waking::read(&journal, stream) {
+                    tracing::warn!(%stream, %rejection, "an actor's history cannot be read");
+                }
             }
         };
-        offload::blocking_behind("state-keeper", refresh).is_ok()
+        if let Err(error) = offload::blocking_behind("state-keeper", keep) {
+            tracing::debug!(%error, "states are not kept");
+            *self.0.keeping.lock().unwrap_or_else(PoisonError::into_inner) = Keeping::default();
+        }
     }
 
     /// Why an actor could not be woken. While appends fail reads of the volume may fail with them, and only an append opens

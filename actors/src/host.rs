@@ -205,8 +205,9 @@ impl Host {
     /// The state is kept as the log tells it, not as it is here: what is in flight may yet come to nothing.
     fn count(&mut self, events: usize) {
         self.unkept += events;
-        if self.unkept >= limits::SNAPSHOT_EVENTS && self.directory.refresh(self.stream) {
+        if self.unkept >= limits::SNAPSHOT_EVENTS {
             self.unkept = 0;
+            self.directory.refresh(self.stream);
         }
     }
 

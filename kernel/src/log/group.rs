@@ -84,9 +84,9 @@ pub(super) struct Group {
     pub(super) output_waiters: Vec<Waiter>,
 }
 
-/// What is left of a group that was committed and shown. Whoever handed it over lets go of it: the system's allocator has a
-/// lock for the memory of each thread, and the writer and the actors' thread would take turns at that of the latter for
-/// every command.
+/// What is left of a group that was committed and shown. The last actor that is answered lets go of it: the system's allocator
+/// has a lock for the memory of each thread, and the writer and the actors' thread would take turns at that of the latter
+/// for every command.
 #[derive(Debug)]
 pub(super) struct Spent {
     _batches: Vec<(Batch, usize)>,

@@ -45,7 +45,7 @@ impl Waiter {
         self.send(outcome, None);
     }
 
-    /// The same, and has the other side let go of what is left of the commit.
+    /// The same, and has an actor let go of what is left of the commit.
     pub(super) fn tell_last(mut self, outcome: Stored, spent: Spent) {
         self.send(outcome, Some(spent));
     }
