@@ -23,15 +23,17 @@ mod soak_load;
 mod tui;
 mod window;
 
+use std::pin::pin;
 use std::process::Stdio;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use rustix::process::Pid;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Bench;
 use crate::commands;
-use crate::exit::{Failure, OK};
+use crate::exit::{FAILURE, Failure, OK};
 use crate::print;
 
 use figures::{Figure, Report};
@@ -83,8 +85,7 @@ async fn one(lab: &Lab, what: Bench) -> Result<Vec<Figure>, Failure> {
 /// Every measurement in a process of its own, so that none finds the memory that another one left behind: how long the limits
 /// take depends on it.
 async fn all(quick: bool) -> Result<Vec<Figure>, Failure> {
-    // Whoever interrupts interrupts the measurement, which takes its home away first.
-    let _interrupt = signal(SignalKind::interrupt())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut figures = Vec::new();
     for what in Bench::value_variants() {
         let name = match what {
@@ -93,10 +94,23 @@ async fn all(quick: bool) -> Result<Vec<Figure>, Failure> {
         };
         let mut command = tokio::process::Command::new(std::env::current_exe()?);
         command.args(["bench", name.get_name(), "--json"]).args(quick.then_some("--quick"));
-        let done = command.stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true).output().await?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let pid = child.id();
+        let mut done = pin!(child.wait_with_output());
+        let done = tokio::select! {
+            done = &mut done => done?,
+            _ = interrupt.recv() => {
+                // It takes its home away first. From a terminal it was interrupted already; a second time does no harm.
+                if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+                    rustix::process::kill_process(pid, rustix::process::Signal::INT).ok();
+                }
+                done.await?
+            }
+        };
         if !done.status.success() {
             // It said itself why, in the line above.
-            return Err(lab::wrong(format!("{} was not measured: {}", name.get_name(), done.status)));
+            let code = done.status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILURE);
+            return Err(Failure::new(code, format!("{} was not measured: {}", name.get_name(), done.status)));
         }
         let report = serde_json::from_slice::<Report>(&done.stdout);
         figures.extend(report.map_err(|error| Failure::because("reading the figures", error))?.figures);

@@ -233,11 +233,14 @@ fn the_demo_passes() {
     assert!(said.lines().all(|line| json(line)["checked"].is_string()));
 }
 
-/// Every measurement is made, in a process of its own, and finds what it looks for.
+/// Every measurement is made, in a process of its own that says how it goes, and finds what it looks for.
 #[test]
 fn all_benchmarks_measure_something() {
     let home = Home::new();
-    let said = home.ok(&["bench", "--quick", "--json"]);
+    let output = home.run(&["bench", "--quick", "--json"]);
+    let (said, talk) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{said} {talk}");
+    assert!(talk.contains("measuring append") && talk.contains("measuring tui"), "{talk}");
     let report = json(&said);
     assert_eq!(report["quick"], true, "{said}");
     let figures = report["figures"].as_array().unwrap();

@@ -172,7 +172,8 @@ pub(super) async fn wakeups_during(pids: &[u32], time: Duration) -> Result<u64, 
 pub(super) fn processor_time(pid: u32) -> Result<Duration, Failure> {
     let mut nanos = 0;
     for entry in std::fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = std::fs::read_to_string(entry?.path().join("schedstat"))?;
+        // A thread may be gone meanwhile.
+        let Ok(text) = std::fs::read_to_string(entry?.path().join("schedstat")) else { continue };
         let first = text.split_whitespace().next().and_then(|first| first.parse::<u64>().ok());
         nanos += first.ok_or_else(|| wrong("the system does not say how long a thread ran"))?;
     }

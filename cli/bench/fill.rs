@@ -17,13 +17,9 @@ const WINDOW: u64 = 200;
 /// Sessions created at the same time on each connection: all of them wake an actor.
 const SESSIONS_WINDOW: u64 = 32;
 
-/// Fills the home's log up to this many events, among them the creation of this many sessions. A log that has as many
-/// already stays as it is.
+/// Fills the home's log up to this many events, among them the creation of this many sessions.
 pub(super) async fn fill(home: &Home, events: u64, sessions: u64) -> Result<Seq, Failure> {
     let head = Wire::open(&home.paths).await?.welcome.log.head;
-    if head.0 >= events {
-        return Ok(head);
-    }
     let began = Instant::now();
     let remarks = (events - head.0).saturating_sub(sessions);
     let mut work = JoinSet::new();

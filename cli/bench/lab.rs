@@ -16,7 +16,7 @@ pub(super) const MEASUREMENT_TIME_MAX: Duration = Duration::from_secs(300);
 /// What taking a home away may take: the daemon gives programs some seconds to end.
 const CLEAN_UP_TIME_MAX: Duration = Duration::from_secs(60);
 
-/// What all measurements of one run share.
+/// What the measurements of one process share.
 pub(super) struct Lab {
     quick: bool,
     /// The resident memory of this process before it did anything: a runtime on one thread, in this binary.
@@ -55,8 +55,7 @@ impl Lab {
         measure: impl AsyncFnOnce(&Home) -> Result<Vec<Figure>, Failure>,
     ) -> Result<Vec<Figure>, Failure> {
         print::talk(&format!("measuring {name} ..."));
-        let word = name.split(' ').next().unwrap_or(name);
-        let directory = std::env::temp_dir().join(format!("ropewalk-bench-{}-{word}", std::process::id()));
+        let directory = std::env::temp_dir().join(format!("ropewalk-bench-{}-{name}", std::process::id()));
         std::fs::create_dir(&directory)?;
         let paths = Paths::under(&directory);
         let measured = async {

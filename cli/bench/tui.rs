@@ -22,6 +22,8 @@ const WATCH_TIME: Duration = Duration::from_secs(5);
 /// What a turn says: so many bytes at a time, a hundred times a second.
 const FLOOD_BYTES: u64 = 50_000;
 const FLOOD_PAUSE_MILLIS: u64 = 10;
+/// A minute's worth: it ends with the measurement, however slow the keys are.
+const FLOOD_PIECES: u64 = 6000;
 const WIDE: Size = Size { cols: 120, rows: 40 };
 const USUAL: Size = Size::DEFAULT;
 
@@ -129,9 +131,8 @@ async fn idle(home: &Home, client: &Client) -> Result<Vec<Figure>, Failure> {
 /// From a key in the prompt to the frame that shows it, while the agent on the screen says more than anybody reads.
 async fn beside_a_flood(home: &Home, client: &Client) -> Result<Vec<Figure>, Failure> {
     let keys = usize::try_from(home.amount(400, 100)).unwrap_or(100);
-    let pieces = home.amount(6000, 1500);
     let script = format!(
-        "on prompt\n confirm\n repeat {pieces}\n flood {FLOOD_BYTES}\n sleep {FLOOD_PAUSE_MILLIS}\n done\n say the end\n"
+        "on prompt\n confirm\n repeat {FLOOD_PIECES}\n flood {FLOOD_BYTES}\n sleep {FLOOD_PAUSE_MILLIS}\n done\n say the end\n"
     );
     let agent = spawn(home, client, "flood", &script).await?;
     let directory = home.directory.clone();
