@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::shim::{AFTER, BEFORE, MIDDLE, Shim, op};
-use super::workload::{Load, fill_a_volume};
+use super::workload::{Load, Remarks, fill_a_volume};
 use super::{runs, seed, trace};
 use crate::harness::{Choice, Home, PATIENCE, annotate, block_on, create, ended, eventually, output, verify};
 
@@ -58,13 +58,13 @@ fn home(is_old: bool) -> Home {
 }
 
 /// Runs the load once and counts the points of each kind.
-fn count(is_old: bool) -> BTreeMap<Kind, u64> {
+fn count(is_old: bool, remarks: Remarks) -> BTreeMap<Kind, u64> {
     let home = home(is_old);
     let shim = Shim::new(&home);
     let traced = shim.trace();
     let mut daemon = shim.start(&home).expect("nothing is wrong yet");
     block_on(async {
-        let load = Load::begin(&home, None);
+        let load = Load::begin(&home, remarks, None);
         eventually_async(|| load.is_done()).await;
         daemon.stop();
         load.close_gate();
@@ -109,7 +109,7 @@ fn draw(kinds: &BTreeMap<Kind, u64>, places: usize) -> Vec<Place> {
 }
 
 /// Kills a daemon under load there; whether it came to that.
-fn kill_at(place: &Place, is_old: bool) -> bool {
+fn kill_at(place: &Place, is_old: bool, remarks: Remarks) -> bool {
     let home = home(is_old);
     let shim = Shim::new(&home);
     let (op, path) = &place.kind;
@@ -119,7 +119,7 @@ fn kill_at(place: &Place, is_old: bool) -> bool {
     shim.kill_at(place.nth, place.how);
     let daemon = shim.start(&home);
     block_on(async {
-        let load = Load::begin(&home, None);
+        let load = Load::begin(&home, remarks, None);
         if let Some(mut daemon) = daemon {
             eventually_async(|| load.is_done() || daemon.is_gone()).await;
             daemon.stop();
@@ -132,19 +132,24 @@ fn kill_at(place: &Place, is_old: bool) -> bool {
 }
 
 fn kill_everywhere(is_old: bool, few: usize) {
-    let kinds = count(is_old);
+    let kinds = count(is_old, Remarks::Few);
     let only = if is_old { "/data/log/v*/snap" } else { "/data/log/index/db" };
     for wanted in
         ["/data/log/HEAD", "/data/log/v*/db", "/data/log/v*/wal-", "/data/checkpoints/", "/runtime/daemon.", only]
     {
         assert!(kinds.keys().any(|(_, path)| path.starts_with(wanted)), "no point at {wanted}: {kinds:#?}");
     }
-    let places = draw(&kinds, runs(few));
+    kill_at_some(&kinds, few, is_old, Remarks::Few);
+}
+
+/// Draws so many points of these kinds and kills at each.
+fn kill_at_some(kinds: &BTreeMap<Kind, u64>, few: usize, is_old: bool, remarks: Remarks) {
+    let places = draw(kinds, runs(few));
     println!("{} points of {} kinds, {} drawn", kinds.values().sum::<u64>(), kinds.len(), places.len());
     let mut killed = 0;
     for place in &places {
         println!("{} {} of {}, the {}th, how {}", seed(), op::name(place.kind.0), place.kind.1, place.nth, place.how);
-        killed += usize::from(kill_at(place, is_old));
+        killed += usize::from(kill_at(place, is_old, remarks));
     }
     // Group commits depend on timing: the last points of a kind need not come in every run.
     assert!(killed * 10 >= places.len() * 8, "only {killed} of {} kills happened", places.len());
@@ -160,6 +165,16 @@ fn kill9_everywhere_on_a_log_that_is_opened_again() {
     kill_everywhere(true, 40);
 }
 
+#[test]
+fn kill9_while_rows_go_from_the_write_ahead_log_into_the_database() {
+    let mut kinds = count(false, Remarks::Turning);
+    let of_volume = |path: &str| path.starts_with("/data/log/v*/db") || path.starts_with("/data/log/v*/wal-");
+    kinds.retain(|(_, path), count| of_volume(path) && *count > 1);
+    let synced = kinds.get(&(op::SYNC, "/data/log/v*/db".to_owned()));
+    assert!(synced.is_some_and(|count| *count >= 4), "the database was hardly written: {kinds:#?}");
+    kill_at_some(&kinds, 10, false, Remarks::Turning);
+}
+
 /// sled writes a new database's `conf` in two writes. A kill between them left one without its checksum, which sled took
 /// for another version's: the daemon never started again.
 #[test]
@@ -167,7 +182,7 @@ fn regression_a_kill_between_the_two_writes_of_a_new_databases_conf_does_not_kee
     for how in [BEFORE, MIDDLE, AFTER] {
         for nth in [1, 2] {
             let place = Place { kind: (op::WRITE, "/data/log/v*/conf".to_owned()), nth, how };
-            assert!(kill_at(&place, false), "{place:?}");
+            assert!(kill_at(&place, false, Remarks::Few), "{place:?}");
         }
     }
 }

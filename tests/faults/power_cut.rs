@@ -9,7 +9,7 @@ use ropewalk_protocol::{Event, EventBody, LogId, Seq};
 use super::image::{Disk, MODELS, Model};
 use super::shim::{Shim, op};
 use super::trace::{Entry, acknowledge};
-use super::workload::{Load, fill_a_volume};
+use super::workload::{Load, Remarks, fill_a_volume};
 use super::{runs, seed, trace};
 use crate::harness::{Choice, Home, block_on, create, ended, eventually, mint};
 
@@ -32,13 +32,13 @@ struct Recorded {
 }
 
 /// A load over two daemons, of which the first is killed and the second stopped.
-fn record() -> Recorded {
+fn record(remarks: Remarks) -> Recorded {
     let home = Home::new();
     let shim = Shim::new(&home);
     let traced = shim.trace();
     block_on(async {
         let mut daemon = shim.start(&home).expect("nothing is wrong");
-        let load = Load::begin(&home, Some(traced.clone()));
+        let load = Load::begin(&home, remarks, Some(traced.clone()));
         while !load.is_done() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
@@ -175,8 +175,23 @@ fn points(entries: std::ops::Range<usize>, count: usize) -> Vec<usize> {
 
 #[test]
 fn power_cut() {
-    let recorded = record();
+    let recorded = record(Remarks::Few);
     let drawn = points(1..recorded.entries.len() + 1, runs(25));
+    let images = drawn.len() * MODELS.len();
+    let wrong = cut(&recorded, drawn, false);
+    println!("{} entries, {images} images", recorded.entries.len());
+    assert!(wrong.is_empty(), "{} of {images}: {wrong:#?}", wrong.len());
+}
+
+/// What is acknowledged lies in two files that are written again and again, and goes into the database meanwhile.
+#[test]
+fn a_power_cut_while_the_files_of_the_write_ahead_log_take_turns() {
+    let recorded = record(Remarks::Turning);
+    let is_first = |entry: &Entry| matches!(entry, Entry::Write { path, offset: 512, .. } if path.contains("/wal-"));
+    let turns: Vec<usize> = (0..recorded.entries.len()).filter(|place| is_first(&recorded.entries[*place])).collect();
+    // The second daemon begins once more, and all others are turns.
+    assert!(turns.len() >= 4, "the files took no turns: {turns:?}");
+    let drawn = points(turns[0]..recorded.entries.len() + 1, runs(10));
     let images = drawn.len() * MODELS.len();
     let wrong = cut(&recorded, drawn, false);
     println!("{} entries, {images} images", recorded.entries.len());
@@ -185,7 +200,7 @@ fn power_cut() {
 
 #[test]
 fn a_disk_that_does_not_keep_what_it_synced_is_found_out_by_the_same_images() {
-    let recorded = record();
+    let recorded = record(Remarks::Few);
     let length = recorded.entries.len();
     let wrong = cut(&recorded, points(length / 2..length + 1, 5), true);
     assert!(wrong.iter().any(|wrong| wrong.contains("was acknowledged and is not there")), "{wrong:#?}");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use ropewalk_protocol::{
-    Command as Change, CommandId, CommandResult, Event, EventBody, RunOutcome, Seq, SessionId, TerminalId,
+    Command as Change, CommandId, CommandResult, Event, EventBody, RunOutcome, Seq, SessionId, TerminalId, limits,
 };
 use ropewalk_transport::client::{Client, Dial, Io, SubscriptionItem};
 use tokio::net::UnixStream;
@@ -13,10 +13,45 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::trace;
-use crate::harness::{Home, all_events, as_printed, ended, from, mint, options, output, program, session, verify};
+use crate::harness::{
+    Choice, Home, all_events, as_printed, ended, from, mint, options, output, program, session, verify,
+};
 
 const WRITERS: usize = 3;
-const REMARKS: usize = 8;
+
+/// How much the writers say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Remarks {
+    /// A few of very different sizes: all of it fits into one file of the write-ahead log.
+    Few,
+    /// So much, in pieces that no compression makes smaller, that the files of the write-ahead log take turns.
+    Turning,
+}
+
+impl Remarks {
+    fn count(self) -> usize {
+        match self {
+            Self::Few => 8,
+            // More than three files full.
+            Self::Turning => 7 * limits::WAL_FILE_BYTES / 2 / NOISE_BYTES / WRITERS,
+        }
+    }
+
+    fn text(self, writer: usize, remark: usize) -> String {
+        let rest = match self {
+            // From a few bytes to 3 KiB: chunks of very different sizes.
+            Self::Few => "abcdefgh".repeat(3 << remark),
+            Self::Turning => {
+                let mut choice = Choice::seeded((writer * 1000 + remark) as u64);
+                (0..NOISE_BYTES).map(|_| char::from(b' ' + choice.below(95) as u8)).collect()
+            }
+        };
+        format!("writer {writer} remark {remark} {rest}")
+    }
+}
+
+/// What a remark has that is larger than any file system's block, and smaller than the bound of an event.
+const NOISE_BYTES: usize = 30 * 1024;
 /// What the program prints, and how often.
 const LINES: usize = 500;
 const ROUNDS: usize = 10;
@@ -35,13 +70,13 @@ pub(crate) struct Load {
 
 impl Load {
     /// Begins. With a trace, what is acknowledged is marked there.
-    pub(crate) fn begin(home: &Home, traced: Option<PathBuf>) -> Self {
+    pub(crate) fn begin(home: &Home, remarks: Remarks, traced: Option<PathBuf>) -> Self {
         let gate = watch::Sender::new(true);
         let (ledger, seen): (Ledger, Arc<Mutex<Vec<Event>>>) = Default::default();
         let mut work = Vec::new();
         for number in 0..WRITERS {
             let (client, ledger, traced) = (connect(home, &gate), ledger.clone(), traced.clone());
-            work.push(tokio::spawn(write(client, number, ledger, traced)));
+            work.push(tokio::spawn(write(client, number, remarks, ledger, traced)));
         }
         let (watcher, all) = (connect(home, &gate), seen.clone());
         // It ends with its runtime.
@@ -152,17 +187,21 @@ fn connect(home: &Home, gate: &watch::Sender<bool>) -> impl Future<Output = Clie
     }
 }
 
-async fn write(client: impl Future<Output = Client>, number: usize, ledger: Ledger, traced: Option<PathBuf>) {
+async fn write(
+    client: impl Future<Output = Client>,
+    number: usize,
+    remarks: Remarks,
+    ledger: Ledger,
+    traced: Option<PathBuf>,
+) {
     let client = client.await;
     let name = Some(format!("writer-{number}"));
     let create = Change::SessionCreate { name, workspace: None, program: None, size: None, agent: None };
     let CommandResult::SessionCreated { session, .. } = client.command(mint(), create).await.unwrap().result else {
         panic!("a session was created");
     };
-    for remark in 0..REMARKS {
-        // From a few bytes to 24 KiB: chunks of very different sizes.
-        let text = format!("writer {number} remark {remark} {}", "abcdefgh".repeat(3 << remark.min(10)));
-        send(&client, session, text, &ledger, traced.as_deref()).await;
+    for remark in 0..remarks.count() {
+        send(&client, session, remarks.text(number, remark), &ledger, traced.as_deref()).await;
     }
 }
 
@@ -180,7 +219,7 @@ async fn send(client: &Client, session: SessionId, text: String, ledger: &Ledger
 /// Fills a volume: a program that prints what does not compress, so that the log begins another one. What it printed is in
 /// `copy` as well.
 pub(crate) async fn fill_a_volume(client: &Client, name: &str, copy: &Path) -> (SessionId, TerminalId) {
-    let bytes = ropewalk_protocol::limits::VOLUME_BYTES_MAX + (1 << 20);
+    let bytes = limits::VOLUME_BYTES_MAX + (1 << 20);
     let script = format!("stty raw; head -c {bytes} /dev/urandom | tee {}", copy.display());
     let command = Change::SessionCreate {
         name: Some(name.to_owned()),
