@@ -6,9 +6,10 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use ropewalk_protocol::{TerminalFrame, TerminalFrameKind, TerminalId};
+use ropewalk_transport::client::AttachmentItem;
 use serde_json::{Value, json};
 
-use crate::harness::{Home, block_on, run};
+use crate::harness::{Home, block_on, run, watch};
 
 fn port(home: &Home) -> u16 {
     u16::try_from(home.discovery()["port"].as_u64().unwrap()).unwrap()
@@ -17,7 +18,7 @@ fn port(home: &Home) -> u16 {
 /// One HTTP exchange over TCP: status and body.
 fn get(home: &Home, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
     let mut stream = TcpStream::connect(("127.0.0.1", port(home))).unwrap();
-    let connection = if path == "/v1" { "Upgrade" } else { "close" };
+    let connection = if path.starts_with("/v1") { "Upgrade" } else { "close" };
     let mut request = format!("GET {path} HTTP/1.1\r\nConnection: {connection}\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
@@ -301,6 +302,11 @@ fn no_secret_is_in_a_url_a_log_or_the_list_of_processes_and_files_are_private() 
     let output =
         home.command(&["run", "--detach", "--name", "quiet", "--", "cat"]).env("API_KEY", secret).output().unwrap();
     assert!(output.status.success());
+    // One who puts it where it does not belong is not let in by it, and nobody writes it down. A WebSocket may still prove in its
+    // hello who it is.
+    let in_url =
+        |path: &str| get(&home, &format!("{path}?token={token}"), &[&UPGRADE[..], &[("Host", "127.0.0.1")]].concat());
+    assert_eq!((in_url("/metrics").0, in_url("/v1").0), (401, 101));
     home.ok(&["daemon", "stop"]);
     for (what, secret) in [("token", token.as_bytes()), ("environment", secret.as_bytes())] {
         let holds = |path: &std::path::Path| {
@@ -327,6 +333,28 @@ fn no_secret_is_in_a_url_a_log_or_the_list_of_processes_and_files_are_private() 
         assert_eq!(mode(file), 0o600, "{file}");
     }
     assert!(UnixStream::connect(home.socket()).is_ok());
+}
+
+/// Whoever reads the clipboard through a terminal gets it as input. The daemon is no terminal: it answers nothing, and does not
+/// ask a terminal that attaches later.
+#[test]
+fn a_program_that_asks_for_the_clipboard_gets_nothing_and_nobody_is_asked_later() {
+    let home = Home::started();
+    let ask = r"stty raw -echo min 0 time 10; printf ']52;c;?'; echo got $(head -c 1 | wc -c); sleep 1000";
+    block_on(async {
+        let client = home.client().await;
+        let (_, terminal) = run(&client, "asks", &["sh", "-c", ask]).await;
+        home.ok(&["wait", "asks", "--for", "text:got \\d", "--timeout", "60s"]);
+        let screen = home.ok(&["screen", "asks"]);
+        assert!(screen.contains("got 0"), "{screen}");
+        let (_, mut items) = client.attach(watch(terminal, None)).await.unwrap();
+        match items.recv().await {
+            Some(AttachmentItem::Snapshot { bytes, last: true, .. }) => {
+                assert!(!bytes.windows(4).any(|window| window == b"]52;"), "{bytes:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+    });
 }
 
 fn walk(directory: &std::path::Path, files: &mut Vec<std::path::PathBuf>) {
