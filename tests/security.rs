@@ -340,7 +340,7 @@ fn no_secret_is_in_a_url_a_log_or_the_list_of_processes_and_files_are_private() 
 #[test]
 fn a_program_that_asks_for_the_clipboard_gets_nothing_and_nobody_is_asked_later() {
     let home = Home::started();
-    let ask = r"stty raw -echo min 0 time 10; printf ']52;c;?'; echo got $(head -c 1 | wc -c); sleep 1000";
+    let ask = r"stty raw -echo min 0 time 10; printf '\033]52;c;?\007'; echo got $(head -c 1 | wc -c); sleep 1000";
     block_on(async {
         let client = home.client().await;
         let (_, terminal) = run(&client, "asks", &["sh", "-c", ask]).await;

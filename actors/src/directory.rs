@@ -71,9 +71,13 @@ struct Keeping {
 struct Keeper(Arc<Mutex<Keeping>>);
 
 impl Keeper {
+    fn lock(&self) -> MutexGuard<'_, Keeping> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The next one; the thread ends if there is none.
     fn next(&self) -> Option<Stream> {
-        let mut keeping = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut keeping = self.lock();
         let next = keeping.waiting.pop_front();
         keeping.running = next.is_some();
         next
@@ -83,7 +87,7 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Keeping::default();
+            *self.lock() = Keeping::default();
         }
     }
 }
@@ -112,11 +116,9 @@ impl Directory {
         let adoptions = journal.adoptions();
         let (actors, doubts) = (Mutex::default(), AtomicUsize::new(0));
         let (keeping, surroundings) = (Arc::default(), OnceLock::new());
-        let hands_too = hands.clone();
-        let inner =
-            Inner { journal, hands: hands_too, names, ids, clock, arbiter, actors, keeping, doubts, surroundings };
+        let inner = Inner { journal, hands, names, ids, clock, arbiter, actors, keeping, doubts, surroundings };
         let directory = Self(Arc::new(inner));
-        hands.connect(directory.clone());
+        directory.0.hands.connect(directory.clone());
         if let Some(adoptions) = adoptions {
             tokio::spawn(adoption::follow(directory.clone(), adoptions));
         }
@@ -257,7 +259,7 @@ impl Directory {
     pub(crate) fn refresh(&self, stream: Stream) {
         let (keeper, journal) = (Keeper(self.0.keeping.clone()), self.0.journal.clone());
         {
-            let mut keeping = keeper.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut keeping = keeper.lock();
             if !keeping.waiting.contains(&stream) {
                 keeping.waiting.push_back(stream);
             }
@@ -274,7 +276,7 @@ impl Directory {
         };
         if let Err(error) = offload::blocking_behind("state-keeper", keep) {
             tracing::debug!(%error, "states are not kept");
-            *self.0.keeping.lock().unwrap_or_else(PoisonError::into_inner) = Keeping::default();
+            *Keeper(self.0.keeping.clone()).lock() = Keeping::default();
         }
     }
 

@@ -39,11 +39,45 @@ fn empty() -> Directory {
 }
 
 async fn create(directory: &Directory, id: CommandId, name: &str) -> Answer {
-    let (name, client) = (Some(name.to_owned()), "test".to_owned());
+    let name = Some(name.to_owned());
     let command = Command::SessionCreate { name, workspace: None, program: None, size: None, agent: None };
+    deliver(directory, id, command).await
+}
+
+async fn deliver(directory: &Directory, id: CommandId, command: Command) -> Answer {
     let (reply, answer) = channel();
-    directory.deliver(Envelope { id, digest: [1; 16], command, client, now: NOW }, reply);
+    directory.deliver(Envelope { id, digest: [1; 16], command, client: "test".to_owned(), now: NOW }, reply);
     answer.await.expect("a reply comes, whatever happens")
+}
+
+/// Without that, whoever wakes one of them after a kill reads all that it ever did.
+#[test]
+fn the_states_of_actors_that_never_rest_are_kept_of_each() {
+    actix::System::new().block_on(async {
+        let directory = empty();
+        let mut ids = (1_u128..).map(|id| CommandId::from_bytes(id.to_be_bytes()));
+        let mut sessions = Vec::new();
+        for name in ["one", "other"] {
+            match create(&directory, ids.next().unwrap(), name).await {
+                Ok((_, CommandResult::SessionCreated { session, .. })) => sessions.push(session),
+                other => panic!("{other:?}"),
+            }
+        }
+        // Both are due at the same time, and neither actor is ever put to sleep. Nobody tells when a state was kept: the next
+        // commands pass the time.
+        let kept = |session: &SessionId| directory.0.journal.snapshot(Stream::Session(*session)).unwrap().is_some();
+        for round in 1.. {
+            for session in &sessions {
+                let command = Command::SessionAnnotate { session: *session, text: "busy".to_owned() };
+                deliver(&directory, ids.next().unwrap(), command).await.unwrap();
+            }
+            if sessions.iter().all(kept) {
+                assert!(round >= limits::SNAPSHOT_EVENTS - 1, "not after each event: {round}");
+                return;
+            }
+            assert!(round < 20 * limits::SNAPSHOT_EVENTS, "a state is not kept");
+        }
+    });
 }
 
 /// Regression: found by reading. The rename of a session that is none has the name until its actor says so: who asked for that
