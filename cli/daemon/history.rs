@@ -4,7 +4,8 @@ use ropewalk_kernel::log::store::StoreError;
 use ropewalk_kernel::log::{Filter, Gap, Journal};
 use ropewalk_projections::{Search, timeline};
 use ropewalk_protocol::{
-    AgentId, Code, Event, EventBody, EventGap, QueryAnswer, QueryResult, Rejection, Seq, SessionId, Stream, limits,
+    AgentId, Code, Event, EventBody, EventGap, EventWriter, QueryAnswer, QueryResult, Rejection, Seq, SessionId,
+    Stream, limits,
 };
 
 /// Which events a page is asked for.
@@ -69,11 +70,12 @@ struct Page {
     /// What the events take as JSON.
     bytes: usize,
     json: Vec<u8>,
+    writer: EventWriter,
 }
 
 impl Page {
     fn new(limit: usize) -> Self {
-        Self { events: Vec::new(), gaps: Vec::new(), limit, bytes: 0, json: Vec::new() }
+        Self { events: Vec::new(), gaps: Vec::new(), limit, bytes: 0, json: Vec::new(), writer: EventWriter::default() }
     }
 
     fn is_full(&self) -> bool {
@@ -82,7 +84,7 @@ impl Page {
 
     fn add(&mut self, event: Event) {
         self.json.clear();
-        event.write_json(&mut self.json);
+        self.writer.event(&event, &mut self.json);
         self.bytes += self.json.len();
         self.events.push(event);
     }

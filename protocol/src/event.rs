@@ -27,6 +27,7 @@ pub use payloads::{
     SessionRenamed, SessionRulesSet, StorageDegraded, StorageRestored, TerminalClosed, TerminalResized,
     WorkspaceRulesSet,
 };
+pub use text::EventWriter;
 
 /// What made an event happen: whose command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -119,6 +120,8 @@ impl EventBody {
     }
 }
 
+/// The number of [`SessionAnnotated`].
+const SESSION_ANNOTATED: u16 = 4;
 /// The number of [`OutputConsumed`].
 const OUTPUT_CONSUMED: u16 = 27;
 /// The number of [`ItemDelta`].

@@ -34,12 +34,12 @@ pub use command::{Command, CommandResult};
 pub use event::{
     AgentAdded, AgentBudgetSet, AgentCloseAsked, AgentClosed, AgentGreeted, AgentJoined, AgentReady, AgentRefused,
     Answered, AskClosed, Asked, BudgetWarned, CancelAsked, CancelInsisted, Cause, DaemonStarted, DaemonStopped,
-    DayBudgetSet, Event, EventBody, Held, ItemChanged, ItemDelta, ItemEnded, ItemStarted, ItemText, Looped, Noticed,
-    OutputConsumed, PromptEdited, PromptMoved, PromptQueued, PromptSteered, PromptTaken, PromptWithdrawn, Released,
-    RuleApplied, RunAsked, RunEnded, RunFailed, RunOutcome, RunStarted, SessionAnnotated, SessionBudgetSet,
-    SessionCreated, SessionDeleted, SessionEndRequested, SessionEnded, SessionRenamed, SessionRulesSet,
-    SettingsChanged, StorageDegraded, StorageRestored, TerminalClosed, TerminalResized, TurnConfirmed, TurnEnded,
-    TurnSettled, TurnStarted, UnknownEvent, Used, WorkspaceRulesSet,
+    DayBudgetSet, Event, EventBody, EventWriter, Held, ItemChanged, ItemDelta, ItemEnded, ItemStarted, ItemText,
+    Looped, Noticed, OutputConsumed, PromptEdited, PromptMoved, PromptQueued, PromptSteered, PromptTaken,
+    PromptWithdrawn, Released, RuleApplied, RunAsked, RunEnded, RunFailed, RunOutcome, RunStarted, SessionAnnotated,
+    SessionBudgetSet, SessionCreated, SessionDeleted, SessionEndRequested, SessionEnded, SessionRenamed,
+    SessionRulesSet, SettingsChanged, StorageDegraded, StorageRestored, TerminalClosed, TerminalResized, TurnConfirmed,
+    TurnEnded, TurnSettled, TurnStarted, UnknownEvent, Used, WorkspaceRulesSet,
 };
 pub use frame::{
     AttachParams, Attached, ClientInfo, CommandAnswer, CommandParams, DaemonInfo, DetachParams, ErrorData, ErrorObject,

@@ -8,20 +8,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
 use crate::{
-    AgentId, Cause, Code, Command, CommandResult, Event, EventBody, PromptId, Rejection, Seq, SessionId, Stream,
-    TerminalId, Timestamp,
+    AgentId, Cause, Code, Command, CommandId, CommandResult, Event, EventBody, PromptId, Rejection, Seq, SessionId,
+    Stream, TerminalId, Timestamp,
 };
 
 /// An event as it is stored: its place in the sequence is told by where it lies.
 #[derive(Serialize, Deserialize)]
-struct EventRecord<'a> {
-    kind: u16,
-    version: u16,
-    stream: Stream,
-    at: Timestamp,
-    cause: Option<Cow<'a, Cause>>,
+pub(crate) struct EventRecord<'a> {
+    pub(crate) kind: u16,
+    pub(crate) version: u16,
+    pub(crate) stream: Stream,
+    pub(crate) at: Timestamp,
+    #[serde(borrow)]
+    pub(crate) cause: Option<CauseRecord<'a>>,
     #[serde(borrow, with = "crate::byte_vec::borrowed")]
-    payload: Cow<'a, [u8]>,
+    pub(crate) payload: Cow<'a, [u8]>,
+}
+
+/// [`Cause`] where it lies in a record.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct CauseRecord<'a> {
+    pub(crate) command: CommandId,
+    pub(crate) client: &'a str,
+}
+
+impl EventRecord<'_> {
+    /// The event at its place.
+    pub(crate) fn decode(&self, seq: Seq) -> Result<Event, CodecError> {
+        let body = EventBody::decode_payload(self.kind, self.version, &self.payload)?;
+        let cause = self.cause.map(|cause| Cause { command: cause.command, client: cause.client.to_owned() });
+        Ok(Event { seq, stream: self.stream, at: self.at, cause, body })
+    }
 }
 
 /// An event that has no place in the log yet.
@@ -45,7 +62,7 @@ impl NewEvent {
             version: self.body.version(),
             stream: self.stream,
             at: self.at,
-            cause: self.cause.as_ref().map(Cow::Borrowed),
+            cause: self.cause.as_ref().map(|cause| CauseRecord { command: cause.command, client: &cause.client }),
             payload: self.body.encode_payload().into(),
         })
     }
@@ -61,9 +78,7 @@ impl NewEvent {
 /// # Errors
 /// The bytes are not a record, or its payload does not decode.
 pub fn decode_event(seq: Seq, bytes: &[u8]) -> Result<Event, CodecError> {
-    let EventRecord { kind, version, stream, at, cause, payload } = codec::decode_borrowed(bytes)?;
-    let body = EventBody::decode_payload(kind, version, &payload)?;
-    Ok(Event { seq, stream, at, cause: cause.map(Cow::into_owned), body })
+    codec::decode_borrowed::<EventRecord<'_>>(bytes)?.decode(seq)
 }
 
 /// The number of a stored event's kind. Its payload is not looked at.

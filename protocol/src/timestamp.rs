@@ -38,10 +38,15 @@ impl Timestamp {
         Timestamp::from_unix_micros(self.unix_micros().saturating_add(millis.saturating_mul(1000)))
     }
 
-    fn system_time(self) -> SystemTime {
+    /// The moment that its text names, in microseconds after the epoch.
+    pub(crate) fn shown_micros(self) -> u64 {
         // The last microsecond of the year 9999: RFC 3339 has no later one.
         const LATEST: u64 = 253_402_300_799_999_999;
-        UNIX_EPOCH + Duration::from_micros(self.0.min(LATEST))
+        self.0.min(LATEST)
+    }
+
+    fn system_time(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_micros(self.shown_micros())
     }
 }
 

@@ -6,10 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 
 use jsonschema::Validator;
+use proptest::prelude::*;
+use ropewalk_protocol::record::{NewEvent, decode_event};
 use ropewalk_protocol::schema::json_schema;
 use ropewalk_protocol::{
-    Attached, Cause, Code, Command, CommandAnswer, ErrorObject, Event, EventBody, Notification, Query, QueryAnswer,
-    Rejection, Request, RequestMethod, Response, Seq, SessionAnnotated, Stopped, Subscribed, Timestamp, Welcome,
+    Attached, Cause, Code, Command, CommandAnswer, ErrorObject, Event, EventBody, EventWriter, ItemId, ItemText,
+    Notification, Query, QueryAnswer, Rejection, Request, RequestMethod, Response, Seq, SessionAnnotated, Stopped,
+    Subscribed, Timestamp, Welcome,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -119,7 +122,7 @@ fn every_event_is_as_its_sample() {
     check_group::<Event, _>("events", "Event", named);
 }
 
-/// The hot path writes the JSON of an event by hand.
+/// The hot path writes the JSON of an event by hand, from the event and from its record.
 #[test]
 fn an_event_is_written_as_serde_writes_it() {
     let mut events = samples::events();
@@ -128,14 +131,53 @@ fn an_event_is_written_as_serde_writes_it() {
     odd.at = Timestamp::from_unix_micros(0);
     odd.body = SessionAnnotated { text: (0..=0x2ff).filter_map(char::from_u32).collect() }.into();
     events.push(odd.clone());
+    for stream in ["machine", &format!("{}/terminal:{}", odd.stream, odd.stream.session().unwrap())] {
+        events.push(Event { stream: stream.parse().unwrap(), ..odd.clone() });
+    }
+    // Neighbours within a second, in others, before and behind what has a text.
+    for micros in [1, 999_999, 1_000_000, 90_061_000_010, 253_402_300_799_999_999, 253_402_300_800_000_000, u64::MAX, 5]
+    {
+        events.push(Event { at: Timestamp::from_unix_micros(micros), ..odd.clone() });
+    }
     odd.body = serde_json::from_value(json!({"type": "new.\"kind\"", "data": {"a": [1, null, "\n"]}})).unwrap();
     assert!(matches!(odd.body, EventBody::Unknown(_)));
     events.push(odd);
+    let mut writer = EventWriter::default();
     for event in events {
-        let mut written = b"behind what is there: ".to_vec();
-        event.write_json(&mut written);
-        let expected = format!("behind what is there: {}", serde_json::to_string(&event).unwrap());
-        assert_eq!(String::from_utf8(written).unwrap(), expected);
+        let written = written(|json| writer.event(&event, json));
+        assert_eq!(written, serde_json::to_string(&event).unwrap());
+        let record = record_of(&event);
+        let read = decode_event(event.seq, &record).unwrap();
+        let written = self::written(|json| writer.record(event.seq, &record, json).unwrap());
+        assert_eq!(written, serde_json::to_string(&read).unwrap());
+        let mut refused = Vec::new();
+        assert!(writer.record(event.seq, &record[..record.len() - 1], &mut refused).is_err() && refused.is_empty());
+    }
+}
+
+fn record_of(event: &Event) -> Vec<u8> {
+    let Event { stream, at, cause, body, .. } = event.clone();
+    NewEvent { stream, at, cause, body }.encode()
+}
+
+/// What is written behind something else.
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+    let mut written = b"behind what is there: ".to_vec();
+    write(&mut written);
+    let text = String::from_utf8(written).expect("JSON is UTF-8");
+    text.strip_prefix("behind what is there: ").expect("it stays").to_owned()
+}
+
+proptest! {
+    /// Wherever something to escape stands, and however long what is before it and behind it.
+    #[test]
+    fn text_is_escaped_as_serde_escapes_it(text in r#"([ -~]{0,70}|["\\\x00-\x1f\x7f]|\PC{0,40}){0,12}"#) {
+        let body = ItemText { item: ItemId::from_bytes([3; 16]), first: true, text }.into();
+        let event = Event { body, ..samples::events()[0].clone() };
+        let record = record_of(&event);
+        let mut json = Vec::new();
+        EventWriter::default().record(event.seq, &record, &mut json).unwrap();
+        prop_assert_eq!(String::from_utf8(json).unwrap(), serde_json::to_string(&event).unwrap());
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use ropewalk_protocol::codec::CodecError;
 use ropewalk_protocol::record::{NewEvent, decode_event};
-use ropewalk_protocol::{Event, Seq, SessionId, limits};
+use ropewalk_protocol::{Event, EventWriter, Seq, SessionId, limits};
 
 use super::compression::smaller;
 
@@ -226,21 +226,19 @@ impl Chunk {
     pub(super) fn encode_json(&self, from: usize, to: usize) -> (Vec<u8>, Vec<u32>) {
         let mut json = Vec::with_capacity(self.records(from, to).len() * 2 + (to - from) * 160);
         let mut ends = Vec::with_capacity(to - from);
+        let mut writer = EventWriter::default();
         for place in from..to {
             if place > from {
                 json.push(b',');
             }
-            match self.event(place) {
-                Ok(event) => event.write_json(&mut json),
-                // The chunk's checksum held, so only a newer build's payload can be here: it is passed on by name.
-                Err(error) => {
-                    let seq = self.seq(place);
-                    let reason = serde_json::Value::from(error.to_string());
-                    let unreadable = format!(
-                        r#"{{"seq":{seq},"stream":"machine","version":0,"at":"1970-01-01T00:00:00Z","cause":null,"type":"unknown.unreadable","data":{{"reason":{reason}}}}}"#
-                    );
-                    json.extend_from_slice(unreadable.as_bytes());
-                }
+            // The chunk's checksum held, so only a newer build's payload can be refused: it is passed on by name.
+            if let Err(error) = writer.record(self.seq(place), self.record(place), &mut json) {
+                let seq = self.seq(place);
+                let reason = serde_json::Value::from(error.to_string());
+                let unreadable = format!(
+                    r#"{{"seq":{seq},"stream":"machine","version":0,"at":"1970-01-01T00:00:00Z","cause":null,"type":"unknown.unreadable","data":{{"reason":{reason}}}}}"#
+                );
+                json.extend_from_slice(unreadable.as_bytes());
             }
             ends.push(u32::try_from(json.len()).expect("a chunk as JSON is far below 4 GiB"));
         }
