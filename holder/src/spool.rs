@@ -29,6 +29,8 @@ struct Ring {
     file: File,
     base: u64,
     punched: u64,
+    /// The offset after the last byte written.
+    end: u64,
 }
 
 impl SpoolFile {
@@ -39,7 +41,7 @@ impl SpoolFile {
     fn ring(&mut self, offset: u64) -> io::Result<&mut Ring> {
         if self.open.is_none() {
             let options = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).clone();
-            self.open = Some(Ring { file: options.open(&self.path)?, base: offset, punched: offset });
+            self.open = Some(Ring { file: options.open(&self.path)?, base: offset, punched: offset, end: offset });
         }
         self.open.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
@@ -50,6 +52,7 @@ impl SpoolFile {
         for (place, range) in pieces(ring.base, size, offset, bytes.len() as u64) {
             ring.file.write_all_at(&bytes[index(range.0)..index(range.1)], place)?;
         }
+        ring.end = offset + bytes.len() as u64;
         Ok(())
     }
 }
@@ -81,7 +84,9 @@ impl Spool for SpoolFile {
         if to - ring.punched < PUNCH_BYTES {
             return;
         }
-        for (place, range) in pieces(ring.base, self.bytes_max, ring.punched, to - ring.punched) {
+        // What was released may have been written again since, and is not to be punched then.
+        let from = ring.punched.max(ring.end.saturating_sub(self.bytes_max)).min(to);
+        for (place, range) in pieces(ring.base, self.bytes_max, from, to - from) {
             let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
             // Without hole punching the file still never grows beyond its bound.
             let _ = rustix::fs::fallocate(&ring.file, flags, place, range.1 - range.0);
@@ -151,6 +156,25 @@ mod tests {
         std::fs::write(&path, b"left behind").unwrap();
         prepare_directory(&directory).unwrap();
         assert!(!path.exists());
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    /// A full spool whose daemon came back: bytes were forgotten, fewer than are punched at a time; the program wrote on in their
+    /// place; and once more were forgotten, what it had written was punched with them.
+    #[test]
+    fn regression_what_was_written_in_the_place_of_released_bytes_is_not_punched() {
+        let directory = std::env::temp_dir().join(format!("ropewalk-spool-again-{}", std::process::id()));
+        prepare_directory(&directory).unwrap();
+        let mut spool = SpoolFile::new(&directory, TerminalId::from_bytes([1; 16]), 2 * PUNCH_BYTES);
+        let (full, part) = (vec![b'a'; index(2 * PUNCH_BYTES)], vec![b'b'; index(PUNCH_BYTES / 2)]);
+        spool.write(0, &full).unwrap();
+        spool.release(PUNCH_BYTES / 2);
+        spool.write(2 * PUNCH_BYTES, &part).unwrap();
+        spool.release(PUNCH_BYTES);
+        let mut bytes = vec![0; part.len()];
+        spool.read(2 * PUNCH_BYTES, &mut bytes).unwrap();
+        assert!(bytes == part);
+        drop(spool);
         std::fs::remove_dir_all(directory).unwrap();
     }
 }
