@@ -24,7 +24,7 @@ pub use agents::{
 pub use payloads::{
     AgentAdded, DaemonStarted, DaemonStopped, DayBudgetSet, RunEnded, RunFailed, RunOutcome, RunStarted,
     SessionAnnotated, SessionBudgetSet, SessionCreated, SessionDeleted, SessionEndRequested, SessionEnded,
-    SessionRenamed, SessionRulesSet, StorageDegraded, StorageRestored, TerminalClosed, TerminalResized,
+    SessionRenamed, SessionRulesSet, StorageDegraded, StorageRestored, TerminalClosed, TerminalLost, TerminalResized,
     WorkspaceRulesSet,
 };
 pub use text::EventWriter;
@@ -265,6 +265,7 @@ events! {
     104 "agent.cancel_insisted" version 1 => /** The turn is to end at once, with the agent's process. */ CancelInsisted;
     40 "terminal.resized" version 1 => /** A terminal has another size. */ TerminalResized;
     41 "terminal.closed" version 1 => /** A terminal's byte stream is complete. */ TerminalClosed;
+    42 "terminal.lost" version 1 => /** Bytes that a program wrote were lost before they were stored. */ TerminalLost;
     60 "machine.daemon_started" version 1 => /** A daemon took the log over. */ DaemonStarted;
     61 "machine.daemon_stopped" version 1 => /** The daemon stopped cleanly. */ DaemonStopped;
     62 "machine.storage_degraded" version 1 => /** Appends failed for a while. */ StorageDegraded;

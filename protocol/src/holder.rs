@@ -1,7 +1,8 @@
 //! The words between the daemon and the holder: frames on a Unix socket, `u32 LE length | bincode`.
 //!
-//! A holder outlives daemons, so it may be of an older build than the daemon that finds it: variants are only ever added,
-//! at the end, and `Hello`/`Welcome` carry the version. Nothing here is an event: the holder knows processes and bytes.
+//! A holder outlives daemons, so it may be of an older build than the daemon that finds it, or of a newer one: variants are
+//! only ever added, at the end, `Hello` and `Welcome` carry the version, and what came with a later one is not said to a
+//! daemon of an earlier one. Nothing here is an event: the holder knows processes and bytes.
 
 pub mod wire;
 
@@ -10,7 +11,13 @@ use serde::{Deserialize, Serialize};
 use crate::{ClientId, Program, RunId, SessionId, Size, TerminalId};
 
 /// The version of these words.
-pub const HOLDER_PROTOCOL: u16 = 1;
+pub const HOLDER_PROTOCOL: u16 = 2;
+
+/// The oldest version that is still spoken.
+pub const HOLDER_PROTOCOL_OLDEST: u16 = 1;
+
+/// The version that `FromHolder::Lost` came with.
+pub const HOLDER_PROTOCOL_LOST: u16 = 2;
 
 /// What kind of ends the process gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +146,7 @@ pub struct HeldRun {
 pub enum FromHolder {
     /// The answer to `Hello`.
     Welcome {
-        /// The version the holder speaks.
+        /// The version the holder speaks with this daemon: no later one than the daemon's.
         protocol: u16,
         /// Its process id.
         pid: u32,
@@ -216,5 +223,16 @@ pub enum FromHolder {
         run: RunId,
         /// Processes that live at this moment; one that was just killed may still count.
         left: u32,
+    },
+    /// These bytes of a stream will never come: the holder cannot read what it kept of them. What comes next is behind them.
+    Lost {
+        /// The stream.
+        stream: TerminalId,
+        /// The offset of the first byte.
+        from: u64,
+        /// The offset after the last one.
+        to: u64,
+        /// What the disk said, or what is wrong with what it gave.
+        reason: String,
     },
 }

@@ -38,8 +38,8 @@ pub use event::{
     Looped, Noticed, OutputConsumed, PromptEdited, PromptMoved, PromptQueued, PromptSteered, PromptTaken,
     PromptWithdrawn, Released, RuleApplied, RunAsked, RunEnded, RunFailed, RunOutcome, RunStarted, SessionAnnotated,
     SessionBudgetSet, SessionCreated, SessionDeleted, SessionEndRequested, SessionEnded, SessionRenamed,
-    SessionRulesSet, SettingsChanged, StorageDegraded, StorageRestored, TerminalClosed, TerminalResized, TurnConfirmed,
-    TurnEnded, TurnSettled, TurnStarted, UnknownEvent, Used, WorkspaceRulesSet,
+    SessionRulesSet, SettingsChanged, StorageDegraded, StorageRestored, TerminalClosed, TerminalLost, TerminalResized,
+    TurnConfirmed, TurnEnded, TurnSettled, TurnStarted, UnknownEvent, Used, WorkspaceRulesSet,
 };
 pub use frame::{
     AttachParams, Attached, ClientInfo, CommandAnswer, CommandParams, DaemonInfo, DetachParams, ErrorData, ErrorObject,

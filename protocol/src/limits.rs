@@ -160,6 +160,12 @@ limits! {
     HOLDER_MEMORY_BYTES_MAX: usize = MIB;
     /// Bytes of one stream in the holder's spool file; then it stops reading, so that the program waits.
     HOLDER_SPOOL_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+    /// Bytes of a spool file under one checksum, which is in the holder's memory (8 bytes for each): what is damaged is lost
+    /// in pieces of this. As much as one frame to the daemon has, so that most reads are of one whole block.
+    HOLDER_SPOOL_BLOCK_BYTES: usize = 64 * KIB;
+    /// Milliseconds for which a spool that the disk does not read is tried again, each second, before what cannot be read is
+    /// given up and told as lost. Longer than a disk tries by itself, or than one that comes back needs.
+    HOLDER_SPOOL_PATIENCE_MILLIS: u64 = 60_000;
     /// Bytes that wait to be written to the daemon. Then no stream is read for it until some are taken.
     HOLDER_SEND_BYTES_MAX: usize = 4 * MIB;
     /// Input and programs with their environments that wait to be written to the holder, which may be stopped: that of a few

@@ -76,6 +76,7 @@ pub(crate) fn bodies() -> Vec<(&'static str, EventBody)> {
         ),
         ("", TerminalResized { size: SIZE, offset: 300 }.into()),
         ("", TerminalClosed { offset: 5_000_000_000 }.into()),
+        ("", TerminalLost { from: 1_048_576, to: 1_114_112, reason: text("the spool is damaged") }.into()),
         ("", DaemonStarted { build: text("ropewalk 0.1.0 (61c42e4)"), pid: 4242, holder_pid: 4243 }.into()),
         ("", DaemonStopped { reason: text("asked to") }.into()),
         ("", StorageDegraded { reason: text("no space left: os error 28"), since: AT }.into()),
@@ -194,6 +195,7 @@ pub(crate) fn from_holder() -> Vec<(&'static str, FromHolder)> {
         FromHolder::Resized { stream: TERMINAL, size: SIZE, offset: 300 },
         FromHolder::Exited { run: RUN, exit: Exit::Signal(15), offset: 70_005 },
         FromHolder::Signaled { run: RUN, left: 3 },
+        FromHolder::Lost { stream: TERMINAL, from: 65_536, to: 131_072, reason: "Input/output error".to_owned() },
     ];
     let name = |frame: &FromHolder| match frame {
         FromHolder::Welcome { .. } => "welcome",
@@ -206,6 +208,7 @@ pub(crate) fn from_holder() -> Vec<(&'static str, FromHolder)> {
         FromHolder::Resized { .. } => "resized",
         FromHolder::Exited { .. } => "exited",
         FromHolder::Signaled { .. } => "signaled",
+        FromHolder::Lost { .. } => "lost",
     };
     frames.into_iter().map(|frame| (name(&frame), frame)).collect()
 }

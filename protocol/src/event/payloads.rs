@@ -147,6 +147,17 @@ pub struct TerminalClosed {
     pub offset: u64,
 }
 
+/// Payload of `terminal.lost`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TerminalLost {
+    /// The offset of the first byte that will never come.
+    pub from: u64,
+    /// The offset after the last one.
+    pub to: u64,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
 /// Payload of `machine.daemon_started`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DaemonStarted {

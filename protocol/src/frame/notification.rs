@@ -77,7 +77,7 @@ pub struct LiveFrame {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
-    /// The stored bytes are damaged.
+    /// The stored bytes are damaged, or these were lost before they were stored.
     Damaged,
     /// Retention removed it.
     Removed,
