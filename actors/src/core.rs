@@ -46,6 +46,8 @@ pub(crate) enum Input {
     Resized { size: Size, offset: u64 },
     /// The terminal's bytes are complete.
     Closed { offset: u64 },
+    /// Bytes of the terminal will never come.
+    Lost { from: u64, to: u64, reason: String },
     /// Something for a structured agent.
     Agent(AgentInput),
 }
@@ -198,7 +200,7 @@ pub(crate) trait Core {
 
 /// The encoding of cores that this build reads: another number wherever a field of one changes. A state that was kept in
 /// another is not read, and the core is made of its history.
-const STATE_VERSION: u16 = 7;
+const STATE_VERSION: u16 = 8;
 
 /// The core of whichever actor owns a stream.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]

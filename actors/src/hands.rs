@@ -79,7 +79,7 @@ impl Hands {
     pub fn new(journal: Journal, link: Link, sink: Arc<dyn OutputSink>, log_has_gaps: bool) -> Self {
         let directory: Arc<OnceLock<Directory>> = Arc::default();
         let own_journal = journal.clone();
-        let (to_holder, to_directory) = (link.clone(), directory.clone());
+        let (to_holder, to_directory, of_lost) = (link.clone(), directory.clone(), directory.clone());
         let lanes = Lanes::new(
             journal,
             sink,
@@ -94,6 +94,10 @@ impl Hands {
                     let stream = Stream::Terminal(lane.session(), lane.id());
                     directory.report(stream, None, Input::Closed { offset });
                 }
+            },
+            move |lane, from, to, reason| {
+                let stream = Stream::Terminal(lane.session(), lane.id());
+                Box::pin(record_lost(of_lost.get().cloned(), stream, Input::Lost { from, to, reason }))
             },
         );
         let unsettled = watch::Sender::new(0);
@@ -348,5 +352,24 @@ impl Hands {
                 }
             }
         })
+    }
+}
+
+/// Has it recorded that bytes of a terminal are lost. An error is for another try; a terminal that nobody knows any more has
+/// nobody to be told.
+async fn record_lost(directory: Option<Directory>, stream: Stream, input: Input) -> Result<(), Rejection> {
+    let Some(directory) = directory else {
+        return Err(Rejection::new(Code::Busy, "the daemon starts"));
+    };
+    match directory.ask(stream, input, None, directory.now()).await {
+        // The actor was put to sleep with the fact in its mailbox.
+        Err(rejection) if rejection.code == Code::ShuttingDown && !directory.is_closed() => {
+            Err(Rejection::new(Code::Busy, "the terminal's actor was put to sleep"))
+        }
+        Err(rejection) if !rejection.retryable() => {
+            tracing::error!(%stream, %rejection, "a loss was not recorded");
+            Ok(())
+        }
+        answer => answer.map(drop),
     }
 }

@@ -13,7 +13,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ropewalk_protocol::holder::{FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToHolder, wire};
+use ropewalk_protocol::holder::{FromHolder, HOLDER_PROTOCOL, HOLDER_PROTOCOL_OLDEST, HeldRun, Spawn, ToHolder, wire};
 use ropewalk_protocol::{ClientId, Code, Rejection, RunId, Size, TerminalId, limits};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
@@ -135,7 +135,8 @@ impl Link {
         let FromHolder::Welcome { protocol, pid, runs } = welcome else {
             return Err(HolderError::NoWelcome);
         };
-        if protocol != HOLDER_PROTOCOL {
+        // An older one says fewer words, and a newer one no others than this build knows.
+        if !(HOLDER_PROTOCOL_OLDEST..=HOLDER_PROTOCOL).contains(&protocol) {
             return Err(HolderError::Version { theirs: protocol });
         }
         let (frames, waiting) = mpsc::channel(OUTGOING_FRAMES_MAX);

@@ -19,7 +19,7 @@ use ropewalk_kernel::planted::{Bug, is_planted};
 use ropewalk_protocol::{ClientId, Code, Rejection, SessionId, Size, TerminalId, limits};
 use tokio::sync::oneshot;
 
-use self::lane::Due;
+use self::lane::{Due, Unstored};
 pub use self::lane::{InputDone, Lane, LaneRead};
 pub use self::presence::Presence;
 
@@ -42,6 +42,9 @@ pub trait OutputSink: Send + Sync + 'static {
 
 type OnDurable = Box<dyn Fn(TerminalId, u64) + Send + Sync>;
 type OnFinished = Box<dyn Fn(&Lane, u64) + Send + Sync>;
+/// Has it recorded that the bytes between two offsets are lost, and why.
+type OnLost = Box<dyn Fn(&Lane, u64, u64, String) -> Recorded + Send + Sync>;
+type Recorded = Pin<Box<dyn Future<Output = Result<(), Rejection>> + Send>>;
 
 /// Every lane there is. Clones share it.
 #[derive(Clone)]
@@ -55,6 +58,8 @@ struct Inner {
     durable: OnDurable,
     /// Called once a terminal's bytes are complete and stored.
     finished: OnFinished,
+    /// Called with what will never come, before anything behind it is stored.
+    lost: OnLost,
 }
 
 impl Lanes {
@@ -63,9 +68,11 @@ impl Lanes {
         sink: Arc<dyn OutputSink>,
         durable: impl Fn(TerminalId, u64) + Send + Sync + 'static,
         finished: impl Fn(&Lane, u64) + Send + Sync + 'static,
+        lost: impl Fn(&Lane, u64, u64, String) -> Recorded + Send + Sync + 'static,
     ) -> Self {
         let lanes = Mutex::default();
-        Self(Arc::new(Inner { journal, sink, lanes, durable: Box::new(durable), finished: Box::new(finished) }))
+        let (durable, finished, lost) = (Box::new(durable), Box::new(finished), Box::new(lost));
+        Self(Arc::new(Inner { journal, sink, lanes, durable, finished, lost }))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<TerminalId, Arc<Lane>>> {
@@ -122,6 +129,16 @@ impl Lanes {
         }
     }
 
+    /// Bytes of a terminal will never come. Screens see it by what comes next.
+    pub(crate) fn lost(&self, terminal: TerminalId, from: u64, to: u64, reason: String) {
+        tracing::error!(%terminal, from, to, reason, "bytes of a terminal are lost");
+        if let Some(lane) = self.get(terminal)
+            && let Some(due) = lane.lose(to, reason)
+        {
+            self.store(&lane, due);
+        }
+    }
+
     pub(crate) fn complete(&self, terminal: TerminalId, offset: u64) {
         let Some(lane) = self.get(terminal) else {
             return;
@@ -173,19 +190,16 @@ impl Lanes {
 
     /// Stores until what is left is not worth a write yet.
     async fn store_all(&self, lane: &Arc<Lane>) {
-        while let Some((offset, pieces)) = lane.take_unstored() {
-            let end = offset + pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
-            if is_planted(Bug::CursorMovedBySend) {
-                (self.0.durable)(lane.id(), end);
-            }
-            let stored = match self.0.journal.store_output(lane.id(), offset, pieces) {
-                Ok(stored) => {
-                    stored.await.unwrap_or_else(|_| Err(Rejection::new(Code::ShuttingDown, "the log is closed")))
+        while let Some((offset, unstored)) = lane.take_unstored() {
+            let (end, stored) = match unstored {
+                Unstored::Bytes(pieces) => {
+                    let end = offset + pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+                    (end, self.store_bytes(lane, offset, end, pieces).await)
                 }
-                Err(rejection) => Err(rejection),
+                Unstored::Lost { to, reason } => (to, (self.0.lost)(lane, offset, to, reason).await),
             };
             match stored {
-                Ok(_) => {
+                Ok(()) => {
                     (self.0.durable)(lane.id(), end);
                     match lane.stored(end) {
                         Due::Now => {}
@@ -208,5 +222,13 @@ impl Lanes {
         if let Some(end) = lane.finished() {
             (self.0.finished)(lane, end);
         }
+    }
+
+    async fn store_bytes(&self, lane: &Lane, offset: u64, end: u64, pieces: Vec<Bytes>) -> Result<(), Rejection> {
+        if is_planted(Bug::CursorMovedBySend) {
+            (self.0.durable)(lane.id(), end);
+        }
+        let stored = self.0.journal.store_output(lane.id(), offset, pieces)?.await;
+        stored.unwrap_or_else(|_| Err(Rejection::new(Code::ShuttingDown, "the log is closed"))).map(drop)
     }
 }

@@ -127,21 +127,24 @@ impl Attachment {
 
     async fn stored(&mut self, bytes_max: usize) -> Result<ByteStep, Rejection> {
         let (journal, terminal, at) = (self.journal.clone(), self.terminal, self.at);
+        // What comes to be stored while it is read is not missing.
+        let stored_end = self.closed_at.or(self.lane().map(|lane| lane.stored_end())).unwrap_or(at);
         let page = offload::blocking(move || journal.output(terminal, at, bytes_max)).await;
         let page = page.map_err(|error| Rejection::new(Code::Internal, error.to_string()))??;
         if page.bytes.is_empty() {
-            // Nothing readable follows: what the terminal had there is damaged.
-            let to = self.closed_at.or(self.lane().map(|lane| lane.end())).unwrap_or(at);
-            let gap = ByteStep::Gap { from: at, to, reason: GapReason::Damaged };
-            self.at = to;
-            return Ok(gap);
+            // Nothing readable follows: what the terminal had there is damaged, up to what memory has.
+            return Ok(self.damaged(stored_end));
         }
         if page.offset > at {
-            let gap = ByteStep::Gap { from: at, to: page.offset, reason: GapReason::Damaged };
-            self.at = page.offset;
-            return Ok(gap);
+            return Ok(self.damaged(page.offset));
         }
         Ok(self.output(page.bytes.into()))
+    }
+
+    /// What lies before this offset will not come.
+    fn damaged(&mut self, to: u64) -> ByteStep {
+        let from = std::mem::replace(&mut self.at, to);
+        ByteStep::Gap { from, to, reason: GapReason::Damaged }
     }
 
     fn output(&mut self, bytes: Bytes) -> ByteStep {
@@ -201,6 +204,7 @@ impl ByteSource for Attachment {
             match lane.read(self.at, LIVE_BYTES) {
                 LaneRead::Bytes(bytes) => return Ok(self.output(bytes)),
                 LaneRead::Stored => return self.stored(STORED_BYTES).await,
+                LaneRead::Lost(to) => return Ok(self.damaged(to)),
                 LaneRead::End => return Ok(self.end()),
                 LaneRead::Wait => {
                     if let Some(moved) = &mut self.moved

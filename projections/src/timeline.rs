@@ -31,6 +31,10 @@ fn sentence(body: &EventBody) -> Option<String> {
             format!("terminal resized to {} at byte {}", resized.size, resized.offset)
         }
         EventBody::TerminalClosed(closed) => format!("terminal closed after {} bytes", closed.offset),
+        EventBody::TerminalLost(lost) => {
+            let (count, last) = (lost.to.saturating_sub(lost.from), lost.to.saturating_sub(1));
+            format!("{count} bytes of the terminal are lost, {} to {last}: {}", lost.from, lost.reason)
+        }
         EventBody::DaemonStarted(started) => format!("daemon {} started as process {}", started.build, started.pid),
         EventBody::DaemonStopped(stopped) => format!("daemon stopped: {}", stopped.reason),
         EventBody::StorageDegraded(degraded) => format!("appends fail: {}", degraded.reason),

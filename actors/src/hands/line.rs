@@ -81,6 +81,7 @@ impl Hands {
             }
             FromHolder::SpawnFailed { run, reason } => self.0.link.spawned(run, Err(reason)),
             FromHolder::Exited { run, exit, offset } => self.gone(run, outcome(exit), offset),
+            FromHolder::Lost { stream, from, to, reason } => self.0.lanes.lost(stream, from, to, reason),
             FromHolder::Signaled { run, left } => self.0.link.signaled(run, left),
             FromHolder::Welcome { .. } => tracing::warn!("the holder said welcome twice"),
         }

@@ -22,6 +22,8 @@ pub enum LaneRead {
     Bytes(Bytes),
     /// The log has them.
     Stored,
+    /// Nothing before this offset, ever: it is lost.
+    Lost(u64),
     /// Nothing yet.
     Wait,
     /// Nothing ever: this is the end.
@@ -42,7 +44,7 @@ pub struct Lane {
 }
 
 pub(super) struct State {
-    recent: VecDeque<Bytes>,
+    recent: VecDeque<Piece>,
     /// The offset of the first byte in `recent`. Everything before it is stored.
     start: u64,
     end: u64,
@@ -59,6 +61,30 @@ pub(super) struct State {
     pub(super) sizes: Sizes,
     pub(super) size: Size,
     waiting: Vec<(ClientId, u64, oneshot::Sender<InputDone>)>,
+}
+
+/// What a lane has, one behind the other.
+enum Piece {
+    Bytes(Bytes),
+    /// So many bytes that will never come, and why.
+    Lost(u64, String),
+}
+
+impl Piece {
+    fn length(&self) -> u64 {
+        match self {
+            Piece::Bytes(bytes) => bytes.len() as u64,
+            Piece::Lost(length, _) => *length,
+        }
+    }
+}
+
+/// What is to be stored next.
+pub(super) enum Unstored {
+    /// These bytes.
+    Bytes(Vec<Bytes>),
+    /// That what lies before this offset is lost.
+    Lost { to: u64, reason: String },
 }
 
 /// What became of bytes that arrived.
@@ -142,7 +168,7 @@ impl Lane {
     }
 
     /// The offset after the newest byte that is stored.
-    pub(crate) fn stored_end(&self) -> u64 {
+    pub fn stored_end(&self) -> u64 {
         self.lock().stored
     }
 
@@ -164,10 +190,15 @@ impl Lane {
         let mut found = BytesMut::new();
         for piece in &state.recent {
             let skip = usize::try_from(from.saturating_sub(at)).unwrap_or(usize::MAX);
-            at += piece.len() as u64;
-            if skip >= piece.len() {
+            at += piece.length();
+            if at <= from {
                 continue;
             }
+            let piece = match piece {
+                Piece::Bytes(piece) => piece,
+                Piece::Lost(..) if found.is_empty() => return LaneRead::Lost(at),
+                Piece::Lost(..) => break,
+            };
             let piece = piece.slice(skip..piece.len().min(skip + bytes_max));
             if found.is_empty() && piece.len() >= PIECE_BYTES {
                 return LaneRead::Bytes(piece);
@@ -193,13 +224,13 @@ impl Lane {
         let (at, fresh) = (state.end, bytes.slice(skip..));
         state.end += fresh.len() as u64;
         match state.recent.back_mut() {
-            Some(last) if last.len() + fresh.len() <= PIECE_BYTES => {
+            Some(Piece::Bytes(last)) if last.len() + fresh.len() <= PIECE_BYTES => {
                 let mut joined = BytesMut::with_capacity(PIECE_BYTES);
                 joined.extend_from_slice(last);
                 joined.extend_from_slice(&fresh);
                 *last = joined.freeze();
             }
-            _ => state.recent.push_back(fresh.clone()),
+            _ => state.recent.push_back(Piece::Bytes(fresh.clone())),
         }
         let due = state.due();
         let end = state.end;
@@ -208,8 +239,24 @@ impl Lane {
         Some((at, fresh, due))
     }
 
-    /// Starts a store if none is on its way: the offset and the pieces.
-    pub(super) fn take_unstored(&self) -> Option<(u64, Vec<Bytes>)> {
+    /// What lies between the end and this offset will never come.
+    pub(super) fn lose(&self, to: u64, reason: String) -> Option<Due> {
+        let mut state = self.lock();
+        let length = to.checked_sub(state.end).filter(|length| *length > 0)?;
+        state.end = to;
+        match state.recent.back_mut() {
+            // A whole spool that cannot be read is told in many pieces.
+            Some(Piece::Lost(before, _)) => *before += length,
+            _ => state.recent.push_back(Piece::Lost(length, reason)),
+        }
+        let due = state.due();
+        drop(state);
+        self.moved.send_replace(to);
+        Some(due)
+    }
+
+    /// Starts a store if none is on its way: the offset and what comes from there on.
+    pub(super) fn take_unstored(&self) -> Option<(u64, Unstored)> {
         let mut state = self.lock();
         if state.storing || state.stored >= state.end {
             return None;
@@ -221,13 +268,20 @@ impl Lane {
         let mut bytes = 0;
         for piece in &state.recent {
             let skip = usize::try_from(stored.saturating_sub(at)).unwrap_or(usize::MAX);
-            at += piece.len() as u64;
-            if skip < piece.len() && bytes < limits::COMMIT_OUTPUT_BYTES_MAX {
-                bytes += piece.len() - skip;
-                pieces.push(piece.slice(skip..));
+            at += piece.length();
+            match piece {
+                _ if at <= stored => {}
+                Piece::Lost(_, reason) if pieces.is_empty() => {
+                    return Some((stored, Unstored::Lost { to: at, reason: reason.clone() }));
+                }
+                Piece::Bytes(piece) if bytes < limits::COMMIT_OUTPUT_BYTES_MAX => {
+                    bytes += piece.len() - skip;
+                    pieces.push(piece.slice(skip..));
+                }
+                Piece::Lost(..) | Piece::Bytes(_) => break,
             }
         }
-        Some((stored, pieces))
+        Some((stored, Unstored::Bytes(pieces)))
     }
 
     /// A store succeeded up to here.
@@ -298,7 +352,7 @@ impl State {
     fn trim(&mut self) {
         let keep = if self.attached > 0 { limits::LANE_BYTES_MAX } else { UNWATCHED_BYTES_MAX } as u64;
         while let Some(first) = self.recent.front() {
-            let after = self.start + first.len() as u64;
+            let after = self.start + first.length();
             if after > self.stored || self.end - self.start <= keep {
                 break;
             }
@@ -327,6 +381,50 @@ mod tests {
             lane.push(offset, Bytes::from(bytes));
         }
         promised.await;
+    }
+
+    fn text(unstored: Option<(u64, Unstored)>) -> String {
+        match unstored {
+            None => "nothing".to_owned(),
+            Some((from, Unstored::Lost { to, reason })) => format!("{from} lost to {to}: {reason}"),
+            Some((from, Unstored::Bytes(pieces))) => format!("{from} {}", String::from_utf8_lossy(&pieces.concat())),
+        }
+    }
+
+    #[test]
+    fn what_is_lost_is_told_to_readers_and_recorded_before_what_comes_behind_it() {
+        let lane = Lane::new(TerminalId::from_bytes([1; 16]), SessionId::from_bytes([2; 16]), 0, Size::DEFAULT, true);
+        lane.push(0, Bytes::from("before"));
+        assert!(lane.lose(6, "nothing".into()).is_none());
+        assert!(lane.lose(10, "damaged".into()).is_some() && lane.lose(16, "more of it".into()).is_some());
+        lane.push(16, Bytes::from("behind"));
+        lane.complete(22);
+        let mut seen = Vec::new();
+        let mut at = 0;
+        loop {
+            match lane.read(at, 100) {
+                LaneRead::Bytes(bytes) => {
+                    at += bytes.len() as u64;
+                    seen.push(String::from_utf8_lossy(&bytes).into_owned());
+                }
+                LaneRead::Lost(to) => {
+                    at = to;
+                    seen.push(format!("lost to {to}"));
+                }
+                LaneRead::Stored | LaneRead::Wait | LaneRead::End => break,
+            }
+        }
+        assert_eq!((seen.join(" "), at), ("before lost to 16 behind".to_owned(), 22));
+        assert!(matches!(lane.read(12, 100), LaneRead::Lost(16)));
+        assert_eq!(text(lane.take_unstored()), "0 before");
+        lane.stored(6);
+        assert_eq!(text(lane.take_unstored()), "6 lost to 16: damaged");
+        lane.store_failed();
+        assert_eq!(text(lane.take_unstored()), "6 lost to 16: damaged", "nothing behind it is stored before");
+        lane.stored(16);
+        assert_eq!(text(lane.take_unstored()), "16 behind");
+        lane.stored(22);
+        assert_eq!((text(lane.take_unstored()), lane.finished()), ("nothing".to_owned(), Some(22)));
     }
 
     /// Regression: whoever gave up waiting for input to be written stayed in the list for as long as the holder was stopped.

@@ -182,6 +182,7 @@ impl Core for SessionCore {
             | Input::Gone { .. }
             | Input::Resized { .. }
             | Input::Closed { .. }
+            | Input::Lost { .. }
             | Input::Agent(_) => Ok(Decision::nothing()),
         }
     }

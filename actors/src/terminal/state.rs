@@ -1,7 +1,8 @@
-//! A terminal's rules: a size is recorded where it changes, and the stream closes once.
+//! A terminal's rules: a size is recorded where it changes, what is lost of the stream once, and the stream closes once.
 
 use ropewalk_protocol::{
-    EventBody, Rejection, RunAsked, SessionId, Size, Stream, TerminalClosed, TerminalId, TerminalResized, Timestamp,
+    EventBody, Rejection, RunAsked, SessionId, Size, Stream, TerminalClosed, TerminalId, TerminalLost, TerminalResized,
+    Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
@@ -15,12 +16,14 @@ pub(crate) struct TerminalCore {
     size: Option<Size>,
     /// Where the newest size holds from.
     sized_at: u64,
+    /// What was lost last: the holder tells it again to a daemon that has nothing behind it.
+    lost: (u64, u64),
     closed: bool,
 }
 
 impl TerminalCore {
     pub(crate) fn new(session: SessionId, id: TerminalId) -> Self {
-        Self { session, id, size: None, sized_at: 0, closed: false }
+        Self { session, id, size: None, sized_at: 0, lost: (0, 0), closed: false }
     }
 
     /// The stream that it owns.
@@ -44,6 +47,9 @@ impl Core for TerminalCore {
                 Decision::done(vec![TerminalResized { size: *size, offset: *offset }.into()])
             }
             Input::Closed { offset } if !self.closed => Decision::done(vec![TerminalClosed { offset: *offset }.into()]),
+            Input::Lost { from, to, reason } if !self.closed && !(self.lost.0 <= *from && *to <= self.lost.1) => {
+                Decision::done(vec![TerminalLost { from: *from, to: *to, reason: reason.clone() }.into()])
+            }
             _ => Decision::nothing(),
         })
     }
@@ -60,6 +66,9 @@ impl Core for TerminalCore {
             (Stream::Agent(..), EventBody::RunAsked(asked)) if self.is_of(asked) => self.size = Some(Size::DEFAULT),
             (Stream::Terminal(_, terminal), EventBody::TerminalResized(resized)) if terminal == self.id => {
                 (self.size, self.sized_at) = (Some(resized.size), resized.offset);
+            }
+            (Stream::Terminal(_, terminal), EventBody::TerminalLost(lost)) if terminal == self.id => {
+                self.lost = (lost.from, lost.to);
             }
             (Stream::Terminal(_, terminal), EventBody::TerminalClosed(_)) if terminal == self.id => self.closed = true,
             _ => {}
@@ -87,9 +96,7 @@ mod tests {
         Input::Resized { size: Size { cols, rows: 9 }, offset }
     }
 
-    /// The disk failed as one size was recorded; it was reported again when the next one had been.
-    #[test]
-    fn regression_a_size_that_is_reported_late_does_not_replace_the_one_after_it() {
+    fn open() -> TerminalCore {
         let mut core = TerminalCore::new(SESSION, TERMINAL);
         let added = AgentAdded {
             agent: AgentId::from_bytes([2; 16]),
@@ -101,10 +108,34 @@ mod tests {
             size: Size::DEFAULT,
         };
         core.apply(Stream::Session(SESSION), Timestamp::default(), None, &added.into());
+        core
+    }
+
+    /// The disk failed as one size was recorded; it was reported again when the next one had been.
+    #[test]
+    fn regression_a_size_that_is_reported_late_does_not_replace_the_one_after_it() {
+        let mut core = open();
         for event in core.decide(&resized(50, 100), &Moment::default()).unwrap().events {
             core.apply(Stream::Terminal(SESSION, TERMINAL), Timestamp::default(), None, &event);
         }
         assert_eq!(core.decide(&resized(60, 40), &Moment::default()).unwrap().events, []);
         assert_eq!(core.decide(&resized(60, 100), &Moment::default()).unwrap().events.len(), 1);
+    }
+
+    #[test]
+    fn what_is_lost_is_recorded_once_and_more_of_it_again() {
+        let mut core = open();
+        let mut told = |from, to| {
+            let events =
+                core.decide(&Input::Lost { from, to, reason: "gone".into() }, &Moment::default()).unwrap().events;
+            events.iter().for_each(|event| {
+                core.apply(Stream::Terminal(SESSION, TERMINAL), Timestamp::default(), None, event);
+            });
+            events.len()
+        };
+        assert_eq!(
+            [(10, 20), (10, 20), (12, 20), (8, 20), (20, 30), (20, 30)].map(|(from, to)| told(from, to)),
+            [1, 0, 0, 1, 1, 0]
+        );
     }
 }

@@ -187,10 +187,11 @@ impl Pump {
         match self.lane.read(self.at, READ_BYTES) {
             LaneRead::Bytes(bytes) => self.feed(&bytes).await,
             LaneRead::Stored => {
+                let stored_end = self.lane.stored_end();
                 let (at, bytes) = stored(&self.hands, self.line.output, self.at, READ_BYTES).await?;
                 if bytes.is_empty() {
                     // What follows is damaged, up to what memory has.
-                    self.pass_over(self.lane.stored_end());
+                    self.pass_over(stored_end);
                     return Ok(Read::Something);
                 }
                 if at > self.at {
@@ -198,6 +199,7 @@ impl Pump {
                 }
                 self.feed(&bytes).await;
             }
+            LaneRead::Lost(to) => self.pass_over(to),
             LaneRead::Wait => return Ok(Read::Nothing),
             LaneRead::End => return Ok(Read::End),
         }
