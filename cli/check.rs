@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use ropewalk_kernel::log::{Filter, Journal, Verified};
+use ropewalk_kernel::log::{Filter, Journal, NO_ROW, Verified};
 use ropewalk_projections::Projections;
 use ropewalk_protocol::{
     ChunkView, Code, DamageView, Event, EventBody, ReceiptView, RecordView, Rejection, Seq, Stream, TerminalId,
-    VerifyReport,
+    VerifyReport, limits,
 };
 
 /// A check of a whole log.
@@ -21,12 +21,15 @@ impl LogCheck {
     pub(crate) fn run(journal: &Journal) -> Result<Self, Rejection> {
         let mut rebuilt = Projections::default();
         let mut closed = BTreeMap::new();
+        let mut lost = BTreeMap::new();
         let found = journal.verify(&mut |event| {
             rebuilt.apply(event);
             note_closed(&mut closed, event);
+            note_lost(&mut lost, event);
         })?;
         let mut check = Self { found, rebuilt };
         check.closed_terminals(&closed);
+        check.excuse(&lost);
         Ok(check)
     }
 
@@ -42,12 +45,24 @@ impl LogCheck {
             let stored = self.found.terminals.get(terminal).copied().unwrap_or(0);
             let (from, to, reason) = match stored.cmp(end) {
                 std::cmp::Ordering::Equal => continue,
-                std::cmp::Ordering::Less => (stored, end - 1, "no row holds these bytes, and the terminal had them"),
+                std::cmp::Ordering::Less => (stored, end - 1, NO_ROW),
                 std::cmp::Ordering::Greater => (*end, stored - 1, "these bytes lie behind the terminal's end"),
             };
             let (place, terminal, reason) = ("output".to_owned(), Some(*terminal), reason.to_owned());
             self.found.damage.push(DamageView { place, from, to, terminal, reason });
         }
+    }
+
+    /// What no row holds and an event says was lost before it was stored is no damage of the log. A list that is full may
+    /// leave damage out, and is left as it is.
+    fn excuse(&mut self, lost: &BTreeMap<TerminalId, Vec<(u64, u64)>>) {
+        if self.found.damage.len() >= limits::DAMAGE_RANGES_MAX {
+            return;
+        }
+        self.found.damage.retain(|damage| {
+            let ranges = damage.terminal.and_then(|terminal| lost.get(&terminal));
+            !(damage.reason == NO_ROW && ranges.is_some_and(|ranges| covers(ranges, damage)))
+        });
     }
 
     /// Takes in what happened since the check began, up to this place.
@@ -112,6 +127,21 @@ fn note_closed(closed: &mut BTreeMap<TerminalId, u64>, event: &Event) {
     if let (Stream::Terminal(_, terminal), EventBody::TerminalClosed(end)) = (&event.stream, &event.body) {
         closed.insert(*terminal, end.offset);
     }
+}
+
+fn note_lost(lost: &mut BTreeMap<TerminalId, Vec<(u64, u64)>>, event: &Event) {
+    if let (Stream::Terminal(_, terminal), EventBody::TerminalLost(range)) = (&event.stream, &event.body) {
+        lost.entry(*terminal).or_default().push((range.from, range.to));
+    }
+}
+
+/// Whether these ranges together have all of what is missing. They are told in the order of their beginnings, but one that is
+/// told again may begin earlier.
+fn covers(ranges: &[(u64, u64)], damage: &DamageView) -> bool {
+    let mut ranges = ranges.to_vec();
+    ranges.sort_unstable();
+    let reached = ranges.iter().fold(damage.from, |at, (from, to)| if *from <= at { at.max(*to) } else { at });
+    reached > damage.to
 }
 
 /// One event with its chunk, its volume and its receipt.

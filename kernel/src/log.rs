@@ -48,6 +48,6 @@ pub use read::{EventPage, Filter, Gap, Passes, Slice};
 pub use read_back::PageBefore;
 pub use read_output::OutputPage;
 pub use reading::{History, Snapshot};
-pub use verify::Verified;
+pub use verify::{NO_ROW, Verified};
 pub use viewing::ViewShelf;
 pub use waiter::{NumberedStored, Stored};

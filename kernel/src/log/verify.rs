@@ -19,6 +19,9 @@ use crate::offload;
 const HEAD_ATTEMPTS: usize = 100;
 const HEAD_PAUSE: Duration = Duration::from_millis(5);
 
+/// What is wrong with terminal bytes that are not there.
+pub const NO_ROW: &str = "no row holds these bytes";
+
 /// What a check found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Verified {
@@ -291,7 +294,7 @@ impl Check<'_> {
             let offset = rows::trailing_number(key).unwrap_or_default();
             let expected = self.found.terminals.get(&terminal).copied().unwrap_or(0);
             if offset > expected {
-                self.damage_of("output", Some(terminal), expected, offset - 1, "no row holds these bytes".to_owned());
+                self.damage_of("output", Some(terminal), expected, offset - 1, NO_ROW.to_owned());
             }
             let length = match rows::decode_output(value) {
                 Some(bytes) => {
