@@ -22,6 +22,7 @@ pub(super) fn run(context: &Context, programs_mask: Option<u32>) -> Result<u8, F
         spool: paths.spool(),
         self_exe: std::env::current_exe()?,
         patience: Duration::from_millis(limits::HOLDER_PATIENCE_MILLIS),
+        spool_patience: Duration::from_millis(limits::HOLDER_SPOOL_PATIENCE_MILLIS),
     };
     let signals = ropewalk_holder::OwnSignals::of_process()?;
     let ready = |pid| {

@@ -13,8 +13,11 @@ const IDLE_BYTES_MAX: usize = 4096;
 pub(crate) trait Spool {
     /// Keeps bytes. They follow those kept before.
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Reads bytes that it keeps.
-    fn read(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()>;
+    /// Puts up to `max` bytes that it keeps from this offset on behind `out`, one at least, and nothing if it fails. Bytes that
+    /// are not what was written, or were given up, are `InvalidData`.
+    fn read(&mut self, offset: u64, max: usize, out: &mut Vec<u8>) -> io::Result<()>;
+    /// Gives up what it cannot read from this offset on. The offset that may be read from again.
+    fn lose(&mut self, from: u64) -> u64;
     /// Forgets what it keeps before this offset.
     fn release(&mut self, to: u64);
     /// Forgets all.
@@ -97,7 +100,8 @@ impl<S: Spool> Buffer<S> {
         self.settle();
     }
 
-    /// Puts up to `max` kept bytes from this offset on behind `out`; fewer where two places of keeping meet.
+    /// Puts up to `max` kept bytes from this offset on behind `out`; fewer where two places of keeping meet, and as many as the
+    /// spool reads at once.
     pub(crate) fn read(&mut self, from: u64, max: usize, out: &mut Vec<u8>) -> io::Result<()> {
         if from < self.start || from >= self.end() {
             return Ok(());
@@ -109,18 +113,17 @@ impl<S: Spool> Buffer<S> {
             let piece = if at < first.len() { &first[at..] } else { &second[at - first.len()..] };
             out.extend_from_slice(&piece[..piece.len().min(max)]);
         } else if from < spool_end {
-            let old_length = out.len();
-            out.resize(old_length + take(spool_end - from, max), 0);
-            let read = self.spool.read(from, &mut out[old_length..]);
-            if read.is_err() {
-                out.truncate(old_length);
-            }
-            return read;
+            return self.spool.read(from, take(spool_end - from, max), out);
         } else {
             let piece = &self.unspooled[take(from - spool_end, self.unspooled.len())..];
             out.extend_from_slice(&piece[..piece.len().min(max)]);
         }
         Ok(())
+    }
+
+    /// Gives up what the spool cannot read from this offset on: it is passed over. The offset of what comes next.
+    pub(crate) fn lose(&mut self, from: u64) -> u64 {
+        self.spool.lose(from).clamp(from, self.spool_end())
     }
 
     /// Whether the spool refused bytes that are in memory instead.
@@ -209,13 +212,17 @@ mod tests {
             Ok(())
         }
 
-        fn read(&mut self, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
+        fn read(&mut self, offset: u64, max: usize, out: &mut Vec<u8>) -> io::Result<()> {
             if self.refuses {
                 return Err(io::ErrorKind::Other.into());
             }
             let at = (offset - self.start) as usize;
-            bytes.copy_from_slice(&self.bytes[at..at + bytes.len()]);
+            out.extend(self.bytes[at..].iter().take(max));
             Ok(())
+        }
+
+        fn lose(&mut self, from: u64) -> u64 {
+            from + 4
         }
 
         fn release(&mut self, to: u64) {
@@ -325,6 +332,13 @@ mod tests {
         assert!(buffer.read(9, 3, &mut out).is_err() && out.is_empty());
         buffer.spool.refuses = false;
         assert_eq!((buffer.start(), all(&mut buffer)), (0, text(0, 15)));
+    }
+
+    #[test]
+    fn what_is_given_up_ends_with_what_is_spooled() {
+        let mut buffer = buffer();
+        fill(&mut buffer, 12);
+        assert_eq!((buffer.lose(8), buffer.lose(10)), (12, 12));
     }
 
     #[test]

@@ -32,13 +32,17 @@ pub(crate) struct Connection {
     is_blocked: bool,
     /// The other side reads no more. What it sent before is still to be served.
     is_deaf: bool,
+    /// The daemon takes in that bytes are lost. An older one waits for them.
+    pub(crate) is_told_losses: bool,
 }
 
 impl Connection {
     pub(crate) fn new(socket: OwnedFd, number: u64, poller: &Poller) -> io::Result<Self> {
         let mut port = Port::new(socket, Token::Connection(number));
         port.want(poller, EventFlags::IN)?;
-        Ok(Self { port, received: Vec::new(), waiting: Vec::new(), written: 0, is_blocked: false, is_deaf: false })
+        let (is_blocked, is_deaf, is_told_losses) = (false, false, false);
+        let (received, waiting) = (Vec::new(), Vec::new());
+        Ok(Self { port, received, waiting, written: 0, is_blocked, is_deaf, is_told_losses })
     }
 
     /// Reads once, into `received`. `false`: the other side is gone.

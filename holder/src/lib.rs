@@ -1,9 +1,10 @@
 //! The holder: one small process per data directory that owns every terminal and child process, so that they outlive the
 //! daemon. It knows processes and bytes; it keeps what the daemon has not stored yet and drops nothing.
 //!
-//! One thread waits in `epoll`; idle, it never wakes. The kept bytes, the input queue, who waits for the disk and the way out
-//! are pure; the rest is the shell around them.
+//! One thread waits in `epoll`; idle, it never wakes. The kept bytes and their checksums, the input queue, who waits for the
+//! disk and the way out are pure; the rest is the shell around them.
 
+mod blocks;
 mod buffer;
 mod connection;
 mod directory_watch;

@@ -1,5 +1,7 @@
 //! Bytes through the holder: from programs into their buffers and to the daemon, from the daemon to programs.
 
+use std::io;
+
 use ropewalk_protocol::holder::{FromHolder, wire};
 use ropewalk_protocol::limits;
 use rustix::event::epoll::EventFlags;
@@ -80,11 +82,16 @@ impl Holder {
         let mut bytes = Vec::new();
         let read = stream.buffer.read(from, length.min(wire::OUTPUT_FRAME_BYTES_MAX), &mut bytes);
         if let Err(error) = read {
+            let patience = daemon.is_told_losses.then_some(self.config.spool_patience);
+            if stream.unreadable(&error, self.now, patience) {
+                lose(stream, daemon, from, &error);
+                return true;
+            }
             tracing::warn!(%error, stream = %stream.id, "cannot read what is spooled; it is tried again");
-            stream.unreadable();
             self.watch_stream(number);
             return false;
         }
+        stream.readable();
         daemon.push_output(stream.id, from, &bytes);
         if let Some(follower) = &mut stream.follower {
             follower.sent = from + bytes.len() as u64;
@@ -173,6 +180,16 @@ impl Holder {
             }
         }
         self.door.reopen(&self.poller);
+    }
+}
+
+/// Gives up what cannot be read from this offset on, and tells the daemon.
+fn lose(stream: &mut Stream, daemon: &mut Connection, from: u64, error: &io::Error) {
+    let to = stream.buffer.lose(from);
+    tracing::error!(%error, stream = %stream.id, from, to, "spooled bytes are lost");
+    daemon.push(&FromHolder::Lost { stream: stream.id, from, to, reason: error.to_string() });
+    if let Some(follower) = &mut stream.follower {
+        follower.sent = to;
     }
 }
 

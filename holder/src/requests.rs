@@ -1,6 +1,8 @@
 //! What the daemon asks for, and the answers.
 
-use ropewalk_protocol::holder::{Ends, FromHolder, HOLDER_PROTOCOL, HeldRun, Spawn, ToHolder, wire};
+use ropewalk_protocol::holder::{
+    Ends, FromHolder, HOLDER_PROTOCOL, HOLDER_PROTOCOL_LOST, HeldRun, Spawn, ToHolder, wire,
+};
 use ropewalk_protocol::{ClientId, RunId, Size, TerminalId};
 use rustix::event::epoll::EventFlags;
 use rustix::process::Signal;
@@ -82,13 +84,17 @@ impl Holder {
         if protocol != HOLDER_PROTOCOL {
             tracing::warn!(protocol, "the daemon speaks another version");
         }
+        let spoken = protocol.min(HOLDER_PROTOCOL);
         if let Some(older) = self.daemon.filter(|older| *older != number) {
             self.drop_connection(older);
         }
         self.daemon = Some(number);
+        if let Some(daemon) = self.connections.get_mut(&number) {
+            daemon.is_told_losses = spoken >= HOLDER_PROTOCOL_LOST;
+        }
         self.heard = self.now;
         let runs = self.runs.values().map(|run| self.held(run)).collect();
-        self.tell(&FromHolder::Welcome { protocol: HOLDER_PROTOCOL, pid: std::process::id(), runs });
+        self.tell(&FromHolder::Welcome { protocol: spoken, pid: std::process::id(), runs });
         let ended = self.runs.values().filter_map(|run| run.exit.map(|(exit, offset)| (run.run, exit, offset)));
         for (run, exit, offset) in ended.collect::<Vec<_>>() {
             self.tell(&FromHolder::Exited { run, exit, offset });
@@ -207,7 +213,14 @@ impl Holder {
 
     fn follow(&mut self, id: TerminalId, from: u64) {
         let Some((number, stream)) = self.stream_mut(id) else { return };
+        let kept_from = stream.buffer.start();
         stream.follow(from);
+        let daemon = self.daemon.and_then(|daemon| self.connections.get_mut(&daemon));
+        if let Some(daemon) = daemon.filter(|daemon| daemon.is_told_losses && from < kept_from) {
+            // A daemon before this one was told that they are lost, and stored nothing behind them; or it said that it has them.
+            let reason = "the holder was told that they are stored, or given up".to_owned();
+            daemon.push(&FromHolder::Lost { stream: id, from, to: kept_from, reason });
+        }
         self.send_stream(number);
         self.watch_stream(number);
     }

@@ -37,6 +37,8 @@ pub struct Config {
     pub self_exe: PathBuf,
     /// How long a program waits for a daemon that follows and makes nothing durable, before it goes on into the spool.
     pub patience: Duration,
+    /// How long a spool that the disk does not read is tried again before what cannot be read is told as lost.
+    pub spool_patience: Duration,
 }
 
 /// Why a holder did not come to be, or had to leave.

@@ -38,8 +38,10 @@ pub(crate) struct Stream {
     pressure: Pressure,
     /// When a spool that failed is tried again.
     retry_at: Option<Instant>,
-    /// The spool did not give back what it keeps.
+    /// The spool did not give back what it keeps, and is left alone until it is tried again.
     is_unreadable: bool,
+    /// Since when it has not.
+    unreadable_since: Option<Instant>,
     /// No byte will come any more.
     pub(crate) ended: bool,
     /// The program's process ended; others may still write.
@@ -64,7 +66,7 @@ impl Stream {
     fn new(id: TerminalId, buffer: Buffer<SpoolFile>, output: Port, input: Option<Port>, is_terminal: bool) -> Self {
         let (queue, output) = (InputQueue::default(), Some(output));
         let (ended, leaderless, hung, follower) = (false, false, false, None);
-        let (pressure, retry_at, is_unreadable) = (Pressure::default(), None, false);
+        let (pressure, retry_at, is_unreadable, unreadable_since) = (Pressure::default(), None, false, None);
         Self {
             id,
             buffer,
@@ -73,6 +75,7 @@ impl Stream {
             pressure,
             retry_at,
             is_unreadable,
+            unreadable_since,
             ended,
             leaderless,
             hung,
@@ -126,9 +129,20 @@ impl Stream {
         self.retry_at.into_iter().chain(goes_on_at).min()
     }
 
-    /// What the spool keeps cannot be read. It is tried again; nothing is given up.
-    pub(crate) fn unreadable(&mut self) {
-        self.is_unreadable = true;
+    /// What the spool keeps was read, or need not be.
+    pub(crate) fn readable(&mut self) {
+        self.unreadable_since = None;
+    }
+
+    /// What the spool keeps cannot be read, for this reason. Returns whether it is to be given up: at once if it is not what
+    /// was written, which was read twice then; after `patience` if the disk does not read. Without patience it is tried again
+    /// for as long as it takes. Once a disk has used that up, what comes next is given up at once, until something is read.
+    pub(crate) fn unreadable(&mut self, error: &io::Error, now: Instant, patience: Option<Duration>) -> bool {
+        let since = *self.unreadable_since.get_or_insert(now);
+        let is_damaged = error.kind() == io::ErrorKind::InvalidData;
+        let is_given_up = patience.is_some_and(|patience| is_damaged || now >= since + patience);
+        self.is_unreadable = !is_given_up;
+        is_given_up
     }
 
     /// Reads what the program wrote, at most `scratch` and what it may write now, and keeps it. Returns how much.

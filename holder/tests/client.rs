@@ -47,6 +47,11 @@ impl Holder {
     }
 
     pub fn start_with(patience: Duration) -> Self {
+        Self::start_with_both(patience, Duration::from_secs(3600))
+    }
+
+    /// `spool_patience`: with a spool that cannot be read.
+    pub fn start_with_both(patience: Duration, spool_patience: Duration) -> Self {
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         let name = format!("ropewalk-holder-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let directory = std::env::temp_dir().join(name);
@@ -57,6 +62,7 @@ impl Holder {
             spool: directory.join("spool"),
             self_exe: std::env::current_exe().unwrap(),
             patience,
+            spool_patience,
         };
         let (sender, ready) = mpsc::sync_channel(1);
         let its_config = config.clone();
@@ -68,10 +74,18 @@ impl Holder {
     }
 
     pub fn connect(&self) -> Daemon {
+        self.connect_speaking(HOLDER_PROTOCOL)
+    }
+
+    /// A daemon of a build that speaks this version.
+    pub fn connect_speaking(&self, version: u16) -> Daemon {
         let mut daemon = self.connect_silently();
-        daemon.tell(&ToHolder::Hello { protocol: HOLDER_PROTOCOL });
+        daemon.tell(&ToHolder::Hello { protocol: version });
         daemon.runs = daemon.wait(|frame| match frame {
-            FromHolder::Welcome { runs, .. } => Some(runs.clone()),
+            FromHolder::Welcome { protocol, runs, .. } => {
+                assert_eq!(*protocol, version, "it speaks what the daemon does");
+                Some(runs.clone())
+            }
             _ => None,
         });
         daemon
@@ -265,6 +279,11 @@ impl Daemon {
             FromHolder::Resized { offset, .. } => Some(*offset),
             _ => None,
         })
+    }
+
+    /// Whether such a frame was passed over.
+    pub fn has_passed(&self, wanted: impl Fn(&FromHolder) -> bool) -> bool {
+        self.passed.iter().any(wanted)
     }
 
     pub fn is_closed(&mut self) -> bool {
