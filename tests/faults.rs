@@ -8,6 +8,7 @@ mod damaged_files;
 mod descriptors;
 mod disk_full;
 mod failing_disk;
+mod failing_spool;
 mod half_open;
 mod image;
 mod kill_points;

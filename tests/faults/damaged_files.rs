@@ -76,7 +76,7 @@ fn files(home: &Path, below: &str) -> Vec<PathBuf> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Damage {
+pub(super) enum Damage {
     Emptied,
     Cut,
     /// A bit of what is not zero: most of a database is dead space.
@@ -84,10 +84,10 @@ enum Damage {
     Flipped,
 }
 
-const DAMAGES: [Damage; 4] = [Damage::Emptied, Damage::Cut, Damage::FlippedInUse, Damage::Flipped];
+pub(super) const DAMAGES: [Damage; 4] = [Damage::Emptied, Damage::Cut, Damage::FlippedInUse, Damage::Flipped];
 
 impl Damage {
-    fn done_to(self, path: &Path, choice: &mut Choice) {
+    pub(super) fn done_to(self, path: &Path, choice: &mut Choice) {
         let bytes = std::fs::read(path).unwrap();
         if bytes.is_empty() {
             return;
@@ -214,7 +214,24 @@ fn survive(home: &Home, original: &Original) -> Result<(), String> {
     })
 }
 
-/// Every file with every damage, in an order that the seed draws.
+/// What is damaged in every run, however few cases it takes: a file of each kind.
+const KINDS: [[&str; 2]; 8] = [
+    ["data/log/HEAD", ""],
+    ["data/log/index/", "/db"],
+    ["data/log/v-", "/wal-"],
+    ["data/log/v-", "/db"],
+    ["data/checkpoints/", ""],
+    ["data/daemon.lock", ""],
+    ["runtime/token", ""],
+    ["runtime/daemon.json", ""],
+];
+
+fn is_of(path: &Path, kind: [&str; 2]) -> bool {
+    let path = path.to_str().unwrap();
+    path.starts_with(kind[0]) && path.contains(kind[1])
+}
+
+/// Every file with every damage, in an order that the seed draws, but one of each kind before all others.
 fn cases(original: &Original) -> Vec<(PathBuf, Damage)> {
     let mut cases: Vec<(PathBuf, Damage)> = Vec::new();
     for below in ["data", "runtime"] {
@@ -223,6 +240,11 @@ fn cases(original: &Original) -> Vec<(PathBuf, Damage)> {
         }
     }
     Choice::seeded(seed()).shuffle(&mut cases);
+    for (place, kind) in KINDS.into_iter().enumerate() {
+        let found = cases[place..].iter().position(|(path, _)| is_of(path, kind));
+        let at = place + found.unwrap_or_else(|| panic!("there is no {kind:?}"));
+        cases.swap(place, at);
+    }
     cases
 }
 
@@ -230,16 +252,17 @@ fn cases(original: &Original) -> Vec<(PathBuf, Damage)> {
 fn truncated_and_flipped() {
     let original = original();
     let cases = cases(&original);
-    for wanted in ["data/log/HEAD", "data/log/index/db", "data/log/v-", "data/checkpoints/", "runtime/token"] {
-        assert!(cases.iter().any(|(path, _)| path.starts_with(wanted) || path.to_str().unwrap().contains(wanted)));
-    }
+    let mut damaged: Vec<&Path> = Vec::new();
     let mut wrong = Vec::new();
     for (number, (path, damage)) in cases.iter().cycle().take(runs(30)).enumerate() {
         let home = copy(&original.home);
+        damaged.push(path);
         damage.done_to(&home.path().join(path), &mut Choice::seeded(seed() + number as u64));
         if let Err(error) = survive(&home, &original) {
             wrong.push(format!("seed {} case {number}: {} {damage:?}: {error}", seed(), path.display()));
         }
     }
+    let is_damaged = |kind| damaged.iter().any(|path| is_of(path, kind));
+    assert!(runs(30) < KINDS.len() || KINDS.into_iter().all(is_damaged), "{damaged:?}");
     assert!(wrong.is_empty(), "{} of {}: {wrong:#?}", wrong.len(), runs(30));
 }

@@ -1,6 +1,6 @@
 /*
  * Faults at the system call: preloaded into a daemon or a holder, this library sees every call by which they change a
- * file in FAULT_ROOT, and by a small control file can count them, kill the process at one of them, make them fail,
+ * file in FAULT_ROOT or, if asked to, read one, and by a small control file can count them, kill the process at one of them, make them fail,
  * wait, keep a quota, write them down, and shift the clock.
  *
  * Std and sled come through libc and are seen. What rustix does by system calls of its own (the ballast's fallocate,
@@ -24,7 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum op { WRITE = 1, SYNC = 2, CREATE = 4, RENAME = 8, UNLINK = 16, TRUNCATE = 32, MKDIR = 64, RANGE = 128 };
+/* Reads are looked at only while they are among the points, so that they cost nothing else. */
+enum op { WRITE = 1, SYNC = 2, CREATE = 4, RENAME = 8, UNLINK = 16, TRUNCATE = 32, MKDIR = 64, RANGE = 128, READ = 256 };
 enum how { BEFORE, MIDDLE, AFTER };
 enum role { DAEMON = 1, HOLDER = 2 };
 
@@ -37,8 +38,8 @@ struct control {
     uint64_t kill_how;
     uint64_t fail_from;     /* the first point that fails; 0: none */
     uint64_t fail_until;    /* the first point after it that does not */
-    uint64_t fail_errno;
-    uint64_t fail_short;    /* a write gets half of its bytes out before it fails */
+    uint64_t fail_errno;    /* 0: nothing fails, but with `fail_short` each read is short for as long as it lasts */
+    uint64_t fail_short;    /* a write gets half of its bytes out before it fails, a read half of them in */
     uint64_t failed;        /* how many points failed so far */
     uint64_t has_quota;     /* 2: what is removed gives room again */
     int64_t quota_left;     /* bytes that files may still grow by */
@@ -217,6 +218,39 @@ static long write_point(int fd, const char *path, const void *bytes, size_t coun
     }
     kill_if(number, AFTER);
     return written;
+}
+
+static long get(int fd, void *bytes, size_t count, int64_t offset)
+{
+    return offset < 0 ? syscall(SYS_read, fd, bytes, count) : syscall(SYS_pread64, fd, bytes, count, offset);
+}
+
+/* A read at this offset, or where the file stands when it is below 0. */
+static ssize_t read_point(int fd, void *bytes, size_t count, int64_t offset)
+{
+    char path[4096];
+    if (!control || !(control->ops & READ) || !path_of(fd, path))
+        return get(fd, bytes, count, offset);
+    pthread_mutex_lock(&one_at_a_time);
+    int is_refused = fails(point(READ, path));
+    if (is_refused && control->fail_short && count > 1) {
+        count /= 2;
+        control->fail_short = !control->fail_errno;
+        is_refused = 0;
+    }
+    long done = is_refused && control->fail_errno ? -1 : get(fd, bytes, count, offset);
+    pthread_mutex_unlock(&one_at_a_time);
+    return done;
+}
+
+ssize_t read(int fd, void *bytes, size_t count)
+{
+    return read_point(fd, bytes, count, -1);
+}
+
+ssize_t pread64(int fd, void *bytes, size_t count, off64_t offset)
+{
+    return read_point(fd, bytes, count, offset);
 }
 
 ssize_t write(int fd, const void *bytes, size_t count)

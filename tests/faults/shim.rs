@@ -20,10 +20,12 @@ pub(crate) mod op {
     pub(crate) const MKDIR: u64 = 64;
     /// `sync_file_range`: no promise of durability.
     pub(crate) const RANGE: u64 = 128;
+    /// Everything that changes something.
     pub(crate) const ALL: u64 = 255;
+    pub(crate) const READ: u64 = 256;
 
     pub(crate) fn name(op: u64) -> &'static str {
-        let names = ["write", "sync", "create", "rename", "unlink", "truncate", "mkdir", "sync_file_range"];
+        let names = ["write", "sync", "create", "rename", "unlink", "truncate", "mkdir", "sync_file_range", "read"];
         names.get(op.trailing_zeros() as usize).copied().unwrap_or("unknown")
     }
 }
@@ -121,11 +123,16 @@ impl Shim {
     }
 
     /// Every point fails, beginning with the next one.
-    pub(crate) fn fail(&self, errno: u64, after_a_short_write: bool) {
+    pub(crate) fn fail(&self, errno: u64, after_a_short_one: bool) {
+        self.fail_after(0, errno, after_a_short_one);
+    }
+
+    /// Every point fails once this many have passed. With errno 0 reads are only short.
+    pub(crate) fn fail_after(&self, points: u64, errno: u64, after_a_short_one: bool) {
         self.set(Field::FailErrno, errno);
-        self.set(Field::FailShort, u64::from(after_a_short_write));
+        self.set(Field::FailShort, u64::from(after_a_short_one));
         self.set(Field::FailUntil, u64::MAX);
-        self.set(Field::FailFrom, self.points() + 1);
+        self.set(Field::FailFrom, self.points() + 1 + points);
     }
 
     pub(crate) fn stop_failing(&self) {
