@@ -69,7 +69,7 @@ fn batches_from_many_threads_are_dense_answered_right_and_there_again_after_reop
                         let result =
                             CommandResult::SessionCreated { session: session(thread), agent: None, terminal: None };
                         let receipt = (id, [thread; 16], Ok(result));
-                        let events = batch_of(thread, number);
+                        let events = caused_by(id, batch_of(thread, number));
                         let committed = append(journal, events.clone(), Some(receipt)).expect("stored");
                         assert!(journal.head() >= committed.last, "an answer comes after the head moved");
                         assert!(journal.may_know(id));

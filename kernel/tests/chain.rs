@@ -1,8 +1,10 @@
 //! What a check finds: nothing in an intact log, and every chunk that was changed, moved, replaced or taken out.
 
-use ropewalk_kernel::log::{Filter, MemoryShelf};
+use std::sync::Arc;
+
+use ropewalk_kernel::log::{Batch, Filter, MemoryShelf, ViewShelf};
 use ropewalk_kernel::{Follower, Step};
-use ropewalk_protocol::{CommandResult, DamageView, Seq};
+use ropewalk_protocol::{CommandResult, DamageView, Seq, limits};
 
 use crate::support::*;
 
@@ -136,6 +138,58 @@ fn a_stream_index_that_does_not_match_is_reported() {
     assert_eq!(damage_of(&without)[0].place, "streams");
     replace(&whole, Seq(1), &[(index[1].0.clone(), vec![0, 0])]);
     assert_eq!(damage_of(&whole)[0].place, "streams");
+}
+
+/// A receipt that is gone has its command done again when it is repeated.
+#[test]
+fn events_whose_command_has_no_receipt_are_reported_by_their_range() {
+    let whole = chunks(6, "a");
+    let receipts = tagged(&whole, Seq(1), RECEIPTS);
+    assert_eq!(receipts.len(), 6);
+    let gone = copy_without_index(&whole, |_, key| key != receipts[2].0);
+    let damage = damage_of(&gone);
+    assert_eq!(ranges(&damage), [("receipts", 5, 6)]);
+    assert!(damage[0].reason.contains(&command(1000, 2).to_string()), "{damage:?}");
+    // The same for those who only look at it.
+    let view = ViewShelf::over(Arc::new(gone), Ok(Vec::new())).expect("a view");
+    let looked = Log::open(Arc::new(view));
+    assert_eq!(ranges(&looked.verify().damage), [("receipts", 5, 6)]);
+    looked.close();
+    let log = Disk::Memory(whole.clone()).open();
+    let planted = caused_by(command(1100, 1), vec![remark(session(1), "planted")]);
+    log.append([vec![machine_event("by itself")], planted].concat()).expect("stored");
+    assert_eq!(ranges(&log.verify().damage), [("receipts", 14, 14)]);
+    log.close();
+    // What is in a row that cannot be read is said of the row, once.
+    let mut row = receipts[2].clone();
+    row.1[9] ^= 1;
+    replace(&whole, Seq(1), &[row]);
+    assert_eq!(ranges(&damage_of(&whole)), [("receipts", 0, 0), ("receipts", 14, 14)]);
+}
+
+#[test]
+fn receipts_are_found_for_more_commands_than_a_check_remembers() {
+    let shelf = MemoryShelf::default();
+    let log = Disk::Memory(shelf.clone()).open();
+    let count = limits::CHECK_COMMANDS_MAX as u64 + 1000;
+    let mut waiting = Vec::new();
+    for number in 0..count {
+        // Neighbours lie far from each other among the receipts.
+        let id = command(1000 + number % 64 * 1000 + number / 64, number);
+        let events = caused_by(id, vec![remark(session(1), "")]);
+        // One of them has no receipt.
+        let receipt = (number != 70).then_some((id, [1; 16], Ok(CommandResult::Done {})));
+        let batch = Batch { epoch: log.journal.epoch(), events, receipt };
+        waiting.push(log.journal.append(batch).expect("there is room"));
+        if waiting.len() == limits::COMMIT_EVENTS_MAX || number + 1 == count {
+            for stored in waiting.drain(..) {
+                stored.blocking_recv().expect("answered").expect("stored");
+            }
+        }
+    }
+    let found = log.verify();
+    assert_eq!((found.head, ranges(&found.damage)), (Seq(count), vec![("receipts", 71, 71)]));
+    log.close();
 }
 
 #[test]

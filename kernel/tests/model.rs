@@ -84,6 +84,7 @@ fn simulate(seed: u64, steps: usize) {
                 next_id += 1;
                 // Some ids are older than others that were used before them.
                 let id = command(1000 + next_id / 3 - u64::from(random.below(5) == 0) * 200, next_id);
+                let events = caused_by(id, events);
                 let receipt = (id, [1; 16], Ok(CommandResult::Done {}));
                 let committed = append(&log.journal, events.clone(), Some(receipt)).unwrap_or_else(|error| {
                     panic!("{}: {error}", context());

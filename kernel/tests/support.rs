@@ -195,11 +195,16 @@ impl Log {
 
 pub(crate) type NewReceipt = (CommandId, [u8; 16], Result<CommandResult, Rejection>);
 
+/// Appends events and waits. Where a receipt comes with them, its command is their cause.
 pub(crate) fn append(
     journal: &Journal,
     events: Vec<NewEvent>,
     receipt: Option<NewReceipt>,
 ) -> Result<Committed, Rejection> {
+    let events = match &receipt {
+        Some((command, ..)) => caused_by(*command, events),
+        None => events,
+    };
     let batch = Batch { epoch: journal.epoch(), events, receipt };
     journal.append(batch)?.blocking_recv().expect("the writer answers")
 }
@@ -226,15 +231,20 @@ pub(crate) fn remark(session: SessionId, text: &str) -> NewEvent {
     NewEvent {
         stream: Stream::Session(session),
         at: Timestamp::from_unix_micros(1_700_000_000_000_000),
-        cause: Some(Cause { command: command(1_700_000_000_000, 1), client: "test".to_owned() }),
+        cause: None,
         body: SessionAnnotated { text: text.to_owned() }.into(),
     }
+}
+
+/// The same events, which this command caused.
+pub(crate) fn caused_by(command: CommandId, events: Vec<NewEvent>) -> Vec<NewEvent> {
+    let cause = Some(Cause { command, client: "test".to_owned() });
+    events.into_iter().map(|event| NewEvent { cause: cause.clone(), ..event }).collect()
 }
 
 pub(crate) fn machine_event(reason: &str) -> NewEvent {
     NewEvent {
         stream: Stream::Machine,
-        cause: None,
         body: ropewalk_protocol::DaemonStopped { reason: reason.to_owned() }.into(),
         ..remark(session(0), "")
     }

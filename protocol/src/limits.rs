@@ -80,6 +80,9 @@ limits! {
     SEARCH_TEXT_BYTES_MAX: usize = 256;
     /// Sessions in one page of a query or in one snapshot frame.
     PAGE_SESSIONS_MAX: usize = 500;
+    /// Commands that caused events and whose receipts a check of the log looks for at a time, some 4 MiB: with more in a volume
+    /// its receipts are read once more for each so many.
+    CHECK_COMMANDS_MAX: usize = 64 * KIB;
     /// Damaged ranges one check of the log lists.
     DAMAGE_RANGES_MAX: usize = 1000;
     /// Commands waiting in one actor's mailbox. A full mailbox answers `busy`.

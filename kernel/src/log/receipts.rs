@@ -154,10 +154,10 @@ pub(super) fn command_millis(volume: &dyn Volume) -> Result<Option<(u64, u64)>, 
     let (all, end) = ([Tag::Receipts as u8], rows::end(Tag::Receipts));
     let mut oldest = None;
     volume.scan(&all, &end, &mut |key, _| {
-        oldest = key_id(key).and_then(|id| id.unix_millis());
+        oldest = first(key).and_then(|id| id.unix_millis());
         ControlFlow::Break(())
     })?;
-    let Some(last) = volume.last(&all, &end)?.and_then(|(key, _)| key_id(&key)) else {
+    let Some(last) = volume.last(&all, &end)?.and_then(|(key, _)| first(&key)) else {
         return Ok(None);
     };
     // Rows of the same few milliseconds overlap: the newest may be in any of them. What is damaged may hold the last there can be.
@@ -178,7 +178,8 @@ pub(super) fn newest_command_millis(volume: &dyn Volume) -> Result<Option<u64>, 
     Ok(command_millis(volume)?.map(|(_, newest)| newest))
 }
 
-fn key_id(key: &[u8]) -> Option<CommandId> {
+/// The command that a row is keyed by, which is the smallest one in it.
+pub(super) fn first(key: &[u8]) -> Option<CommandId> {
     rows::name(key).map(CommandId::from_bytes)
 }
 

@@ -1,5 +1,7 @@
-//! A check of everything: checksums, the hash chain, density, the stream index, receipts and where they lie, actors' states,
-//! terminal bytes, and the index beside the volumes.
+//! A check of everything: checksums, the hash chain, density, the stream index, receipts and where they lie, whether each command
+//! that caused an event has one, actors' states, terminal bytes, and the index beside the volumes.
+
+mod causes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -14,6 +16,7 @@ use super::rows::{self, Tag};
 use super::store::StoreError;
 use super::volumes::read_meta;
 use crate::offload;
+use causes::Causes;
 
 /// How often and how long a commit that the check met before its head was told is waited for.
 const HEAD_ATTEMPTS: usize = 100;
@@ -57,6 +60,7 @@ impl Journal {
             next: Seq(1),
             hash: Some(GENESIS),
             begin: Seq(1),
+            causes: Causes::default(),
             beyond: Vec::new(),
             visit,
         };
@@ -126,6 +130,8 @@ struct Check<'a> {
     hash: Option<[u8; 32]>,
     /// The first place the volume that is read may hold.
     begin: Seq,
+    /// Of the volume that is read.
+    causes: Causes,
     /// What names a place beyond the head: where it lies, the place, and what it is.
     beyond: Vec<(&'static str, Seq, String)>,
     visit: &'a mut dyn FnMut(&Event),
@@ -154,6 +160,7 @@ impl Check<'_> {
         let given_up = held.given_up;
         self.streams(first, end, held)?;
         self.receipts(first, end, given_up)?;
+        self.causes_left();
         self.snapshots(first)?;
         self.output(first)
     }
@@ -161,6 +168,8 @@ impl Check<'_> {
     /// Checks the chunks; returns what they hold.
     fn events(&mut self, volume: Seq, end: Seq) -> Result<Held, StoreError> {
         let mut held = Held::default();
+        let mut looked = Ok(());
+        self.causes = Causes::default();
         self.journal.in_pieces(volume, Tag::Events, &mut |key, value| {
             let first = Seq(rows::trailing_number(key).unwrap_or_default());
             if first > end {
@@ -179,8 +188,12 @@ impl Check<'_> {
                     self.hash = None;
                 }
             }
-            ControlFlow::Continue(())
+            if self.causes.are_many() {
+                looked = self.look_for_causes(volume);
+            }
+            if looked.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
+        looked?;
         if self.next <= end {
             self.damage("events", self.next.0, end.0, "no chunk holds these events");
             self.hash = None;
@@ -208,6 +221,7 @@ impl Check<'_> {
                         let place = u16::try_from(place).unwrap_or(u16::MAX);
                         held.places.entry((session, first)).or_default().push(place);
                     }
+                    self.causes.add(&event);
                     (self.visit)(&event);
                 }
                 Err(error) => self.damage("events", chunk.seq(place).0, chunk.seq(place).0, error.to_string()),
@@ -236,6 +250,7 @@ impl Check<'_> {
 
     fn receipts(&mut self, volume: Seq, end: Seq, given_up: Option<Seq>) -> Result<(), StoreError> {
         self.journal.in_pieces(volume, Tag::Receipts, &mut |key, value| {
+            self.causes.meet(key, value);
             match receipts::decode(key, value) {
                 Ok(receipts) => {
                     for (command, receipt) in receipts {
@@ -243,7 +258,7 @@ impl Check<'_> {
                     }
                 }
                 Err(error) => {
-                    let first = rows::name(key).map(CommandId::from_bytes);
+                    let first = receipts::first(key);
                     let what =
                         first.map_or("a row of receipts".to_owned(), |first| format!("the receipts from {first} on"));
                     self.damage("receipts", 0, 0, format!("{what}: {error}"));
@@ -251,6 +266,24 @@ impl Check<'_> {
             }
             ControlFlow::Continue(())
         })
+    }
+
+    /// Reads a volume's receipts for the causes there are so far: so many are remembered, and no more.
+    fn look_for_causes(&mut self, volume: Seq) -> Result<(), StoreError> {
+        self.journal.in_pieces(volume, Tag::Receipts, &mut |key, value| {
+            self.causes.meet(key, value);
+            ControlFlow::Continue(())
+        })?;
+        self.causes_left();
+        Ok(())
+    }
+
+    /// Names the events whose commands have no receipt among those that were read.
+    fn causes_left(&mut self) {
+        for (first, last, command) in self.causes.take() {
+            let reason = format!("{command}, which caused it, has no receipt: a repeat of it would be done again");
+            self.damage("receipts", first.0, last.0, reason);
+        }
     }
 
     fn receipt(&mut self, command: CommandId, seq: Seq, end: Seq, given_up: Option<Seq>) {
