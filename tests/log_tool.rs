@@ -168,7 +168,7 @@ fn first_lines(text: &str, count: usize) -> String {
 }
 
 /// Every file below a directory and what it holds.
-fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn contents(directory: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(directory).into_iter().flatten() {
         let path = entry.unwrap().path();

@@ -11,6 +11,7 @@ mod daemon;
 mod door;
 mod edges;
 mod faults;
+mod formats;
 mod harness;
 mod holder;
 mod hostile_bytes;

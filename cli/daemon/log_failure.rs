@@ -29,6 +29,7 @@ pub(crate) fn log_failure(error: impl Into<OpenError>) -> Failure {
         ),
         StoreError::Exhausted(_) => Failure::new(TRY_LATER, message)
             .hint("Raise the limit (`ulimit -n`) or end what holds files or memory, and start again. What is stored is as it was."),
+        newer @ StoreError::Newer { .. } => Failure::from(Rejection { message, ..Rejection::from(newer) }),
         StoreError::Closed
         | StoreError::Stopped
         | StoreError::TooLarge { .. }
@@ -53,6 +54,8 @@ mod tests {
         assert_eq!(full.code, TRY_LATER);
         assert!(full.message().contains("storage_full"), "{}", full.message());
         assert_eq!(failure(StoreError::Exhausted("files".to_owned())).code, TRY_LATER);
+        let newer = failure(StoreError::Newer { format: 99, by: "build 9.9.9".to_owned() });
+        assert!(newer.code == FAILURE && newer.message().contains("unsupported_version"), "{newer:?}");
         let damaged = failure(StoreError::Damaged("a snapshot".to_owned()));
         assert_eq!(damaged.code, DAMAGED);
         assert!(format!("{damaged:?}").contains("log repair --dry-run"), "{damaged:?}");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ropewalk_actors::{Launch, Link};
 use ropewalk_kernel::log::SledShelf;
+pub(crate) use ropewalk_kernel::log::build;
 use ropewalk_kernel::{clock, ids, offload};
 use ropewalk_protocol::{PROTOCOL_VERSION, limits};
 use ropewalk_transport::server;
@@ -28,11 +29,6 @@ use crate::paths::Paths;
 
 /// The port that is tried first.
 const PORT: u16 = 7717;
-
-/// What this binary was built from.
-pub(crate) fn build() -> String {
-    format!("{}+{}", env!("CARGO_PKG_VERSION"), option_env!("ROPEWALK_BUILD").unwrap_or("source"))
-}
 
 /// Runs a daemon until it is told to stop. `ready` is called with the discovery file's contents once clients may come.
 pub(crate) fn run(paths: &Paths, ready: impl FnOnce(&Discovery) + 'static) -> Result<(), Failure> {

@@ -8,6 +8,7 @@ mod damage;
 mod failure;
 mod faults;
 mod follow;
+mod format;
 mod looking;
 mod model;
 mod newest;

@@ -31,7 +31,7 @@ pub(super) async fn repair(context: &Context, dry_run: bool) -> Result<u8, Failu
     let lock = take(paths)?;
     let mut quarantine = Quarantine::new(paths);
     let failed = |error: StoreError| match error {
-        StoreError::Exhausted(_) => log_failure(error),
+        StoreError::Exhausted(_) | StoreError::Newer { .. } => log_failure(error),
         error => Failure::because("looking at the log's files", error),
     };
     let mut diagnosis = SledShelf::existing(&paths.log()).and_then(|shelf| diagnose(&shelf)).map_err(failed)?;

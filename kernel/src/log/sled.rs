@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use ropewalk_protocol::{Seq, limits};
 
+use super::format;
 use super::store::{Shelf, StoreError, Usage, Volume};
 use index::Index;
 use volume::{LoggedVolume, Sizes};
@@ -48,10 +49,11 @@ impl SledShelf {
     /// A shelf in this directory, which is created, readable by its owner only.
     ///
     /// # Errors
-    /// The directory cannot be made or read.
+    /// A later build brought the log into a format that this one does not know; the directory cannot be made or read.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
         let head = directory.join("HEAD");
+        format::claim(directory)?;
         if !head.exists() {
             // A name lasts once the directory that has it was synced, and so on up: those above may be new as well.
             // What is not ours to open was there before.
@@ -66,10 +68,11 @@ impl SledShelf {
     /// opening would mend or make is damaged here.
     ///
     /// # Errors
-    /// The directory or HEAD cannot be read.
+    /// A later build brought the log into a format that this one does not know; the directory or HEAD cannot be read.
     pub fn existing(directory: &Path) -> Result<Self, StoreError> {
         fs::read_dir(directory)?;
         let head = match File::open(directory.join("HEAD")) {
+        format::admit(directory)?;
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             other => Some(other?),
         };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ropewalk_protocol::{Code, Rejection, Seq, limits};
 
+use super::format::{FORMAT, build};
 use super::words::is_exhausted;
 
 /// A key and its value.
@@ -35,6 +36,14 @@ pub enum StoreError {
     /// What is stored cannot be read.
     #[error("damaged: {0}")]
     Damaged(String),
+    /// It is in a format that this build does not know.
+    #[error("the log is in format {format} of {by}; this build, {own}, reads formats up to {known}", own = build(), known = FORMAT)]
+    Newer {
+        /// The format.
+        format: u32,
+        /// Who brought it into that format, in words.
+        by: String,
+    },
     /// What is asked for is, or may be, in a part of the log that cannot be read.
     #[error("{what}: events {from} to {to} cannot be read")]
     Unreadable {
@@ -64,16 +73,22 @@ const STALLED_HINT: &str = "Appends go on by themselves once the disk answers; r
 const EXHAUSTED_HINT: &str = "Raise the daemon's limit of open files (`ulimit -n`, then `ropewalk daemon restart`), or end what holds \
     files or memory, and try again.";
 
+/// What to do about a log of a later build.
+const NEWER_HINT: &str = "Nothing was changed. Use that build, or a later one. To go back, write the log into a file with it (`ropewalk \
+    log export`) and read that into a new home with this one (`ropewalk log import`).";
+
 impl From<StoreError> for Rejection {
     fn from(error: StoreError) -> Self {
         let hint = match error {
             StoreError::Stalled(_) => Some(STALLED_HINT),
             StoreError::Exhausted(_) => Some(EXHAUSTED_HINT),
+            StoreError::Newer { .. } => Some(NEWER_HINT),
             _ => None,
         };
         let code = match &error {
             StoreError::Full(_) => Code::StorageFull,
             StoreError::TooLarge { .. } => Code::TooLarge,
+            StoreError::Newer { .. } => Code::UnsupportedVersion,
             StoreError::Unreadable { .. } => Code::Unreadable,
             StoreError::Stopped => Code::ShuttingDown,
             StoreError::Locked(_)
@@ -111,6 +126,14 @@ pub trait Volume: Send + Sync {
     /// # Errors
     /// After an error nothing is known of these rows until the volume is opened again.
     fn commit(&self, rows: Vec<Row>) -> Result<(), StoreError>;
+
+    /// The same for what builds look for that are older than this one: it is where they would have written it.
+    ///
+    /// # Errors
+    /// As [`Volume::commit`].
+    fn commit_for_every_build(&self, rows: Vec<Row>) -> Result<(), StoreError> {
+        self.commit(rows)
+    }
 
     /// The value under this key.
     ///

@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 use super::summary::{Summary, last_chunk};
 use super::{VolumeRow, Volumes};
 use crate::log::chunk::GENESIS;
+use crate::log::format::FORMAT;
 use crate::log::head::Head;
 use crate::log::rows::{self, Tag};
 use crate::log::store::{Row, Shelf, StoreError, Volume};
 
-const FORMAT: u16 = 1;
-
-/// What a volume says of itself.
+/// What a volume says of itself. Builds of format 1 look at nothing else before they open a log: the format comes first and
+/// the layout stays, so that they decode it, and refuse the log for its format.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::log) struct Meta {
-    format: u16,
+    format: u32,
     log: LogId,
     first: Seq,
     /// The hash of the last chunk of the volume before.
@@ -120,6 +120,9 @@ fn find_newest(shelf: &dyn Shelf, fresh: LogId, acknowledged: Option<Head>) -> R
         });
         match read {
             Ok((volume, Some(meta))) if unreadable.is_empty() => {
+                if meta.format < FORMAT {
+                    volume.commit_for_every_build(vec![meta_row(meta.log, meta.first, meta.previous)])?;
+                }
                 return Ok(Found { newest: (first, volume), sealed, log: meta.log });
             }
             Ok((_, Some(meta))) => {
@@ -157,7 +160,7 @@ pub(super) fn begin(
     previous: [u8; 32],
 ) -> Result<(Seq, Arc<dyn Volume>), StoreError> {
     let volume = shelf.create(first)?;
-    volume.commit(vec![meta_row(log, first, previous)])?;
+    volume.commit_for_every_build(vec![meta_row(log, first, previous)])?;
     Ok((first, volume))
 }
 
@@ -227,7 +230,7 @@ fn meta_of(
             (meta.log, last.map_or(meta.previous, |(_, hash)| hash))
         }
     };
-    volume.commit(vec![meta_row(log, first, previous)])?;
+    volume.commit_for_every_build(vec![meta_row(log, first, previous)])?;
     Ok(Some(Meta { format: FORMAT, log, first, previous }))
 }
 
@@ -237,9 +240,8 @@ pub(in crate::log) fn read_meta(volume: &dyn Volume) -> Result<Option<Meta>, Sto
     };
     let meta: Meta =
         codec::decode(&value).map_err(|error| StoreError::Damaged(format!("the volume's meta row: {error}")))?;
-    if meta.format != FORMAT {
-        let format = meta.format;
-        return Err(StoreError::Failed(format!("the volume has format {format}; this build reads {FORMAT}")));
+    if meta.format > FORMAT {
+        return Err(StoreError::Newer { format: meta.format, by: "a later build".to_owned() });
     }
     Ok(Some(meta))
 }

@@ -203,3 +203,20 @@ fn a_commit_that_no_file_has_room_for_is_kept_as_well() {
     assert_eq!(all(&directory.volume(), &[0], &[255]), rows);
     assert_eq!(rows.iter().map(|(_, value)| value.len()).sum::<usize>(), 45_000);
 }
+/// Builds from before there was a write-ahead log look into the database and nowhere else.
+#[test]
+fn what_is_committed_for_every_build_is_in_the_database_itself() {
+    let directory = Directory::new();
+    let volume = directory.volume();
+    volume.commit(vec![(vec![1], b"before".to_vec()), (vec![2], vec![2])]).expect("is stored");
+    volume.commit_for_every_build(vec![(vec![1], b"for all".to_vec())]).expect("is stored");
+    volume.commit(vec![(vec![3], vec![3])]).expect("is stored");
+    volume.broken.store(true, Ordering::Relaxed);
+    drop(volume);
+    let database = Database::open(&directory.0, SMALL.segment_bytes).expect("opens");
+    assert_eq!((database.get(&[1]), database.get(&[3])), (Ok(Some(b"for all".to_vec())), Ok(None)));
+    drop(database);
+    let rows = [(vec![1], b"for all".to_vec()), (vec![2], vec![2]), (vec![3], vec![3])];
+    assert_eq!(all(&directory.volume(), &[0], &[9]), rows);
+}
+
