@@ -7,6 +7,8 @@
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
+use ropewalk_protocol::EventBody;
+
 use crate::harness::Choice;
 
 mod seeds;
@@ -105,7 +107,8 @@ fn feed(target: targets::Target, bytes: &[u8], what: &str) {
 
 fn hammer(name: &str) {
     let (_, target) = targets::TARGETS.iter().find(|(known, _)| *known == name).unwrap();
-    seeds::write_missing(name, &corpus(name));
+    let missing = seeds::missing(name, &corpus(name));
+    assert!(missing.is_empty(), "the corpus of {name} lacks {missing:?}: ROPEWALK_WRITE_CORPUS=1 writes them");
     let inputs = inputs(name);
     assert!(inputs.len() >= 3, "{name} has a corpus");
     for (number, bytes) in inputs.iter().enumerate() {
@@ -122,7 +125,7 @@ fn hammer(name: &str) {
 #[test]
 fn every_target_is_hammered_and_has_a_program_for_the_fuzzer() {
     let names: Vec<&str> = targets::TARGETS.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["frames", "stored", "screen", "discovery", "holder"]);
+    assert_eq!(names, ["frames", "stored", "wal", "screen", "discovery", "holder"]);
     for name in names {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("fuzz/fuzz_targets/{name}.rs"));
         assert!(std::fs::read_to_string(program).unwrap().contains(&format!("ropewalk_fuzz::{name}(")));
@@ -137,6 +140,28 @@ fn no_frame_from_a_connection_makes_a_reader_panic() {
 #[test]
 fn no_bytes_on_disk_make_a_reader_panic() {
     hammer("stored");
+}
+
+#[test]
+fn no_file_of_a_write_ahead_log_makes_its_reader_panic_or_read_what_is_not_there() {
+    hammer("wal");
+}
+
+/// A kind of event that nobody added a sample for has no golden file, and so no seed either.
+#[test]
+fn every_kind_of_event_has_a_seed_as_it_is_stored_and_as_it_is_sent() {
+    let names = |target: &str| -> Vec<String> {
+        let entries = std::fs::read_dir(corpus(target)).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let (stored, frames) = (names("stored"), names("frames"));
+    for (kind, name, version) in EventBody::KINDS {
+        let of_kind = |names: &[String], start: String| {
+            names.iter().any(|name| name == &start || name.starts_with(&format!("{start}-")))
+        };
+        assert!(of_kind(&stored, format!("event-{kind:03}-{name}-v{version}")), "{name} has no seed as it is stored");
+        assert!(of_kind(&frames, format!("events-{name}")), "{name} has no seed as it is sent");
+    }
 }
 
 #[test]

@@ -23,8 +23,14 @@ mod document;
 pub type Target = fn(&[u8]);
 
 /// Every target, by name.
-pub const TARGETS: &[(&str, Target)] =
-    &[("frames", frames), ("stored", stored), ("screen", screen), ("discovery", discovery), ("holder", holder)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("frames", frames),
+    ("stored", stored),
+    ("wal", wal),
+    ("screen", screen),
+    ("discovery", discovery),
+    ("holder", holder),
+];
 
 /// What a client and a daemon may send each other: JSON-RPC, binary terminal frames, and events as bincode.
 pub fn frames(bytes: &[u8]) {
@@ -84,6 +90,11 @@ pub fn stored(bytes: &[u8]) {
         screen.resize(Size { cols: 7, rows: 3 });
         restores(&screen);
     }
+}
+
+/// What a killed daemon, or a power cut, leaves of a volume's write-ahead log.
+pub fn wal(bytes: &[u8]) {
+    ropewalk_kernel::log::stored::read_write_ahead_log(bytes);
 }
 
 /// What a program writes to its terminal. The first four bytes say how large it is, where the bytes are cut and where it is

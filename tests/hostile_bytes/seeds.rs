@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ropewalk_kernel::log::store::Shelf;
+use ropewalk_kernel::log::store::{Row, Shelf};
+use ropewalk_kernel::log::stored::write_ahead_file;
 use ropewalk_kernel::log::{Batch, Journal, MemoryShelf, Snapshot};
 use ropewalk_projections::Projections;
 use ropewalk_projections::screen::Screen;
@@ -13,27 +14,26 @@ use ropewalk_protocol::{
     AgentAdded, AgentId, CommandId, CommandResult, Event, LogId, RunId, Seq, SessionAnnotated, SessionCreated,
     SessionId, Size, Stream, TerminalClosed, TerminalId, Timestamp, codec,
 };
+use serde_json::json;
 
-/// Writes what a corpus does not have yet, if that is asked for. Nothing is ever written over.
-pub(super) fn write_missing(target: &str, corpus: &Path) {
-    if std::env::var_os("ROPEWALK_WRITE_CORPUS").is_none() {
-        return;
-    }
-    std::fs::create_dir_all(corpus).unwrap();
-    let seeds = match target {
+/// The names of the seeds that a corpus does not have. They are written if that is asked for; nothing is ever written over.
+pub(super) fn missing(target: &str, corpus: &Path) -> Vec<String> {
+    let is_asked_for = std::env::var_os("ROPEWALK_WRITE_CORPUS").is_some();
+    let mut seeds = match target {
         "frames" => frames(),
         "stored" => [golden(&["event-", "receipt-"]), rows(), checkpoints()].concat(),
+        "wal" => write_ahead_logs(),
         "screen" => screens(),
         "discovery" => discovery(),
         "holder" => holder(),
         other => panic!("{other} has no seeds"),
     };
-    for (name, bytes) in seeds {
-        let path = corpus.join(name);
-        if !path.exists() {
-            std::fs::write(path, bytes).unwrap();
-        }
+    seeds.retain(|(name, _)| !corpus.join(name).exists());
+    if is_asked_for {
+        std::fs::create_dir_all(corpus).unwrap();
+        seeds.drain(..).for_each(|(name, bytes)| std::fs::write(corpus.join(name), bytes).unwrap());
     }
+    seeds.into_iter().map(|(name, _)| name).collect()
 }
 
 type Seed = (String, Vec<u8>);
@@ -59,14 +59,55 @@ fn golden(prefixes: &[&str]) -> Vec<Seed> {
 
 fn frames() -> Vec<Seed> {
     let mut seeds = golden(&["terminal_frame-", "bincode_frame-"]);
-    for group in ["requests", "notifications", "responses", "events"] {
+    for group in ["requests", "commands", "queries", "notifications", "responses", "rejections", "events"] {
         let text = std::fs::read_to_string(protocol_tests().join(format!("json/{group}.json"))).unwrap();
         let samples: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
-        for (number, sample) in samples.values().enumerate() {
-            seeds.push((format!("{group}-{number:02}"), serde_json::to_vec(sample).unwrap()));
+        for (name, sample) in samples {
+            let id = "0192f0c1-2b7a-7c3e-8d11-5a2f3c4d5ed1";
+            let frame = match group {
+                "commands" => {
+                    json!({"jsonrpc": "2.0", "id": 1, "method": "command", "params": {"id": id, "command": sample}})
+                }
+                "queries" => json!({"jsonrpc": "2.0", "id": 1, "method": "query", "params": sample}),
+                _ => sample,
+            };
+            let name = name.replace(|letter: char| !letter.is_alphanumeric() && !"._".contains(letter), "-");
+            seeds.push((format!("{group}-{name}"), serde_json::to_vec(&frame).unwrap()));
         }
     }
     seeds
+}
+
+/// Files of a write-ahead log, as short as they can be: as they are made, filled, written again, torn, and damaged.
+fn write_ahead_logs() -> Vec<Seed> {
+    let shelf = small_log();
+    let mut rows: Vec<Row> = Vec::new();
+    let mut visit = |key: &[u8], value: &[u8]| {
+        rows.push((key.to_vec(), value.to_vec()));
+        ControlFlow::Continue(())
+    };
+    shelf.open(Seq(1)).unwrap().scan(&[0], &[255], &mut visit).unwrap();
+    let (first, rest) = rows.split_at(2);
+    let (second, third) = rest.split_at(2);
+    let filled = write_ahead_file(&[(1, first), (1, second), (1, third)]);
+    let second_at = write_ahead_file(&[(1, first)]).len();
+    let damaged = |at: usize| {
+        let mut file = filled.clone();
+        file[at] ^= 0x10;
+        file
+    };
+    let seeds = [
+        ("made", [write_ahead_file(&[]), vec![0; 512]].concat()),
+        ("filled", filled.clone()),
+        ("with-room", [filled.clone(), vec![0; 512]].concat()),
+        ("written-again", write_ahead_file(&[(3, first), (1, second), (1, third)])),
+        ("torn", filled[..filled.len() - 20].to_vec()),
+        ("a-record-damaged", damaged(second_at + 40)),
+        ("a-length-damaged", damaged(second_at + 20)),
+        ("a-header-damaged", damaged(9)),
+        ("a-record-in-a-row", write_ahead_file(&[(1, &[(vec![1], filled[512..].to_vec())]), (1, third)])),
+    ];
+    seeds.map(|(name, bytes)| (name.to_owned(), bytes)).to_vec()
 }
 
 fn holder() -> Vec<Seed> {
@@ -127,8 +168,7 @@ fn events() -> Vec<NewEvent> {
     ]
 }
 
-/// The rows of a small log: as they are, and without their checksums, which are put right when they are fed.
-fn rows() -> Vec<Seed> {
+fn small_log() -> MemoryShelf {
     let shelf = MemoryShelf::default();
     let opened =
         Journal::open(Arc::new(shelf.clone()), LogId::from_bytes([5; 16]), |_| Box::new(|_: &[Event]| {})).unwrap();
@@ -142,6 +182,12 @@ fn rows() -> Vec<Seed> {
     journal.keep_snapshot(Stream::Session(SESSION), &snapshot).unwrap();
     journal.stop().blocking_recv().unwrap();
     opened.writer.join().unwrap();
+    shelf
+}
+
+/// The rows of a small log: as they are, and without their checksums, which are put right when they are fed.
+fn rows() -> Vec<Seed> {
+    let shelf = small_log();
     let mut archive = Vec::new();
     let log =
         Journal::open(Arc::new(shelf.clone()), LogId::from_bytes([5; 16]), |_| Box::new(|_: &[Event]| {})).unwrap();

@@ -10,6 +10,7 @@ use super::memory::MemoryShelf;
 use super::receipts;
 use super::rows;
 use super::sled::wal::record;
+use super::store::Row;
 
 /// Reads these bytes as each kind of row, with the checksum they have and with the right one. What decodes must encode to
 /// something that decodes to the same.
@@ -45,13 +46,60 @@ pub fn read_rows(bytes: &[u8]) {
     assert!(Head::decode(bytes).is_none_or(|head| head.encode() == bytes[..48]), "a head");
     assert_eq!(rows::encode_places(&rows::decode_places(bytes)), bytes[..bytes.len() / 2 * 2], "places");
     read_archive(bytes);
-    read_write_ahead(bytes);
 }
 
-/// As a write-ahead log's file, and as the rows of a record that is whole.
-fn read_write_ahead(bytes: &[u8]) {
-    const NONCE: u64 = 7;
-    drop(record::read_file(bytes, Some(NONCE)));
+/// The nonce of files that are made here.
+const NONCE: u64 = 7;
+
+/// A write-ahead log's file: these records, each the rows of a commit, with its epoch.
+#[doc(hidden)]
+pub fn write_ahead_file(records: &[(u32, &[Row])]) -> Vec<u8> {
+    let mut file = record::file_header(NONCE);
+    records.iter().for_each(|(epoch, rows)| record::encode(NONCE, *epoch, rows, &mut file));
+    file
+}
+
+/// Reads these bytes as a write-ahead log's file, with the checksums they have and with the right ones, and as the rows of a
+/// record that is whole. What is read must be what was written.
+///
+/// # Panics
+/// The reader is wrong.
+#[doc(hidden)]
+pub fn read_write_ahead_log(bytes: &[u8]) {
+    for file in [bytes.to_vec(), with_record_checksums(bytes)] {
+        for others_nonce in [None, Some(NONCE)] {
+            let contents = record::read_file(&file, others_nonce);
+            assert!(contents.before_hole <= contents.rows.len(), "what lies before a hole was read");
+            let again = record::read_file(&write_ahead_file(&[(1, &contents.rows)]), None);
+            assert_eq!((again.rows, again.has_unreadable), (contents.rows, false), "the same rows");
+            drop(record::read_file(&file[..file.len() / 2], others_nonce));
+        }
+    }
+    read_rows_of_a_record(bytes);
+}
+
+/// The file's checksum and those of its records put right, where there is room for what they say they are.
+fn with_record_checksums(bytes: &[u8]) -> Vec<u8> {
+    let mut file = bytes.to_vec();
+    if let Some((header, crc)) = file.get_mut(..20).and_then(<[u8]>::split_last_chunk_mut::<4>) {
+        *crc = crc32fast::hash(header).to_le_bytes();
+    }
+    // From the end on: one that lies in another's row is a part of that.
+    let places: Vec<usize> = memchr::memmem::find_iter(&file, &record::RECORD_MAGIC).collect();
+    for at in places.into_iter().rev() {
+        let end = file.get(at + 20..at + record::RECORD_HEADER_BYTES).and_then(|length| {
+            let length = u32::from_le_bytes(length.try_into().ok()?) as usize;
+            (at + record::RECORD_HEADER_BYTES).checked_add(length)
+        });
+        if let Some(checked) = end.and_then(|end| file.get(at + 8..end)) {
+            let crc = crc32fast::hash(checked).to_le_bytes();
+            file[at + 4..at + 8].copy_from_slice(&crc);
+        }
+    }
+    file
+}
+
+fn read_rows_of_a_record(bytes: &[u8]) {
     let mut file = record::file_header(NONCE);
     record::encode(NONCE, 1, &[], &mut file);
     let crc_at = record::RECORDS_BEGIN + 4;
@@ -61,8 +109,7 @@ fn read_write_ahead(bytes: &[u8]) {
     let crc = crc32fast::hash(&file[crc_at + 4..]);
     file[crc_at..crc_at + 4].copy_from_slice(&crc.to_le_bytes());
     let contents = record::read_file(&file, None);
-    let mut again = record::file_header(NONCE);
-    record::encode(NONCE, 1, &contents.rows, &mut again);
+    let again = write_ahead_file(&[(1, &contents.rows)]);
     assert_eq!(record::read_file(&again, None).rows, contents.rows, "the rows of a commit");
     assert!(contents.has_unreadable || again == file, "what is read is all there was");
 }

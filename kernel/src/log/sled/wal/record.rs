@@ -13,9 +13,9 @@
 use crate::log::store::Row;
 
 const FILE_MAGIC: [u8; 4] = *b"RWWL";
-const RECORD_MAGIC: [u8; 4] = *b"RWWR";
+pub(in crate::log) const RECORD_MAGIC: [u8; 4] = *b"RWWR";
 const FORMAT: u32 = 1;
-const RECORD_HEADER_BYTES: usize = 24;
+pub(in crate::log) const RECORD_HEADER_BYTES: usize = 24;
 const ROW_HEADER_BYTES: usize = 6;
 /// Where the records begin: a sector of its own keeps the header from being torn with a record.
 pub(in crate::log) const RECORDS_BEGIN: usize = 512;

@@ -1,0 +1,1 @@
+{"id":1,"jsonrpc":"2.0","method":"command","params":{"command":{"agent":"0192f0c1-2b7a-7c3e-8d11-5a2f3c4d5ea1","before":"0192f0c1-2b7a-7c3e-8d11-5a2f3c4d5ee2","prompt":"0192f0c1-2b7a-7c3e-8d11-5a2f3c4d5ee1","session":"0192f0c1-2b7a-7c3e-8d11-5a2f3c4d5e51","type":"prompt.move"},"id":"0192f0c1-2b7a-7c3e-8d11-5a2f3c4d5ed1"}}
