@@ -28,6 +28,12 @@ limits! {
     /// Each of the two files of a volume's write-ahead log: a file is read from memory, and again after a crash, until its
     /// rows are in the database. So many commits share one sync of the database that it costs them little.
     WAL_FILE_BYTES: usize = MIB;
+    /// What is read of such a file: far above what a commit takes that fits into no file and has one of its own size. One that
+    /// is longer is put aside with what is behind this.
+    WAL_READ_BYTES_MAX: u64 = 64 * MIB as u64;
+    /// Rows of a volume's write-ahead log that a scan copies at a time: between two such parts they may go on into the
+    /// database.
+    WAL_SCAN_ROWS: usize = 64;
     /// Bytes that sled writes into a volume's database between two syncs, about: half of one of its segments, so that no
     /// segment is written again before what was moved out of it is durable.
     UNSYNCED_BYTES_MAX: usize = 2 * MIB;

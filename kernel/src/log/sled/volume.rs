@@ -22,9 +22,6 @@ use super::overlay::{Overlay, Rows};
 use super::wal::{self, Wal};
 use crate::offload;
 
-/// Rows of memory that a scan goes through at a time. Between two such parts what is in memory may go into the database.
-const SCAN_ROWS: usize = 64;
-
 /// How a volume's files are cut.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
@@ -212,10 +209,12 @@ impl Volume for LoggedVolume {
         let mut from = from.to_vec();
         loop {
             // In this order: what is not in memory any more is in the database, and read from there.
-            let in_memory = self.shared.overlay().first(&from, to, SCAN_ROWS);
+            let in_memory = self.shared.overlay().first(&from, to, limits::WAL_SCAN_ROWS);
             // Behind the last one there may be more.
-            let end =
-                in_memory.last().filter(|_| in_memory.len() == SCAN_ROWS).map(|(key, _)| [key, &[0][..]].concat());
+            let end = in_memory
+                .last()
+                .filter(|_| in_memory.len() == limits::WAL_SCAN_ROWS)
+                .map(|(key, _)| [key, &[0][..]].concat());
             let mut merging = Merging { in_memory: in_memory.into_iter().peekable(), flow: ControlFlow::Continue(()) };
             let until = end.as_deref().unwrap_or(to);
             self.shared.database.scan(&from, until, &mut |key, value| merging.row(key, value, visit))?;

@@ -8,6 +8,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use ropewalk_protocol::limits;
 use uuid::Uuid;
 
 use super::super::store::{Row, StoreError};
@@ -16,8 +17,6 @@ use super::sync_directory;
 use record::RECORDS_BEGIN;
 
 const NAMES: [&str; 2] = ["wal-0", "wal-1"];
-/// No file is read further: one commit is far smaller.
-const READ_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The files, open to be written.
 pub(super) struct Wal {
@@ -109,7 +108,7 @@ pub(super) fn read(directory: &Path) -> Result<Option<Left>, StoreError> {
     for name in NAMES {
         let path = directory.join(name);
         let mut bytes = Vec::new();
-        let done = File::open(&path).and_then(|file| file.take(READ_BYTES_MAX).read_to_end(&mut bytes));
+        let done = File::open(&path).and_then(|file| file.take(limits::WAL_READ_BYTES_MAX).read_to_end(&mut bytes));
         match done.map_err(|error| (error.kind(), StoreError::from(error))) {
             Ok(_) => read.push((name, bytes)),
             Err((ErrorKind::NotFound, _)) => {}
@@ -120,7 +119,12 @@ pub(super) fn read(directory: &Path) -> Result<Option<Left>, StoreError> {
         }
     }
     let nonce = read.iter().find_map(|(_, bytes)| record::nonce(bytes));
-    let mut files: Vec<_> = read.iter().map(|(name, bytes)| (*name, record::read_file(bytes, nonce))).collect();
+    let contents = |bytes: &[u8]| {
+        let contents = record::read_file(bytes, nonce);
+        let is_longer = bytes.len() as u64 >= limits::WAL_READ_BYTES_MAX;
+        record::Contents { has_unreadable: contents.has_unreadable || is_longer, ..contents }
+    };
+    let mut files: Vec<_> = read.iter().map(|(name, bytes)| (*name, contents(bytes))).collect();
     files.sort_by_key(|(_, contents)| contents.epoch);
     let mut left = Left { rows: Vec::new(), outdated: Vec::new(), files: Vec::new() };
     let newest = files.len().saturating_sub(1);

@@ -175,6 +175,25 @@ fn what_lies_before_a_hole_in_the_older_file_takes_nothing_newer_away() {
     assert!(wal::read(&directory.0).expect("reads").is_none());
 }
 
+/// What is behind all that is read of a file may be a commit.
+#[test]
+fn a_file_that_is_longer_than_what_is_read_of_it_is_not_thrown_away() {
+    let directory = Directory::new();
+    drop(directory.volume());
+    let path = directory.0.join("wal-0");
+    let mut file = wal::record::file_header(7);
+    wal::record::encode(7, 1, &[(vec![1], vec![1])], &mut file);
+    fs::write(&path, file).expect("writes");
+    fs::OpenOptions::new()
+        .write(true)
+        .open(path)
+        .expect("opens")
+        .set_len(limits::WAL_READ_BYTES_MAX + 1)
+        .expect("grows");
+    assert_eq!(all(&directory.volume(), &[0], &[9]), [(vec![1], vec![1])]);
+    assert!(directory.0.join("wal-0.unreadable-1").exists());
+}
+
 /// Files that are there may hold commits: nobody writes over them, not even after a failure to take them away.
 #[test]
 fn files_that_are_there_are_never_made_anew() {
@@ -189,20 +208,6 @@ fn files_that_are_there_are_never_made_anew() {
     assert_eq!(all(&directory.volume(), &[0], &[9]), [(vec![1], vec![1])]);
 }
 
-/// A commit that is larger than a file of the write-ahead log, among others.
-#[test]
-fn a_commit_that_no_file_has_room_for_is_kept_as_well() {
-    let directory = Directory::new();
-    let volume = directory.volume();
-    for number in 0..9_u8 {
-        volume.commit(vec![(vec![1, number], vec![number; 5000 * usize::from(number % 3)])]).expect("is stored");
-    }
-    let rows = all(&volume, &[0], &[255]);
-    volume.broken.store(true, Ordering::Relaxed);
-    drop(volume);
-    assert_eq!(all(&directory.volume(), &[0], &[255]), rows);
-    assert_eq!(rows.iter().map(|(_, value)| value.len()).sum::<usize>(), 45_000);
-}
 /// Builds from before there was a write-ahead log look into the database and nowhere else.
 #[test]
 fn what_is_committed_for_every_build_is_in_the_database_itself() {
@@ -220,3 +225,17 @@ fn what_is_committed_for_every_build_is_in_the_database_itself() {
     assert_eq!(all(&directory.volume(), &[0], &[9]), rows);
 }
 
+/// A commit that is larger than a file of the write-ahead log, among others.
+#[test]
+fn a_commit_that_no_file_has_room_for_is_kept_as_well() {
+    let directory = Directory::new();
+    let volume = directory.volume();
+    for number in 0..9_u8 {
+        volume.commit(vec![(vec![1, number], vec![number; 5000 * usize::from(number % 3)])]).expect("is stored");
+    }
+    let rows = all(&volume, &[0], &[255]);
+    volume.broken.store(true, Ordering::Relaxed);
+    drop(volume);
+    assert_eq!(all(&directory.volume(), &[0], &[255]), rows);
+    assert_eq!(rows.iter().map(|(_, value)| value.len()).sum::<usize>(), 45_000);
+}
