@@ -9,7 +9,7 @@ use ropewalk_protocol::{
 use ropewalk_transport::client::Client;
 
 use super::seed;
-use super::shim::{EDQUOT, EIO, ENOSPC, Shim, op};
+use super::shim::{EDQUOT, EIO, ENOSPC, LOG_TOOL, Shim, op};
 use crate::harness::{Choice, Home, PATIENCE, all_events, annotate, block_on, create, mint, verify};
 
 /// A volume's database. What is committed goes there only once a file of the write-ahead log is full.
@@ -103,13 +103,17 @@ async fn reopening(shim: &Shim, client: &Client, session: SessionId, what: &str)
     }
 }
 
-/// What was stored is read while the disk refuses, and nothing is called damaged.
-async fn assert_served(client: &Client, kept: &[(Seq, String)], what: &str, code: Code) {
+/// What was stored is read while the disk refuses.
+async fn assert_served(client: &Client, kept: &[(Seq, String)], what: &str) {
     let seen = all_events(client).await;
     let shown = remarks(&seen);
     for (seq, text) in kept {
         assert!(shown.contains(&(*seq, text.as_str())), "{what}: {seq} is read meanwhile");
     }
+}
+
+/// Nothing is called damaged while the disk refuses.
+async fn assert_not_called_damaged(client: &Client, what: &str, code: Code) {
     match client.query(Query::LogVerify {}).await.map(|answer| answer.result) {
         Ok(QueryResult::LogVerify { report }) => assert!(report.intact, "{what}: {:?}", report.damage),
         Ok(other) => panic!("{other:?}"),
@@ -156,8 +160,9 @@ async fn attack(
     }
     // A volume that cannot be opened again cannot be read either: that is told, and passes.
     if with[1] != SNAPSHOT {
-        assert_served(client, kept, &what, code).await;
+        assert_served(client, kept, &what).await;
     }
+    assert_not_called_damaged(client, &what, code).await;
     shim.stop_failing();
     // The command that was refused is sent again, under its id: it happens once.
     let began = Instant::now();
@@ -219,4 +224,31 @@ fn enospc_short_write_eio() {
     assert!(shim.failed() > failed_before, "no checkpoint was refused");
     home.start();
     block_on(async { assert_kept(&home.client().await, &kept).await });
+}
+
+/// Regression: to open a volume sled writes a snapshot. Where the disk broke at that, all of the volume was called damaged.
+#[test]
+fn regression_a_volume_whose_snapshot_the_disk_refuses_is_not_called_damaged() {
+    let home = Home::started();
+    block_on(async {
+        let client = home.client().await;
+        let session = create(&client, Some("kept")).await;
+        annotate(&client, session, "acknowledged").await;
+    });
+    // Whoever opens it next has a snapshot to write.
+    home.kill_daemon();
+    let shim = Shim::new(&home);
+    shim.roles(LOG_TOOL);
+    shim.points_are(op::ALL, ["/data/log/v-", SNAPSHOT], "");
+    for (errno, code) in [(EIO, "(storage_failed)"), (ENOSPC, "(storage_full)")] {
+        let failed_before = shim.failed();
+        shim.fail(errno, false);
+        let output = shim.preloaded(&home, home.command(&["log", "verify"])).output().unwrap();
+        assert!(shim.failed() > failed_before, "no snapshot was refused");
+        let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.code(), Some(75), "{out}{error}");
+        assert!(error.contains(code) && !format!("{out}{error}").contains("damaged"), "{out}{error}");
+    }
+    shim.stop_failing();
+    home.ok(&["log", "verify"]);
 }

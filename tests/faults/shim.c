@@ -27,7 +27,7 @@
 /* Reads are looked at only while they are among the points, so that they cost nothing else. */
 enum op { WRITE = 1, SYNC = 2, CREATE = 4, RENAME = 8, UNLINK = 16, TRUNCATE = 32, MKDIR = 64, RANGE = 128, READ = 256 };
 enum how { BEFORE, MIDDLE, AFTER };
-enum role { DAEMON = 1, HOLDER = 2 };
+enum role { DAEMON = 1, HOLDER = 2, LOG_TOOL = 4 };
 
 /* Shared with the test, which writes it with pwrite: see `Control` in shim.rs, field by field. */
 struct control {
@@ -76,6 +76,8 @@ static enum role role(void)
             return DAEMON;
         if (!strcmp(arg, "holder"))
             return HOLDER;
+        if (!strcmp(arg, "log"))
+            return LOG_TOOL;
     }
     return 0;
 }

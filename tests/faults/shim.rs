@@ -33,6 +33,8 @@ pub(crate) mod op {
 /// Which processes the shim is at work in.
 pub(crate) const DAEMON: u64 = 1;
 pub(crate) const HOLDER: u64 = 2;
+/// `ropewalk log`, on the files.
+pub(crate) const LOG_TOOL: u64 = 4;
 
 pub(crate) const BEFORE: u64 = 0;
 pub(crate) const MIDDLE: u64 = 1;

@@ -7,6 +7,7 @@
 //! damage makes it panic, so every call is caught.
 
 use std::fs::{self, File, OpenOptions};
+use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -44,7 +45,7 @@ struct Open {
 impl Database {
     /// Opens the database in this directory, or makes it. What a crash left unfinished is mended.
     pub(super) fn open(path: &Path, segment_bytes: usize) -> Result<Self, StoreError> {
-        let open = guarded("open", || open_db(path, segment_bytes))?;
+        let open = guarded("open", || open_db(path, segment_bytes).map_err(|error| blamed(path, error)))?;
         Ok(Self { path: path.to_owned(), segment_bytes, open: RwLock::new(Some(open)) })
     }
 
@@ -196,6 +197,24 @@ fn open_db(path: &Path, segment_bytes: usize) -> Result<Open, StoreError> {
         file.sync_data()?;
     }
     Ok(Open { db, file })
+}
+
+/// Why a database does not open. sled writes a snapshot for that, and says the same of a disk that did not read as of one that
+/// did not write: if it reads all there is, it refused to write, and nothing is said of what is stored.
+fn blamed(path: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Damaged(text) if is_io_error(&text) && is_readable(path) => StoreError::Failed(text),
+        other => other,
+    }
+}
+
+/// Whether the disk reads every file of a database.
+fn is_readable(path: &Path) -> bool {
+    let read = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry?;
+        if entry.file_type()?.is_file() { io::copy(&mut File::open(entry.path())?, &mut io::sink()) } else { Ok(0) }
+    };
+    fs::read_dir(path).is_ok_and(|entries| entries.map(read).all(|read| read.is_ok()))
 }
 
 fn is_locked(error: &std::io::Error) -> bool {
