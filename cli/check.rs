@@ -14,6 +14,7 @@ use ropewalk_protocol::{
 pub(crate) struct LogCheck {
     found: Verified,
     rebuilt: Projections,
+    aside: Vec<String>,
 }
 
 impl LogCheck {
@@ -27,7 +28,7 @@ impl LogCheck {
             note_closed(&mut closed, event);
             note_lost(&mut lost, event);
         })?;
-        let mut check = Self { found, rebuilt };
+        let mut check = Self { found, rebuilt, aside: journal.aside()? };
         check.closed_terminals(&closed);
         check.excuse(&lost);
         Ok(check)
@@ -90,7 +91,7 @@ impl LogCheck {
     }
 
     pub(crate) fn report(self) -> VerifyReport {
-        let Self { found, rebuilt } = self;
+        let Self { found, rebuilt, aside } = self;
         let digests = rebuilt.digests().into_iter().map(|(name, digest)| (name.to_owned(), hex(&digest))).collect();
         VerifyReport {
             intact: found.damage.is_empty(),
@@ -104,6 +105,7 @@ impl LogCheck {
             chain: hex(&found.chain),
             digests,
             damage: found.damage,
+            aside,
         }
     }
 }

@@ -156,6 +156,35 @@ fn looking_neither_mends_nor_makes_what_opening_a_log_would() {
     assert_eq!(home.run(&["log", "repair"]).status.code(), Some(4), "what it held is known to be missing");
 }
 
+#[test]
+fn a_file_with_what_could_not_be_read_is_told_of_and_moved_away_by_a_repair() {
+    let home = lived_in();
+    let log = home.path().join("data/log");
+    let file = "v-00000000000000000001/wal-1.unreadable-1";
+    fs::write(log.join("v-00000000000000000001/wal-1"), "what a power cut left").unwrap();
+    let verified = || json(&home.ok(&["log", "verify", "--json"]));
+    assert_eq!(verified()["aside"], json("[]"), "looking puts nothing aside");
+    home.start();
+    assert!(log.join(file).exists());
+    for daemon_runs in [true, false] {
+        let report = verified();
+        assert_eq!((&report["aside"], &report["intact"]), (&Value::from(vec![file]), &Value::from(true)), "{report}");
+        assert!(home.ok(&["log", "verify"]).contains(&format!("aside: {file}: ")));
+        assert_eq!(json(&home.ok(&["log", "stats", "--json"]))["aside"], 1);
+        let doctor = String::from_utf8(home.run(&["doctor"]).stdout).unwrap();
+        assert!(doctor.contains("1 files in its log hold what could not be read"), "{doctor}");
+        if daemon_runs {
+            home.ok(&["daemon", "stop"]);
+        }
+    }
+    assert!(home.ok(&["log", "repair", "--dry-run"]).contains(&format!("would: {file} is put aside")));
+    let repaired = json(&home.ok(&["log", "repair", "--json"]));
+    let kept = Path::new(repaired["quarantine"].as_str().unwrap()).join(file.replace('/', "."));
+    assert_eq!(fs::read_to_string(kept).unwrap(), "what a power cut left");
+    assert_eq!(verified()["aside"], json("[]"));
+    assert!(home.ok(&["log", "repair"]).contains("everything opens"));
+}
+
 /// Makes a database that nobody can open.
 fn damage(db: &Path) {
     let mut bytes = fs::read(db).unwrap();

@@ -5,6 +5,8 @@ mod programs;
 
 use std::path::{Path, PathBuf};
 
+use ropewalk_kernel::log::SledShelf;
+use ropewalk_kernel::log::store::Shelf;
 use ropewalk_protocol::{Query, QueryResult};
 use ropewalk_transport::client::Client;
 use serde::Serialize;
@@ -44,6 +46,8 @@ struct Home {
     data: PathBuf,
     writable: bool,
     free_bytes: Option<u64>,
+    /// Files that hold what could not be read of the log's write-ahead log.
+    aside: usize,
 }
 
 pub(super) async fn doctor(context: &Context) -> Result<u8, Failure> {
@@ -67,7 +71,8 @@ fn home(paths: &Paths) -> Home {
     let made = paths.data.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("/"));
     let writable = rustix::fs::access(made, rustix::fs::Access::WRITE_OK).is_ok();
     let free = rustix::fs::statvfs(made).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
-    Home { data: paths.data.clone(), writable, free_bytes: free }
+    let aside = SledShelf::existing(&paths.log()).and_then(|shelf| shelf.aside()).map_or(0, |aside| aside.len());
+    Home { data: paths.data.clone(), writable, free_bytes: free, aside }
 }
 
 /// How the daemon is, if one runs.
@@ -140,10 +145,14 @@ fn machine(Report { daemon, home, .. }: &Report) -> Vec<Vec<String>> {
         }
     };
     let row = |name: &str, value: String| vec![name.to_owned(), value];
+    let aside = match home.aside {
+        0 => String::new(),
+        count => format!(": {count} files in its log hold what could not be read; `ropewalk log verify` names them"),
+    };
     vec![
         row("daemon", daemon_line),
         row("holder", process(daemon.holder_pid)),
-        row("home", format!("{}{writable}", home.data.display())),
+        row("home", format!("{}{writable}{aside}", home.data.display())),
         row("disk", disk),
     ]
 }

@@ -89,6 +89,11 @@ fn verified(report: &VerifyReport) -> String {
         text.push_str(&format!("{name} {digest}\n"));
     }
     text.push_str(&damaged(&report.damage));
+    for file in &report.aside {
+        text.push_str(&format!(
+            "aside: {file}: what could not be read of a write-ahead log; `ropewalk log repair` moves it out of the log\n"
+        ));
+    }
     text.push_str(if report.intact { "intact\n" } else { "not intact\n" });
     text
 }
@@ -108,6 +113,7 @@ fn counted(stats: &LogStats) -> String {
         ("volumes", stats.volumes.to_string()),
         ("bytes on disk", stats.disk_bytes.to_string()),
         ("bytes free", stats.free_bytes.to_string()),
+        ("files with what could not be read", stats.aside.to_string()),
         ("commits since the start", stats.commits.to_string()),
         ("batches in them", stats.batches.to_string()),
         ("appends", stats.degraded.clone().map_or("succeed".to_owned(), |reason| format!("fail: {reason}"))),

@@ -24,14 +24,14 @@ impl Aside for Beside {
         &self.0
     }
 
-    fn put(&mut self, path: &Path) -> io::Result<()> {
+    fn put(&mut self, path: &Path, name: &str) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
-        if path.exists() { fs::rename(path, self.0.join(path.file_name().expect("a name"))) } else { Ok(()) }
+        if path.exists() { fs::rename(path, self.0.join(name)) } else { Ok(()) }
     }
 
-    fn keep(&mut self, path: &Path) -> io::Result<()> {
+    fn keep(&mut self, path: &Path, name: &str) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
-        fs::copy(path, self.0.join(path.file_name().expect("a name"))).map(drop)
+        fs::copy(path, self.0.join(name)).map(drop)
     }
 }
 

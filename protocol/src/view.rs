@@ -230,6 +230,10 @@ pub struct VerifyReport {
     pub digests: Vec<(String, String)>,
     /// What cannot be read or does not add up.
     pub damage: Vec<DamageView>,
+    /// Files below the log's directory that hold what could not be read of a write-ahead log: a commit that a crash cut, or
+    /// damage. What could be read of them is in the log.
+    #[serde(default)]
+    pub aside: Vec<String>,
 }
 
 /// How large the log is.
@@ -249,6 +253,9 @@ pub struct LogStats {
     pub batches: u64,
     /// Appends fail: what the disk said.
     pub degraded: Option<String>,
+    /// Files that hold what could not be read of a write-ahead log.
+    #[serde(default)]
+    pub aside: u64,
 }
 
 /// One event as it is stored, with what proves it.

@@ -71,6 +71,7 @@ fn every_limit_has_a_reason_and_they_fit_into_each_other() {
             "WORKSPACES",
             "CALLS",
             "TURNS",
+            "FILES",
             "ROWS",
         ];
         assert!(units.iter().chain(&counts).any(|unit| name.contains(unit)), "{name} does not name its unit");

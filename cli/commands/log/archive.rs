@@ -121,8 +121,8 @@ pub(super) fn import(context: &Context, file: &Path) -> Result<u8, Failure> {
     let archived = fill(&beside, &mut source).and_then(|archived| {
         let mut quarantine = Quarantine::new(paths);
         // Checkpoints are of the log that was here before: they would be taken for this one's.
-        quarantine.put(&paths.checkpoints())?;
-        quarantine.put(&paths.log())?;
+        quarantine.put(&paths.checkpoints(), "checkpoints")?;
+        quarantine.put(&paths.log(), "log")?;
         File::open(beside.join("HEAD"))?.sync_all()?;
         fs::rename(&beside, paths.log())?;
         sync_parent(&paths.log())?;

@@ -22,10 +22,10 @@ impl Quarantine {
         Self { directory: paths.data.join("log.quarantine").join(time) }
     }
 
-    fn place_for(&mut self, path: &Path) -> io::Result<Option<PathBuf>> {
-        let Some(name) = path.file_name().filter(|_| path.symlink_metadata().is_ok()) else {
+    fn place_for(&mut self, path: &Path, name: &str) -> io::Result<Option<PathBuf>> {
+        if path.symlink_metadata().is_err() {
             return Ok(None);
-        };
+        }
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory)?;
         Ok(Some(self.directory.join(name)))
     }
@@ -36,8 +36,8 @@ impl Aside for Quarantine {
         &self.directory
     }
 
-    fn put(&mut self, path: &Path) -> io::Result<()> {
-        let Some(target) = self.place_for(path)? else {
+    fn put(&mut self, path: &Path, name: &str) -> io::Result<()> {
+        let Some(target) = self.place_for(path, name)? else {
             return Ok(());
         };
         fs::rename(path, &target)?;
@@ -45,8 +45,8 @@ impl Aside for Quarantine {
         sync_parent(path)
     }
 
-    fn keep(&mut self, path: &Path) -> io::Result<()> {
-        let Some(target) = self.place_for(path)? else {
+    fn keep(&mut self, path: &Path, name: &str) -> io::Result<()> {
+        let Some(target) = self.place_for(path, name)? else {
             return Ok(());
         };
         fs::copy(path, &target)?;

@@ -67,6 +67,9 @@ fn steps(diagnosis: &Diagnosis) -> Vec<String> {
         steps
             .push(format!("the options of volume {first} are written anew: they are torn, and what they say is known"));
     }
+    for file in &diagnosis.aside {
+        steps.push(format!("{file} is put aside: it holds what could not be read, and nothing reads it any more"));
+    }
     for (first, reason) in &diagnosis.volumes {
         steps.push(format!("volume {first} is put aside, and what it held is known to be missing: {reason}"));
     }

@@ -351,7 +351,16 @@ impl Journal {
             commits: self.shared.commits.load(atomic::Ordering::Relaxed),
             batches: self.shared.batches.load(atomic::Ordering::Relaxed),
             degraded: self.degraded().map(|error| error.to_string()),
+            aside: self.aside().map_or(0, |aside| aside.len() as u64),
         }
+    }
+
+    /// Files that hold what could not be read and that nobody reads any more. Reads the disk's directories.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn aside(&self) -> Result<Vec<String>, StoreError> {
+        self.shared.volumes.shelf().aside()
     }
 
     /// Commits and batches since the log was opened, and batches refused because the disk failed.

@@ -7,7 +7,7 @@ use ropewalk_protocol::{Seq, limits};
 
 use super::chunk::GENESIS;
 use super::head::{self, Head};
-use super::sled::SledShelf;
+use super::sled::{SledShelf, volume_name};
 use super::store::{Shelf, StoreError};
 use super::unfinished;
 use super::volumes::read_meta;
@@ -29,6 +29,8 @@ pub struct Diagnosis {
     pub given_up: Vec<Seq>,
     /// Why the index does not open.
     pub index: Option<String>,
+    /// Files that hold what could not be read of a write-ahead log, by their names below the log's directory.
+    pub aside: Vec<String>,
     /// Slots of HEAD that hold something else than a head.
     pub head_slots: Vec<usize>,
     /// What HEAD says, in the slot that can be read.
@@ -70,6 +72,7 @@ pub fn diagnose(shelf: &SledShelf) -> Result<Diagnosis, StoreError> {
         Err(StoreError::Damaged(reason)) => found.index = Some(reason),
         other => drop(other?),
     }
+    found.aside = shelf.aside()?;
     found.head_slots = head::foreign_slots(shelf)?;
     let unreadable = |first: &Seq| found.given_up.contains(first) || found.volumes.iter().any(|(bad, _)| bad == first);
     if let Some(newest) = volumes.last().filter(|newest| found.head.is_none() && unreadable(newest)) {
@@ -112,6 +115,8 @@ pub enum Step {
     GiveUp(Seq),
     /// The index is put aside.
     PutIndexAside,
+    /// A file that nobody reads any more is put aside.
+    PutFileAside(String),
 }
 
 /// Where things are put that must be out of the way.
@@ -119,17 +124,17 @@ pub trait Aside {
     /// Where that is.
     fn directory(&self) -> &Path;
 
-    /// Moves a file or directory there, if there is one, for good.
+    /// Moves a file or directory there under this name, if there is one, for good.
     ///
     /// # Errors
     /// The disk failed.
-    fn put(&mut self, path: &Path) -> io::Result<()>;
+    fn put(&mut self, path: &Path, name: &str) -> io::Result<()>;
 
-    /// Keeps a copy of a file there, if there is one, for good.
+    /// Keeps a copy of a file there under this name, if there is one, for good.
     ///
     /// # Errors
     /// The disk failed.
-    fn keep(&mut self, path: &Path) -> io::Result<()>;
+    fn keep(&mut self, path: &Path, name: &str) -> io::Result<()>;
 }
 
 impl Diagnosis {
@@ -141,6 +146,8 @@ impl Diagnosis {
         }
         // First of all that changes anything: how large the newest volume is, is not to be seen once it is away.
         steps.extend(self.skip_to.map(Step::SkipTo));
+        // Before their volume is put aside, with which they would be away as well.
+        steps.extend(self.aside.iter().cloned().map(Step::PutFileAside));
         let is_written = |slot: usize| self.skip_to.is_some() && slot == SKIP_SLOT;
         steps.extend(self.head_slots.iter().filter(|slot| !is_written(**slot)).map(|slot| Step::Blank(*slot)));
         for (first, _) in &self.volumes {
@@ -158,7 +165,7 @@ impl Diagnosis {
 pub fn apply(step: &Step, shelf: &SledShelf, aside: &mut dyn Aside) -> Result<(), StoreError> {
     let reason = format!("it could not be opened, and lies in {}", aside.directory().display());
     match step {
-        Step::KeepHead => Ok(aside.keep(&shelf.beside("HEAD"))?),
+        Step::KeepHead => Ok(aside.keep(&shelf.beside("HEAD"), "HEAD")?),
         Step::SkipTo(seq) => {
             shelf.write_head(SKIP_SLOT, &Head { seq: *seq, hash: GENESIS }.encode())?;
             shelf.sync_head()
@@ -168,8 +175,10 @@ pub fn apply(step: &Step, shelf: &SledShelf, aside: &mut dyn Aside) -> Result<()
             shelf.sync_head()
         }
         Step::Announce(first) => shelf.announce(*first, &reason),
-        Step::PutAside(first) => Ok(aside.put(&shelf.path(*first))?),
+        Step::PutAside(first) => Ok(aside.put(&shelf.path(*first), &volume_name(*first))?),
         Step::GiveUp(first) => shelf.give_up(*first, &reason),
-        Step::PutIndexAside => Ok(aside.put(&shelf.beside("index"))?),
+        Step::PutIndexAside => Ok(aside.put(&shelf.beside("index"), "index")?),
+        // Files of several volumes have the same names.
+        Step::PutFileAside(file) => Ok(aside.put(&shelf.beside(file), &file.replace('/', "."))?),
     }
 }

@@ -53,8 +53,8 @@ impl SledShelf {
     /// A later build brought the log into a format that this one does not know; the directory cannot be made or read.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        let head = directory.join("HEAD");
         format::claim(directory)?;
+        let head = directory.join("HEAD");
         if !head.exists() {
             // A name lasts once the directory that has it was synced, and so on up: those above may be new as well.
             // What is not ours to open was there before.
@@ -72,8 +72,8 @@ impl SledShelf {
     /// A later build brought the log into a format that this one does not know; the directory or HEAD cannot be read.
     pub fn existing(directory: &Path) -> Result<Self, StoreError> {
         fs::read_dir(directory)?;
-        let head = match File::open(directory.join("HEAD")) {
         format::admit(directory)?;
+        let head = match File::open(directory.join("HEAD")) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             other => Some(other?),
         };
@@ -98,7 +98,7 @@ impl SledShelf {
 
     /// Where a volume lies.
     pub fn path(&self, first: Seq) -> PathBuf {
-        self.directory.join(format!("v-{:020}", first.0))
+        self.directory.join(volume_name(first))
     }
 
     /// Where what is no volume lies.
@@ -203,6 +203,15 @@ impl Shelf for SledShelf {
         Ok([read(0)?, read(1)?])
     }
 
+    fn aside(&self) -> Result<Vec<String>, StoreError> {
+        let mut aside = Vec::new();
+        for first in self.volumes()? {
+            let files = wal::unreadable(&self.path(first))?.into_iter();
+            aside.extend(files.map(|file| format!("{}/{file}", volume_name(first))));
+        }
+        Ok(aside)
+    }
+
     fn volume_bytes(&self, first: Seq) -> u64 {
         directory_bytes(&self.path(first))
     }
@@ -236,6 +245,11 @@ impl Shelf for SledShelf {
             drop(fs::remove_file(&path));
         }
     }
+}
+
+/// The name of a volume's directory.
+pub(super) fn volume_name(first: Seq) -> String {
+    format!("v-{:020}", first.0)
 }
 
 fn directory_bytes(path: &Path) -> u64 {

@@ -224,6 +224,14 @@ pub trait Shelf: Send + Sync + 'static {
     /// The disk failed.
     fn read_head(&self) -> Result<[Vec<u8>; 2], StoreError>;
 
+    /// Files that hold what could not be read and that nobody reads any more, by their names below the log's directory.
+    ///
+    /// # Errors
+    /// The disk failed.
+    fn aside(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// The bytes that a volume takes on the disk.
     fn volume_bytes(&self, first: Seq) -> u64;
 

@@ -108,6 +108,10 @@ impl Shelf for ViewShelf {
         self.under.read_head()
     }
 
+    fn aside(&self) -> Result<Vec<String>, StoreError> {
+        self.under.aside()
+    }
+
     fn volume_bytes(&self, first: Seq) -> u64 {
         self.under.volume_bytes(first)
     }

@@ -183,6 +183,9 @@ impl Volume for LoggedVolume {
         if written.is_err() {
             self.broken.store(true, Ordering::Relaxed);
         }
+        written
+    }
+
     fn commit_for_every_build(&self, rows: Vec<Row>) -> Result<(), StoreError> {
         bounded(&rows)?;
         if self.broken.load(Ordering::Relaxed) {
@@ -193,9 +196,6 @@ impl Volume for LoggedVolume {
         if written.is_err() {
             self.broken.store(true, Ordering::Relaxed);
         }
-        written
-    }
-
         written
     }
 

@@ -138,6 +138,52 @@ pub(super) fn read(directory: &Path) -> Result<Option<Left>, StoreError> {
     Ok(Some(left).filter(|left| !left.files.is_empty()))
 }
 
+/// What the name of a file with something unreadable in it goes on with, before its number.
+const UNREADABLE: &str = ".unreadable-";
+
+/// The numbers of the files that were kept aside of this one, the oldest first.
+fn kept_aside(directory: &Path, name: &str) -> Result<Vec<u64>, StoreError> {
+    let mut numbers = Vec::new();
+    let entries = match fs::read_dir(directory) {
+        // Word of a volume that was given up is a file.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(numbers),
+        other => other?,
+    };
+    for entry in entries {
+        let found = entry?.file_name();
+        let number: Option<u64> =
+            found.to_str().and_then(|found| found.strip_prefix(name)?.strip_prefix(UNREADABLE)?.parse().ok());
+        numbers.extend(number);
+    }
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// The names of the files in a volume's directory that hold what could not be read.
+pub(super) fn unreadable(directory: &Path) -> Result<Vec<String>, StoreError> {
+    let mut names = Vec::new();
+    for name in NAMES {
+        names.extend(kept_aside(directory, name)?.into_iter().map(|number| format!("{name}{UNREADABLE}{number}")));
+    }
+    Ok(names)
+}
+
+/// Keeps a file that holds what cannot be read, under another name. Of too many the oldest gives way.
+fn keep_aside(directory: &Path, name: &str) -> Result<(), StoreError> {
+    let kept = kept_aside(directory, name)?;
+    let number = kept.last().map_or(1, |newest| newest.saturating_add(1));
+    let aside = directory.join(format!("{name}{UNREADABLE}{number}"));
+    tracing::warn!(aside = %aside.display(), "a write-ahead log holds what cannot be read: a commit that a crash cut, or damage");
+    fs::rename(directory.join(name), aside)?;
+    let too_many = (kept.len() + 1).saturating_sub(limits::WAL_UNREADABLE_FILES_MAX);
+    for number in &kept[..too_many] {
+        let oldest = directory.join(format!("{name}{UNREADABLE}{number}"));
+        tracing::warn!(removed = %oldest.display(), "so many such files are kept; the oldest gives way");
+        fs::remove_file(oldest)?;
+    }
+    Ok(())
+}
+
 impl Left {
     /// Takes the files away, once all that could be read is in the database and durable there. What could not be read stays,
     /// under another name.
@@ -145,11 +191,7 @@ impl Left {
         for (name, has_unreadable) in &self.files {
             let path = directory.join(name);
             if *has_unreadable {
-                let free = (1..).map(|number| directory.join(format!("{name}.unreadable-{number}")));
-                let aside = free.into_iter().find(|aside| fs::symlink_metadata(aside).is_err());
-                let aside = aside.expect("numbers do not end");
-                tracing::warn!(aside = %aside.display(), "a write-ahead log holds what cannot be read: a commit that a crash cut, or damage");
-                fs::rename(path, aside)?;
+                keep_aside(directory, name)?;
             } else {
                 fs::remove_file(path)?;
             }

@@ -175,6 +175,24 @@ fn what_lies_before_a_hole_in_the_older_file_takes_nothing_newer_away() {
     assert!(wal::read(&directory.0).expect("reads").is_none());
 }
 
+/// A disk that tears each commit for days does not fill itself with what is left of them.
+#[test]
+fn of_many_files_that_hold_what_cannot_be_read_the_newest_are_kept() {
+    let directory = Directory::new();
+    drop(directory.volume());
+    let rounds = u8::try_from(limits::WAL_UNREADABLE_FILES_MAX + 3).expect("few");
+    for round in 1..=rounds {
+        let mut file = wal::record::file_header(7);
+        for _ in 0..2 {
+            wal::record::encode(7, 1, &[(vec![1], vec![round])], &mut file);
+        }
+        fs::write(directory.0.join("wal-1"), &file[..file.len() - 1]).expect("writes");
+        assert_eq!(all(&directory.volume(), &[0], &[9]), [(vec![1], vec![round])], "what can be read of it is");
+    }
+    let kept = wal::unreadable(&directory.0).expect("reads");
+    assert_eq!(kept, (4..=rounds).map(|number| format!("wal-1.unreadable-{number}")).collect::<Vec<_>>());
+}
+
 /// What is behind all that is read of a file may be a commit.
 #[test]
 fn a_file_that_is_longer_than_what_is_read_of_it_is_not_thrown_away() {
