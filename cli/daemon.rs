@@ -4,6 +4,7 @@ mod attachments;
 mod backend;
 pub(crate) mod checkpoints;
 mod compose;
+mod count;
 pub(crate) mod discovery;
 mod history;
 pub(crate) mod log_failure;

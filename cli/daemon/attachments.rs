@@ -11,6 +11,7 @@ use ropewalk_protocol::{AttachParams, Attached, Code, GapReason, Rejection, Size
 use ropewalk_transport::{ByteSource, ByteStep};
 
 use super::backend::Daemon;
+use super::count::Counted;
 use super::screens::Screens;
 
 /// Bytes of one frame from memory: small enough that a keystroke's echo does not wait behind it for long.
@@ -37,6 +38,7 @@ pub(super) struct Attachment {
     /// The length of a closed terminal.
     closed_at: Option<u64>,
     ended: bool,
+    _counted: Counted,
 }
 
 impl Daemon {
@@ -74,6 +76,7 @@ impl Daemon {
             snapshot: None,
             closed_at: lane.is_none().then_some(end),
             ended: false,
+            _counted: self.attachments.one(),
         };
         if after.is_none() {
             attachment.draw(scrollback).await?;

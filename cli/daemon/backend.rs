@@ -18,6 +18,7 @@ use ropewalk_transport::{Backend, Wire};
 use tokio::sync::watch;
 
 use super::attachments::Attachment;
+use super::count::Count;
 use super::run::build;
 use super::run_tokens::RunTokens;
 use super::scope::{self, Scope};
@@ -55,6 +56,9 @@ pub(super) struct Daemon {
     /// What whoever has this may ask for.
     pub(super) scope: Scope,
     pub(super) stop: watch::Sender<Stop>,
+    /// Of all connections.
+    pub(super) subscriptions: Count,
+    pub(super) attachments: Count,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -162,7 +166,8 @@ impl Backend for Daemon {
 
     fn subscribe(&self, params: &SubscribeParams, wire: Wire) -> Result<(Seq, Seq, Events), Rejection> {
         self.may(|scope, _| scope.check_subscribe(params))?;
-        subscribe(&self.journal, &self.projections, params, wire, self.clock.now(), self.scope)
+        let counted = self.subscriptions.one();
+        subscribe(&self.journal, &self.projections, params, wire, self.clock.now(), self.scope, counted)
     }
 
     async fn attach(&self, params: AttachParams) -> Result<(Attached, Attachment), Rejection> {

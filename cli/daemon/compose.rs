@@ -21,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use super::backend::{Daemon, Stop};
 use super::checkpoints::{Checkpoints, Unread};
+use super::count::Count;
 use super::log_failure::log_failure;
 use super::run::build;
 use super::run_tokens::RunTokens;
@@ -104,6 +105,8 @@ pub(super) async fn compose(ground: Ground) -> Result<Composed, Failure> {
         run_tokens: Arc::new(run_tokens),
         scope: Scope::All,
         stop,
+        subscriptions: Count::default(),
+        attachments: Count::default(),
         clock: clock.clone(),
     };
     Ok(Composed { daemon, machine, clock, keeping, writer, background })

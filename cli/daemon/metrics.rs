@@ -19,6 +19,8 @@ pub(super) fn text(daemon: &Daemon) -> String {
     gauge("sessions", "gauge", "Sessions that are not deleted.", sessions as u64);
     gauge("actors_awake", "gauge", "Actors in memory.", daemon.directory.awake() as u64);
     gauge("terminals_open", "gauge", "Terminals whose bytes are not complete.", daemon.hands.lanes().len() as u64);
+    gauge("subscriptions", "gauge", "Subscriptions of all connections.", daemon.subscriptions.now());
+    gauge("attachments", "gauge", "Attachments to terminals of all connections.", daemon.attachments.now());
     gauge("holder_connected", "gauge", "1 while the holder answers.", u64::from(daemon.hands.link().pid().is_some()));
     gauge("resident_bytes", "gauge", "Resident memory.", resident_bytes());
     gauge("open_fds", "gauge", "Open file descriptors.", open_fds());

@@ -14,6 +14,7 @@ use ropewalk_protocol::{
 use ropewalk_transport::{EventSource, EventStep, Wire};
 use tokio::time::{Instant, timeout_at};
 
+use super::count::Counted;
 use super::scope::Scope;
 
 const LIVE_MARK_PAUSE: Duration = Duration::from_millis(limits::LIVE_MARK_MILLIS);
@@ -34,6 +35,7 @@ pub(super) struct Events {
     unsaid: Option<Seq>,
     /// When that may be told.
     says_again: Instant,
+    _counted: Counted,
 }
 
 /// Begins a subscription: after which event, the head, and the events.
@@ -44,6 +46,7 @@ pub(super) fn subscribe(
     wire: Wire,
     now: Timestamp,
     scope: Scope,
+    counted: Counted,
 ) -> Result<(Seq, Seq, Events), Rejection> {
     if let Some(log) = params.log.filter(|log| *log != journal.id()) {
         let message = format!("the cursor is of log {log}; this is log {}", journal.id());
@@ -67,7 +70,17 @@ pub(super) fn subscribe(
         None => follower,
     };
     let (projections, says_again) = (projections.clone(), Instant::now());
-    let events = Events { scope, projections, ready, follower, wire, is_live: false, unsaid: None, says_again };
+    let events = Events {
+        scope,
+        projections,
+        ready,
+        follower,
+        wire,
+        is_live: false,
+        unsaid: None,
+        says_again,
+        _counted: counted,
+    };
     Ok((after, journal.head(), events))
 }
 
