@@ -34,7 +34,7 @@ fn seed() -> u64 {
     number_from("ROPEWALK_FAULT_SEED").unwrap_or(1)
 }
 
-/// How long a disk stays full or a process stopped.
-fn seconds(few: u64) -> std::time::Duration {
+/// How long a disk stays full, a process stopped or a program busy.
+pub(crate) fn seconds(few: u64) -> std::time::Duration {
     std::time::Duration::from_secs(number_from("ROPEWALK_FAULT_SECONDS").unwrap_or(few))
 }

@@ -1,11 +1,14 @@
 //! A throwaway home with a daemon of its own, and clients that can be cut.
 
 mod cutting;
+mod slow;
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ropewalk_protocol::{
@@ -15,7 +18,8 @@ use ropewalk_protocol::{
 use ropewalk_transport::client::{AttachmentItem, Client, Dial, Options, SubscriptionItem, dial_unix};
 use uuid::Uuid;
 
-pub(crate) use self::cutting::{Choice, dial_cutting};
+pub(crate) use self::cutting::{Choice, dial_cutting, dial_gated};
+pub(crate) use self::slow::{Line, dial_over};
 
 pub(crate) const ROPEWALK: &str = env!("CARGO_BIN_EXE_ropewalk");
 /// No test waits longer for one thing: it fails instead.
@@ -91,6 +95,21 @@ impl Home {
 
     pub(crate) fn daemon_log(&self) -> String {
         std::fs::read_to_string(self.0.join("state/daemon.log")).unwrap_or_default()
+    }
+
+    /// What the daemon answers to this path over HTTP, with its head.
+    pub(crate) fn get(&self, path: &str) -> String {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        String::from_utf8(read_all(stream)).unwrap()
+    }
+
+    /// What one of the daemon's metrics says.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        let answer = self.get("/metrics");
+        let said = answer.lines().find_map(|line| line.strip_prefix(&format!("ropewalk_{name} ")));
+        said.unwrap_or_else(|| panic!("{name} is not among {answer}")).parse().unwrap()
     }
 
     /// kill -9, and waits until it is gone.
@@ -169,6 +188,37 @@ pub(crate) fn resident_kib(pid: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// The most memory that a process takes from here on, in KiB, looked at many times a second.
+pub(crate) struct Peak {
+    kib: Arc<AtomicU64>,
+    watch: tokio::task::JoinHandle<()>,
+}
+
+impl Peak {
+    pub(crate) fn of(pid: u32) -> Self {
+        let kib = Arc::new(AtomicU64::new(resident_kib(pid)));
+        let most = kib.clone();
+        let watch = tokio::spawn(async move {
+            let mut again = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                again.tick().await;
+                most.fetch_max(resident_kib(pid), Ordering::Relaxed);
+            }
+        });
+        Self { kib, watch }
+    }
+
+    pub(crate) fn kib(&self) -> u64 {
+        self.kib.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Peak {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
 pub(crate) fn options(bincode: bool) -> Options {
     let info =
         ClientInfo { name: "test".to_owned(), version: "0".to_owned(), instance: Some(ClientId::from(Uuid::now_v7())) };
@@ -177,8 +227,13 @@ pub(crate) fn options(bincode: bool) -> Options {
 
 /// Runs a test's future, within the patience of a test.
 pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
+    block_on_for(PATIENCE, work)
+}
+
+/// Runs a test's future that may be asked to take longer, within this time.
+pub(crate) fn block_on_for<T>(time: Duration, work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let done = runtime.block_on(async { tokio::time::timeout(PATIENCE, work).await });
+    let done = runtime.block_on(async { tokio::time::timeout(time, work).await });
     runtime.shutdown_background();
     done.expect("the test took too long")
 }

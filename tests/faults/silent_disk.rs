@@ -1,8 +1,6 @@
 //! A disk that does not answer: for a while, and for ever. Commands are refused in bounded time, reads go on, and a daemon can
 //! be stopped.
 
-use std::io::{Read, Write};
-use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -60,14 +58,6 @@ async fn assert_kept(client: &Client, kept: &[(Seq, String)]) {
     assert!(report.intact, "{:?}", report.damage);
 }
 
-fn health(home: &Home) -> String {
-    let mut stream = UnixStream::connect(home.socket()).unwrap();
-    stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
 fn status(home: &Home) -> String {
     let status: serde_json::Value = serde_json::from_str(&home.ok(&["daemon", "status", "--json"])).unwrap();
     status["degraded"].as_str().unwrap_or_default().to_owned()
@@ -108,7 +98,7 @@ fn a_disk_that_does_not_answer_for_a_while_keeps_nobody_waiting_and_loses_nothin
     let copied_by_then = copied();
     assert!(home.ok(&["ls"]).contains("prints") && home.ok(&["events", "notes"]).contains("note 4"), "reads go on");
     assert!(status(&home).contains("has not answered for 20s"), "{}", status(&home));
-    assert!(health(&home).contains("degraded"), "{}", health(&home));
+    assert!(home.get("/health").contains("degraded"), "{}", home.get("/health"));
     assert!(home.daemon_log().contains("the disk has not answered for 20s"), "the log says so");
     eventually("the program goes on", || copied() > copied_by_then + 20_000);
     assert!(shim.has_somebody(), "it never answered meanwhile");

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use ropewalk_transport::client::{Dial, Io};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
+use tokio::sync::watch;
 
 /// Numbers from a seed, for choices that a failing test can repeat.
 pub(crate) struct Choice(u64);
@@ -33,7 +34,7 @@ impl Choice {
     }
 }
 
-/// Connections that break after some bytes were read, in the middle of a frame as often as not.
+/// Connections that break after some bytes were read, always in the middle of a frame.
 pub(crate) fn dial_cutting(socket: PathBuf, seed: u64, cuts: Arc<AtomicU64>, cuts_max: u64, bytes_max: u64) -> Dial {
     let choice = Arc::new(std::sync::Mutex::new(Choice::seeded(seed)));
     Arc::new(move || {
@@ -42,31 +43,94 @@ pub(crate) fn dial_cutting(socket: PathBuf, seed: u64, cuts: Arc<AtomicU64>, cut
         Box::pin(async move {
             let stream = UnixStream::connect(&socket).await?;
             let left = if cuts.load(Ordering::Relaxed) < cuts_max { left } else { u64::MAX };
-            Ok((Box::new(Cutting { stream, left, cuts }) as Box<dyn Io>, None))
+            Ok((Box::new(Cutting { stream, left, frames: Frames::default(), cuts }) as Box<dyn Io>, None))
         })
     })
+}
+
+/// Connections that can be made only while the gate is open.
+pub(crate) fn dial_gated(dial: Dial, gate: watch::Receiver<bool>) -> Dial {
+    Arc::new(move || {
+        let (dial, mut gate) = (dial.clone(), gate.clone());
+        Box::pin(async move {
+            gate.wait_for(|open| *open).await.map_err(io::Error::other)?;
+            dial().await
+        })
+    })
+}
+
+/// How far one is in what a server sends: an HTTP answer, then WebSocket frames, which no server masks.
+#[derive(Default)]
+struct Frames {
+    is_open: bool,
+    /// What there is of the HTTP answer, or of a frame's header.
+    header: Vec<u8>,
+    payload_left: u64,
+}
+
+impl Frames {
+    fn take(&mut self, mut bytes: &[u8]) {
+        while let Some((byte, rest)) = bytes.split_first() {
+            if self.payload_left > 0 {
+                let skipped = bytes.len().min(usize::try_from(self.payload_left).unwrap_or(usize::MAX));
+                self.payload_left -= skipped as u64;
+                bytes = &bytes[skipped..];
+                continue;
+            }
+            bytes = rest;
+            self.header.push(*byte);
+            if !self.is_open {
+                self.is_open = self.header.ends_with(b"\r\n\r\n");
+                if self.is_open {
+                    self.header.clear();
+                }
+            } else if let Some(length) = payload_length(&self.header) {
+                self.payload_left = length;
+                self.header.clear();
+            }
+        }
+    }
+
+    /// A part of a frame was read, and not all of it.
+    fn is_within(&self) -> bool {
+        self.is_open && (self.payload_left > 0 || !self.header.is_empty())
+    }
+}
+
+/// What a frame's header says of its payload, once the header is whole.
+fn payload_length(header: &[u8]) -> Option<u64> {
+    let short = header.get(1)? & 0x7f;
+    match (short, &header[2..]) {
+        (126, [high, low]) => Some(u16::from_be_bytes([*high, *low]).into()),
+        (127, long) => Some(u64::from_be_bytes(long.try_into().ok()?)),
+        (126, _) => None,
+        (short, _) => Some(short.into()),
+    }
 }
 
 struct Cutting {
     stream: UnixStream,
     left: u64,
+    frames: Frames,
     cuts: Arc<AtomicU64>,
 }
 
 impl AsyncRead for Cutting {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.left == 0 {
+        if self.left == 0 && self.frames.is_within() {
             self.cuts.fetch_add(1, Ordering::Relaxed);
             self.left = u64::MAX;
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         let mut bytes = [0; 16 * 1024];
-        let room = usize::try_from(self.left).unwrap_or(usize::MAX).min(buf.remaining()).min(bytes.len());
+        // Between two frames there is nothing to be in the middle of: one byte more is.
+        let room = usize::try_from(self.left.max(1)).unwrap_or(usize::MAX).min(buf.remaining()).min(bytes.len());
         let mut part = ReadBuf::new(&mut bytes[..room]);
         std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut part))?;
         let read = part.filled().len();
+        self.frames.take(part.filled());
         buf.put_slice(part.filled());
-        self.left -= read as u64;
+        self.left = self.left.saturating_sub(read as u64);
         Poll::Ready(Ok(()))
     }
 }
