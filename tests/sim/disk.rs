@@ -1,5 +1,8 @@
-//! A disk that fails: commits that fail and leave nothing, or fail and are there all the same; power cuts that take what was
-//! not synced; volumes that do not open. It outlives the daemons that use it.
+//! A disk that fails: commits that fail and leave nothing, or a part, or are there all the same; power cuts that take what was
+//! not synced, or a part of it; volumes that do not open. It outlives the daemons that use it.
+//!
+//! A commit whose write failed is what the disk has of its bytes. They are those of the write-ahead log, and whoever opens the
+//! volume next finds out by that log's own reader what is left.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
@@ -7,7 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use ropewalk_kernel::log::store::{Row, Shelf, StoreError, Usage, Visit, Volume};
+use ropewalk_kernel::log::stored;
 use ropewalk_protocol::{Seq, limits};
+
+use super::random::Random;
+use super::trace::note;
 
 /// What becomes of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +23,12 @@ pub(super) enum CommitFault {
     Fails,
     /// An error, though everything is written; not synced.
     FailsButWritten,
+    /// An error, and of 256 parts of its bytes so many are written; not synced.
+    Short { parts: u8 },
     /// The machine stops before anything is written.
     DiesBefore,
+    /// The machine stops when of 256 parts of its bytes so many are written; not synced.
+    DiesWithin { parts: u8 },
     /// The machine stops when everything is synced, before anybody is told.
     DiesAfter,
 }
@@ -28,10 +39,16 @@ enum Which {
     Index,
 }
 
+/// How often the file was begun when a commit was written that is not needed any more, and when the newest one was.
+const OLD: u32 = 1;
+const NEW: u32 = 2;
+/// What is said of writes of which a part is on the disk.
+pub(super) const CUT_COMMIT: &str = "bytes of a commit are found, and no more";
+pub(super) const CUT_HEAD: &str = "bytes of a head are written, and no more";
+
 /// The first byte of the keys of chunks.
 const CHUNKS: u8 = 1;
 
-#[derive(Default)]
 struct Contents {
     stored: BTreeMap<Which, Stored>,
     heads: [Vec<u8>; 2],
@@ -50,31 +67,73 @@ struct Contents {
     met_damage: bool,
     open: BTreeSet<Which>,
     volume_bytes_max: usize,
+    /// What of bytes that were not synced is there after a power cut.
+    luck: Random,
+    /// What becomes of the next writes of a head, the next one first.
+    head_faults: VecDeque<HeadFault>,
+}
+
+/// A write of a head of which so many bytes of 256 parts are written.
+#[derive(Debug, Clone, Copy)]
+struct HeadFault {
+    parts: u8,
+    /// The machine stops then; else it is an error.
+    dies: bool,
 }
 
 #[derive(Default)]
 struct Stored {
+    /// What is synced.
     rows: BTreeMap<Vec<u8>, Vec<u8>>,
-    /// What was there before each row that is not synced, the oldest first.
-    unsynced: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// What is written of the bytes of a commit that failed; not synced.
+    unsynced: Vec<u8>,
+    /// How many bytes that commit has.
+    whole: usize,
+    /// What lies where it is written: a commit before it, of which the file is not needed any more.
+    under: Vec<u8>,
+}
+
+/// Which of 256 parts of so many bytes these are.
+fn part(bytes: usize, parts: u8) -> usize {
+    bytes * usize::from(parts) / 256
 }
 
 impl Stored {
-    fn write(&mut self, rows: &[Row]) {
-        for (key, value) in rows {
-            let before = self.rows.insert(key.clone(), value.clone());
-            self.unsynced.push((key.clone(), before));
-        }
+    /// All of a commit, synced.
+    fn commit(&mut self, rows: Vec<Row>) {
+        self.under = stored::commit_bytes(OLD, &rows);
+        self.rows.extend(rows);
     }
 
-    fn lose_unsynced(&mut self) {
-        for (key, before) in std::mem::take(&mut self.unsynced).into_iter().rev() {
-            match before {
-                Some(value) => drop(self.rows.insert(key, value)),
-                None => drop(self.rows.remove(&key)),
-            }
-        }
+    /// Some of a commit's bytes: what `of` says of how many there are.
+    fn write(&mut self, rows: &[Row], of: impl FnOnce(usize) -> usize) {
+        let bytes = stored::commit_bytes(NEW, rows);
+        self.whole = bytes.len();
+        self.unsynced = bytes[..of(bytes.len())].to_vec();
     }
+
+    fn lose_unsynced(&mut self, luck: &mut Random) {
+        let left = luck.below(self.unsynced.len() as u64 + 1);
+        self.unsynced.truncate(usize::try_from(left).expect("no more than there was"));
+    }
+
+    /// Reads what is there, as whoever opens it does, and makes it durable.
+    fn open(&mut self) {
+        let mut bytes = std::mem::take(&mut self.unsynced);
+        if bytes.is_empty() {
+            return;
+        }
+        if bytes.len() < self.whole {
+            note(format!("{} of {} {CUT_COMMIT}", bytes.len(), self.whole));
+        }
+        bytes.extend(self.under.iter().skip(bytes.len()));
+        self.rows.extend(stored::committed_rows(&bytes));
+    }
+}
+
+/// The beginning of one value over another one.
+fn over(old: &[u8], new: &[u8], written: usize) -> Vec<u8> {
+    new[..written].iter().chain(old.iter().skip(written)).copied().collect()
 }
 
 /// The disk. Clones share it.
@@ -82,8 +141,23 @@ impl Stored {
 pub(super) struct Disk(Arc<Mutex<Contents>>);
 
 impl Disk {
-    pub(super) fn new(volume_bytes_max: usize) -> Self {
-        Self(Arc::new(Mutex::new(Contents { volume_bytes_max, ..Contents::default() })))
+    pub(super) fn new(volume_bytes_max: usize, luck: Random) -> Self {
+        Self(Arc::new(Mutex::new(Contents {
+            stored: BTreeMap::new(),
+            heads: Default::default(),
+            synced_heads: Default::default(),
+            generation: 0,
+            dead: false,
+            full: false,
+            commit_faults: VecDeque::new(),
+            head_faults: VecDeque::new(),
+            opens_that_fail: 0,
+            damaged: BTreeSet::new(),
+            met_damage: false,
+            open: BTreeSet::new(),
+            volume_bytes_max,
+            luck,
+        })))
     }
 
     fn lock(&self) -> MutexGuard<'_, Contents> {
@@ -110,9 +184,14 @@ impl Disk {
         contents.open.clear();
         contents.dead = false;
         contents.commit_faults.clear();
+        contents.head_faults.clear();
         if power {
-            contents.stored.values_mut().for_each(Stored::lose_unsynced);
-            contents.heads = contents.synced_heads.clone();
+            let Contents { stored, luck, heads, synced_heads, .. } = &mut *contents;
+            stored.values_mut().for_each(|stored| stored.lose_unsynced(luck));
+            for (head, synced) in heads.iter_mut().zip(synced_heads) {
+                let written = luck.below(head.len() as u64 + 1);
+                *head = over(synced, head, usize::try_from(written).expect("no more than there was"));
+            }
         }
     }
 
@@ -121,6 +200,11 @@ impl Disk {
         let faults = &mut self.lock().commit_faults;
         faults.extend((0..after).map(|_| None));
         faults.extend((0..count).map(|_| Some(fault)));
+    }
+
+    /// Of the next write of a head so many of 256 parts are written.
+    pub(super) fn tear_head(&self, parts: u8, dies: bool) {
+        self.lock().head_faults.push_back(HeadFault { parts, dies });
     }
 
     pub(super) fn fail_opens(&self, count: u64) {
@@ -150,6 +234,7 @@ impl Disk {
     pub(super) fn heal(&self) {
         let mut contents = self.lock();
         contents.commit_faults.clear();
+        contents.head_faults.clear();
         contents.opens_that_fail = 0;
         contents.damaged.clear();
         contents.full = false;
@@ -229,8 +314,7 @@ impl SimShelf {
         if !contents.open.insert(which) {
             return Err(StoreError::Locked(format!("{which:?} is open already")));
         }
-        // Opening makes what it reads durable.
-        contents.stored.entry(which).or_default().unsynced.clear();
+        contents.stored.entry(which).or_default().open();
         let (disk, generation) = (self.disk.clone(), self.generation);
         Ok(Arc::new(SimVolume {
             disk,
@@ -271,8 +355,16 @@ impl Shelf for SimShelf {
     }
 
     fn write_head(&self, slot: usize, value: &[u8]) -> Result<(), StoreError> {
-        self.lock()?.heads[slot] = value.to_vec();
-        Ok(())
+        let mut contents = self.lock()?;
+        let Some(fault) = contents.head_faults.pop_front() else {
+            contents.heads[slot] = value.to_vec();
+            return Ok(());
+        };
+        let written = part(value.len(), fault.parts);
+        contents.heads[slot] = over(&contents.heads[slot], value, written);
+        note(format!("{written} of {} {CUT_HEAD}", value.len()));
+        contents.dead = fault.dies;
+        Err(if fault.dies { gone() } else { StoreError::Failed("an I/O error at a head".to_owned()) })
     }
 
     fn read_head(&self) -> Result<[Vec<u8>; 2], StoreError> {
@@ -353,24 +445,24 @@ impl Volume for SimVolume {
             let stored = contents.stored.entry(self.which).or_default();
             match fault {
                 None => {
-                    stored.write(&rows);
-                    stored.unsynced.clear();
-                    Ok(())
+                    stored.commit(rows);
+                    return Ok(());
                 }
-                Some(CommitFault::Fails) => Err(StoreError::Failed("an I/O error".to_owned())),
+                Some(CommitFault::Fails) => return Err(StoreError::Failed("an I/O error".to_owned())),
                 Some(CommitFault::FailsButWritten) => {
-                    stored.write(&rows);
-                    Err(StoreError::Failed("an I/O error at the sync".to_owned()))
+                    stored.write(&rows, |all| all);
+                    return Err(StoreError::Failed("an I/O error at the sync".to_owned()));
                 }
-                Some(fault @ (CommitFault::DiesBefore | CommitFault::DiesAfter)) => {
-                    if fault == CommitFault::DiesAfter {
-                        stored.write(&rows);
-                        stored.unsynced.clear();
-                    }
-                    contents.dead = true;
-                    Err(gone())
+                Some(CommitFault::Short { parts }) => {
+                    stored.write(&rows, |all| part(all, parts));
+                    return Err(StoreError::Failed("an I/O error in the middle of a write".to_owned()));
                 }
+                Some(CommitFault::DiesBefore) => {}
+                Some(CommitFault::DiesWithin { parts }) => stored.write(&rows, |all| part(all, parts)),
+                Some(CommitFault::DiesAfter) => stored.commit(rows),
             }
+            contents.dead = true;
+            Err(gone())
         });
         self.broken.fetch_or(result.is_err(), Ordering::Relaxed);
         result

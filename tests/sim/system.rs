@@ -92,7 +92,7 @@ impl System {
             SimClient::start(number, instance, network.dial(number), shared.clone())
         });
         Self {
-            disk: Disk::new(plan.volume_bytes_max),
+            disk: Disk::new(plan.volume_bytes_max, Random::new(plan.seed ^ 0xd15c)),
             holder: Holder::new(plan.pipe_bytes),
             clients: clients.collect(),
             network,
@@ -304,6 +304,7 @@ impl System {
             Transition::HealNetwork => self.network.heal(),
             Transition::Unreachable { reachable } => self.network.reach(reachable),
             Transition::FailCommits { fault, after, count } => self.disk.fail_commits(fault, after, count),
+            Transition::TearHead { parts, dies } => self.disk.tear_head(parts, dies),
             Transition::FailOpens { count } => self.disk.fail_opens(count.into()),
             Transition::DamageNewest => self.disk.damage_newest(),
             Transition::FillDisk { full } => self.disk.fill(full),

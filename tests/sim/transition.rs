@@ -109,6 +109,11 @@ pub(super) enum Transition {
         after: u8,
         count: u8,
     },
+    /// Of the next write of a head a part is written: an error, or the machine's end.
+    TearHead {
+        parts: u8,
+        dies: bool,
+    },
     FailOpens {
         count: u8,
     },
@@ -259,10 +264,15 @@ fn network(random: &mut Random) -> Transition {
 fn disk(random: &mut Random) -> Transition {
     match random.below(8) {
         0..=4 => {
-            let fault = if random.one_in(2) { CommitFault::Fails } else { CommitFault::FailsButWritten };
+            let fault = match random.below(4) {
+                0 => CommitFault::Fails,
+                1 => CommitFault::FailsButWritten,
+                _ => CommitFault::Short { parts: random.byte() },
+            };
             let after = u8::try_from(random.below(4)).expect("small");
             Transition::FailCommits { fault, after, count: 1 + u8::try_from(random.below(3)).expect("small") }
         }
+        5 if random.one_in(3) => Transition::TearHead { parts: random.byte(), dies: false },
         5 => Transition::FailOpens { count: 1 + u8::try_from(random.below(3)).expect("small") },
         6 if random.one_in(4) => Transition::DamageNewest,
         _ => Transition::FillDisk { full: random.one_in(2) },
@@ -273,7 +283,12 @@ fn crash(random: &mut Random) -> Transition {
     match random.below(12) {
         0..=2 => Transition::Crash { power: random.one_in(3) },
         3..=5 => {
-            let fault = if random.one_in(2) { CommitFault::DiesBefore } else { CommitFault::DiesAfter };
+            let fault = match random.below(5) {
+                0 => CommitFault::DiesBefore,
+                1 | 2 => CommitFault::DiesAfter,
+                3 => CommitFault::DiesWithin { parts: random.byte() },
+                _ => return Transition::TearHead { parts: random.byte(), dies: true },
+            };
             Transition::FailCommits { fault, after: u8::try_from(random.below(6)).expect("small"), count: 1 }
         }
         6 | 7 => Transition::Restart,

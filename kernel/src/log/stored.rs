@@ -1,4 +1,5 @@
 //! Every reader of stored rows, fed with the same bytes: what tests of hostile input need of this crate and nobody else does.
+//! Simulated disks besides, which cut a commit's bytes where a real one may.
 
 use ropewalk_protocol::{CommandId, LogId, Seq};
 
@@ -50,6 +51,20 @@ pub fn read_rows(bytes: &[u8]) {
 
 /// The nonce of files that are made here.
 const NONCE: u64 = 7;
+
+/// The bytes by which the write-ahead log keeps a commit, in a file that was begun for the n-th time.
+#[doc(hidden)]
+pub fn commit_bytes(epoch: u32, rows: &[Row]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    record::encode(NONCE, epoch, rows, &mut bytes);
+    bytes
+}
+
+/// What is read of a file of the write-ahead log that has these bytes behind its header.
+#[doc(hidden)]
+pub fn committed_rows(bytes: &[u8]) -> Vec<Row> {
+    record::read_file(&[&record::file_header(NONCE), bytes].concat(), None).rows
+}
 
 /// A write-ahead log's file: these records, each the rows of a commit, with its epoch.
 #[doc(hidden)]
