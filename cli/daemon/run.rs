@@ -34,6 +34,8 @@ const PORT: u16 = 7717;
 pub(crate) fn run(paths: &Paths, ready: impl FnOnce(&Discovery) + 'static) -> Result<(), Failure> {
     // Whatever is written below, by whichever package, is its owner's alone. Programs get the mask that was there before.
     let programs_mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    #[cfg(debug_assertions)]
+    plant()?;
     paths.create()?;
     let lock = HomeLock::take(paths)?;
     let system = actix::System::with_tokio_rt(|| {
@@ -47,6 +49,14 @@ pub(crate) fn run(paths: &Paths, ready: impl FnOnce(&Discovery) + 'static) -> Re
     let result = system.block_on(live(paths.clone(), programs_mask, ready));
     drop(lock);
     result
+}
+
+/// Plants the bug that a test of the tests asks for. No release build can.
+#[cfg(debug_assertions)]
+fn plant() -> Result<(), Failure> {
+    let asked_for = std::env::var("ROPEWALK_PLANTED").ok();
+    let planted = asked_for.map_or(Ok(()), |name| ropewalk_kernel::planted::plant_everywhere(&name));
+    planted.map_err(|reason| Failure::new(FAILURE, reason))
 }
 
 async fn live(paths: Paths, programs_mask: Mode, ready: impl FnOnce(&Discovery)) -> Result<(), Failure> {

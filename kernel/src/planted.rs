@@ -1,6 +1,9 @@
-//! Bugs that can be planted, to show that the simulation finds them. A release build has none of them.
+//! Bugs that can be planted, to show that the simulation finds them, or what cuts the power. A release build has none of them,
+//! and nothing that plants one in a whole process.
 
 use std::cell::Cell;
+#[cfg(debug_assertions)]
+use std::sync::OnceLock;
 
 /// A bug that somebody might make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,10 +18,32 @@ pub enum Bug {
     CursorMovedBySend,
     /// A row of output begins at an offset that the row before it has.
     OffsetReused,
+    /// A commit counts as stored when the write-ahead log was written, not when that was synced.
+    AcknowledgedBeforeSync,
+    /// A file of the write-ahead log is written again once its rows were written into the database, which was not synced.
+    WrittenAgainBeforeSync,
 }
 
 thread_local! {
     static PLANTED: Cell<Option<Bug>> = const { Cell::new(None) };
+}
+
+/// What is planted on all threads.
+#[cfg(debug_assertions)]
+static EVERYWHERE: OnceLock<Bug> = OnceLock::new();
+
+/// Plants one of the bugs that no thread of a simulation comes by on all threads of this process, for good.
+///
+/// # Errors
+/// There is no such bug, or another one is planted.
+#[cfg(debug_assertions)]
+pub fn plant_everywhere(name: &str) -> Result<(), String> {
+    let bug = match name {
+        "acknowledged_before_sync" => Bug::AcknowledgedBeforeSync,
+        "written_again_before_sync" => Bug::WrittenAgainBeforeSync,
+        other => return Err(format!("there is no bug {other:?} to be planted")),
+    };
+    EVERYWHERE.set(bug).map_err(|bug| format!("{bug:?} cannot be planted beside another one"))
 }
 
 /// Plants a bug in what runs on this thread from here on, or takes it out.
@@ -29,5 +54,15 @@ pub fn plant(bug: Option<Bug>) {
 /// Whether this bug is planted here.
 #[inline]
 pub fn is_planted(bug: Bug) -> bool {
-    cfg!(debug_assertions) && PLANTED.get() == Some(bug)
+    cfg!(debug_assertions) && (PLANTED.get() == Some(bug) || is_planted_everywhere(bug))
+}
+
+#[cfg(debug_assertions)]
+fn is_planted_everywhere(bug: Bug) -> bool {
+    EVERYWHERE.get() == Some(&bug)
+}
+
+#[cfg(not(debug_assertions))]
+fn is_planted_everywhere(_: Bug) -> bool {
+    false
 }

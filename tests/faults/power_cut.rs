@@ -1,6 +1,7 @@
 //! Power cuts: a real daemon's writes and syncs are recorded, and logs are opened from what a disk may hold afterwards.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use ropewalk_kernel::log::{Filter, Journal, SledShelf};
@@ -11,7 +12,7 @@ use super::shim::{Shim, op};
 use super::trace::{Entry, acknowledge};
 use super::workload::{Load, Remarks, fill_a_volume};
 use super::{runs, seed, trace};
-use crate::harness::{Choice, Home, block_on, create, ended, eventually, mint};
+use crate::harness::{Choice, Home, ROPEWALK, block_on, create, ended, eventually, mint};
 
 /// Regression: after a power cut the machine's id may have been empty, and another one was minted.
 #[test]
@@ -33,11 +34,21 @@ struct Recorded {
 
 /// A load over two daemons, of which the first is killed and the second stopped.
 fn record(remarks: Remarks) -> Recorded {
+    record_with(remarks, None)
+}
+
+/// The same, with daemons that have a bug.
+fn record_with(remarks: Remarks, bug: Option<&str>) -> Recorded {
     let home = Home::new();
     let shim = Shim::new(&home);
     let traced = shim.trace();
+    let start = || {
+        let mut command = Command::new(ROPEWALK);
+        command.envs(bug.map(|bug| ("ROPEWALK_PLANTED", bug)));
+        shim.start_as(&home, command).expect("nothing is wrong")
+    };
     block_on(async {
-        let mut daemon = shim.start(&home).expect("nothing is wrong");
+        let mut daemon = start();
         let load = Load::begin(&home, remarks, Some(traced.clone()));
         while !load.is_done() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -45,7 +56,7 @@ fn record(remarks: Remarks) -> Recorded {
         load.close_gate();
         daemon.signal(rustix::process::Signal::KILL);
         daemon.gone();
-        let mut daemon = shim.start(&home).expect("nothing is wrong");
+        let mut daemon = start();
         load.finish(&home).await;
         let client = home.client().await;
         let into = create(&client, None).await;
@@ -196,6 +207,30 @@ fn a_power_cut_while_the_files_of_the_write_ahead_log_take_turns() {
     let wrong = cut(&recorded, drawn, false);
     println!("{} entries, {images} images", recorded.entries.len());
     assert!(wrong.is_empty(), "{} of {images}: {wrong:#?}", wrong.len());
+}
+
+/// A bug that the images do not find says that they look away.
+#[cfg(debug_assertions)]
+fn catches(bug: &str, remarks: Remarks) {
+    let recorded = record_with(remarks, Some(bug));
+    let length = recorded.entries.len();
+    let drawn = points(length / 2..length + 1, 10);
+    let images = drawn.len() * MODELS.len();
+    let wrong = cut(&recorded, drawn, false);
+    println!("{bug} is found in {} of {images} images", wrong.len());
+    assert!(wrong.iter().any(|wrong| wrong.contains("was acknowledged and is not there")), "{wrong:#?}");
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn catches_a_commit_that_is_acknowledged_before_it_is_synced() {
+    catches("acknowledged_before_sync", Remarks::Few);
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn catches_a_file_of_the_write_ahead_log_that_is_written_again_before_the_database_is_synced() {
+    catches("written_again_before_sync", Remarks::Turning);
 }
 
 #[test]
