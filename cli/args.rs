@@ -249,6 +249,9 @@ pub(crate) enum Command {
         /// How long `soak` runs.
         #[arg(long, default_value_t = 10.0, value_name = "N")]
         minutes: f64,
+        /// Where what `soak` draws begins: when it kills and cuts.
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        seed: u64,
     },
     /// Say which agents are installed, which version, logged in or not, what is missing and how to get it; and how ropewalk is.
     ///

@@ -43,7 +43,7 @@ use lab::{Lab, MEASUREMENT_TIME_MAX};
 const SOAK_TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Runs one measurement, or all of them, and prints the figures.
-pub(crate) fn bench(what: Bench, quick: bool, minutes: f64, json: bool) -> Result<u8, Failure> {
+pub(crate) fn bench(what: Bench, quick: bool, minutes: f64, seed: u64, json: bool) -> Result<u8, Failure> {
     commands::quiet_logs();
     let figures = commands::block_on(async {
         let lab = Lab::new(quick)?;
@@ -51,7 +51,7 @@ pub(crate) fn bench(what: Bench, quick: bool, minutes: f64, json: bool) -> Resul
         match what {
             Bench::All => all(quick).await,
             Bench::Soak => {
-                let measure = async |home: &lab::Home| soak::measure(home, soak).await;
+                let measure = async |home: &lab::Home| soak::measure(home, soak, seed).await;
                 lab.with_home_for("soak", soak + MEASUREMENT_TIME_MAX, measure).await
             }
             what => one(&lab, what).await,

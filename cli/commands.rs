@@ -61,7 +61,7 @@ pub(crate) fn dispatch(args: Args) -> Result<u8, Failure> {
         Command::Holder { umask } => holder::run(&context, umask),
         Command::Daemon { command } => daemon::daemon(&context, &command),
         Command::Demo => demo::demo(&context),
-        Command::Bench { what, quick, minutes } => crate::bench::bench(what, quick, minutes, json),
+        Command::Bench { what, quick, minutes, seed } => crate::bench::bench(what, quick, minutes, seed, json),
         Command::Info => info::info(&context),
         Command::Tui { read_only, plain, .. } => tui::tui(&context, read_only, plain),
         other => client_command(&context, other),

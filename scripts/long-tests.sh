@@ -23,4 +23,4 @@ if (($#)); then
     exec cargo test --locked "$@"
 fi
 cargo test --workspace --locked
-cargo run --locked -- bench soak --minutes $((10 * times))
+cargo run --locked -- bench soak --minutes $((10 * times)) --seed "$ROPEWALK_FAULT_SEED"

@@ -268,7 +268,7 @@ fn a_minute_of_soak_loses_nothing_and_grows_nothing() {
         found.unwrap_or_else(|| panic!("no {what} in {said}"))["measured"].as_f64().unwrap()
     };
     assert!(figure("durable commands") > 1.0 && figure("sessions run, read and deleted") >= 1.0, "{said}");
-    assert!(figure("connections cut") >= 1.0, "{said}");
+    assert!(figure("connections cut") >= 1.0 && figure("daemons killed") >= 4.0, "{said}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Mixed load for a while, with cuts and kills: what goes in comes out once, and memory, descriptors and threads stay flat.
 //!
-//! In the first half the daemon is killed now and then; in the second half it lives, so that what grows can be seen to grow.
+//! The daemon is killed at one moment of each quarter of the time, and lives for about a quarter in between, so that what grows
+//! can be seen to grow: from one quarter to the next, and within each of its lives.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,18 +15,18 @@ use tokio::time::{sleep, timeout};
 use super::daemons::{self, Vitals, say};
 use super::figures::Figure;
 use super::lab::{Home, rate, wrong};
-use super::soak_load as load;
+use super::soak_load::{self as load, Choice};
 use crate::connect;
 use crate::exit::{Failure, TIMEOUT};
 use crate::paths::Paths;
 
-/// How often the daemon is killed, all in the first half.
-const KILLS: u32 = 3;
+/// How often the daemon is killed, once in each part of the time.
+const KILLS: u32 = 4;
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// What those who work may take to finish once the time is over.
 const FINISH_MAX: Duration = Duration::from_secs(60);
 
-/// What may be more in the last quarter than in the one before. A volume of the log may be sealed and another one begun, and
+/// What may be more in the last quarter than in the one before, and in the last third of a life than in its second one. A volume of the log may be sealed and another one begun, and
 /// sled keeps the values of each that is open: the newest and two sealed ones, 64 MiB each at most, come and go.
 const GROWTH_BYTES_MAX: u64 = 192 * 1024 * 1024;
 /// Sealed volumes are opened and closed, connections come and go.
@@ -66,8 +67,8 @@ impl Soak {
     }
 
     /// Does this work, under a name that is told if it does not end.
-    async fn doing<T>(self, name: &str, seed: u64, work: impl Future<Output = T>) -> T {
-        let name = format!("{name} {seed}");
+    async fn doing<T>(self, name: &str, number: u64, work: impl Future<Output = T>) -> T {
+        let name = format!("{name} {number}");
         self.at_work().insert(name.clone());
         let done = work.await;
         self.at_work().remove(&name);
@@ -75,25 +76,44 @@ impl Soak {
     }
 }
 
-/// Runs the load for this time.
-pub(super) async fn measure(home: &Home, time: Duration) -> Result<Vec<Figure>, Failure> {
+/// What was seen of the daemon and its holder.
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    at: Duration,
+    /// Kills before it.
+    kills: u32,
+    /// Connections that were cut before it.
+    cuts: u64,
+    vitals: Vitals,
+}
+
+/// When the daemon is killed: somewhere in each part of the time, and never so late that nothing of that part is left.
+fn moments(time: Duration, choice: &mut Choice) -> Vec<Duration> {
+    let part = time / KILLS;
+    (0..KILLS).map(|number| part * number + part.mul_f64(choice.part() * 0.75)).collect()
+}
+
+/// Runs the load for this time. Which moments are drawn for kills and cuts depends on the seed.
+pub(super) async fn measure(home: &Home, time: Duration, seed: u64) -> Result<Vec<Figure>, Failure> {
+    let drawn = |number: u64| seed.wrapping_mul(1000).wrapping_add(number);
     let soak =
         Soak { paths: home.paths.clone(), over: Arc::default(), at_work: Arc::default(), counts: Arc::default() };
     let began = Instant::now();
     let mut work = JoinSet::new();
-    for seed in 1..=3 {
-        work.spawn(soak.clone().doing("writer", seed, load::write(soak.clone(), seed)));
+    for number in 1..=3 {
+        work.spawn(soak.clone().doing("writer", number, load::write(soak.clone(), drawn(number))));
     }
-    for seed in 4..=5 {
-        work.spawn(soak.clone().doing("runner", seed, load::run_programs(soak.clone(), seed)));
+    for number in 4..=5 {
+        work.spawn(soak.clone().doing("runner", number, load::run_programs(soak.clone(), drawn(number))));
     }
-    work.spawn(soak.clone().doing("typist", 6, load::type_keys(soak.clone(), 6)));
-    work.spawn(soak.clone().doing("viewer", 7, load::look_at_a_busy_program(soak.clone(), 7)));
+    work.spawn(soak.clone().doing("typist", 6, load::type_keys(soak.clone(), drawn(6))));
+    work.spawn(soak.clone().doing("viewer", 7, load::look_at_a_busy_program(soak.clone(), drawn(7))));
     let mut followers = JoinSet::new();
-    for seed in 8..=9 {
-        followers.spawn(soak.clone().doing("follower", seed, load::follow(soak.clone(), seed)));
+    for number in 8..=9 {
+        followers.spawn(soak.clone().doing("follower", number, load::follow(soak.clone(), drawn(number))));
     }
-    let samples = watch(&soak.paths, began, time, &mut work, &mut followers).await?;
+    let kills = moments(time, &mut Choice::seeded(drawn(0)));
+    let samples = watch(&soak, began, time, kills, &mut work, &mut followers).await?;
     soak.over.store(true, Ordering::Relaxed);
     let late = |_| Failure::new(TIMEOUT, format!("these do not come to an end: {:?}", soak.at_work()));
     timeout(FINISH_MAX, finish(work)).await.map_err(late)??;
@@ -106,7 +126,7 @@ pub(super) async fn measure(home: &Home, time: Duration) -> Result<Vec<Figure>, 
         )));
     }
     verify(&soak.paths).await?;
-    judge(&soak.counts, &samples, began.elapsed())
+    judge(&soak.counts, &samples, time, began.elapsed())
 }
 
 async fn finish<T: 'static>(mut work: JoinSet<Result<T, Failure>>) -> Result<Vec<T>, Failure> {
@@ -117,15 +137,18 @@ async fn finish<T: 'static>(mut work: JoinSet<Result<T, Failure>>) -> Result<Vec
     Ok(done)
 }
 
-/// Kills the daemon in the first half, and looks at it all the time.
+/// Kills the daemon at these moments, and looks at it all the time.
 async fn watch(
-    paths: &Paths,
+    soak: &Soak,
     began: Instant,
     time: Duration,
+    moments: Vec<Duration>,
     work: &mut JoinSet<Result<(), Failure>>,
     followers: &mut JoinSet<Result<u64, Failure>>,
-) -> Result<Vec<(Duration, Vitals)>, Failure> {
+) -> Result<Vec<Sample>, Failure> {
+    let paths = &soak.paths;
     let mut samples = Vec::new();
+    let mut moments = moments.into_iter().peekable();
     let mut kills = 0;
     while began.elapsed() < time {
         tokio::select! {
@@ -136,7 +159,7 @@ async fn watch(
                 ended.map_err(|error| Failure::because("a follower", error))??;
             }
         }
-        if kills < KILLS && began.elapsed() >= time * (kills + 1) / (2 * (KILLS + 1)) {
+        if moments.next_if(|moment| began.elapsed() >= *moment).is_some() {
             kills += 1;
             let pid = connect::connect_running(paths).await?.welcome().daemon.pid;
             daemons::kill(pid).await?;
@@ -145,7 +168,9 @@ async fn watch(
         }
         let daemon = connect::connect_running(paths).await?.welcome().daemon;
         let holder = daemon.holder_pid.ok_or_else(|| wrong("the daemon has no holder"))?;
-        samples.push((began.elapsed(), daemons::vitals(daemon.pid)? + daemons::vitals(holder)?));
+        let vitals = daemons::vitals(daemon.pid)? + daemons::vitals(holder)?;
+        let cuts = soak.counts.cuts.load(Ordering::Relaxed);
+        samples.push(Sample { at: began.elapsed(), kills, cuts, vitals });
     }
     Ok(samples)
 }
@@ -159,21 +184,49 @@ async fn verify(paths: &Paths) -> Result<(), Failure> {
     }
 }
 
-fn judge(counts: &Counts, samples: &[(Duration, Vitals)], took: Duration) -> Result<Vec<Figure>, Failure> {
-    let quarter = |number: u32| {
-        let within = |at: Duration| at >= took * number / 4 && at < took * (number + 1) / 4;
-        samples.iter().filter(|(at, _)| within(*at)).map(|(_, vitals)| *vitals).reduce(Vitals::max)
-    };
-    let nothing = || wrong("too short a time to compare its quarters");
-    let (third, last) = (quarter(2).ok_or_else(nothing)?, quarter(3).ok_or_else(nothing)?);
+/// The most of each in these samples.
+fn most<'a>(samples: impl IntoIterator<Item = &'a Sample>) -> Option<Vitals> {
+    samples.into_iter().map(|sample| sample.vitals).reduce(Vitals::max)
+}
+
+/// Nothing may have grown from one time to another one by more than comes and goes.
+fn hold(when: &str, before: Vitals, after: Vitals) -> Result<(), Failure> {
     for (what, before, after, growth_max) in [
-        ("memory", third.resident_bytes, last.resident_bytes, GROWTH_BYTES_MAX),
-        ("descriptors", third.descriptors, last.descriptors, GROWTH_DESCRIPTORS_MAX),
-        ("threads", third.threads, last.threads, GROWTH_THREADS_MAX),
+        ("memory", before.resident_bytes, after.resident_bytes, GROWTH_BYTES_MAX),
+        ("descriptors", before.descriptors, after.descriptors, GROWTH_DESCRIPTORS_MAX),
+        ("threads", before.threads, after.threads, GROWTH_THREADS_MAX),
     ] {
         if after > before + growth_max {
-            return Err(wrong(format!("{what} grew from {before} to {after} in the last quarter")));
+            return Err(wrong(format!("{what} grew from {before} to {after} in the last part of {when}")));
         }
+    }
+    Ok(())
+}
+
+/// Each of the daemon's lives, in thirds: what is read and opened first is in the first one.
+fn hold_lives(samples: &[Sample]) -> Result<(), Failure> {
+    for life in samples.chunk_by(|one, next| one.kills == next.kills) {
+        let third = life.len() / 3;
+        if let (Some(second), Some(last)) = (most(&life[third..2 * third]), most(&life[2 * third..])) {
+            hold(&format!("the life after {} kills", life[0].kills), second, last)?;
+        }
+    }
+    Ok(())
+}
+
+fn judge(counts: &Counts, samples: &[Sample], time: Duration, took: Duration) -> Result<Vec<Figure>, Failure> {
+    let quarter = |number: u32| {
+        let begin = samples.partition_point(|sample| sample.at < time * number / 4);
+        let end = samples.partition_point(|sample| sample.at < time * (number + 1) / 4);
+        &samples[begin..end]
+    };
+    let nothing = || wrong("too short a time to compare its quarters");
+    let (third, last) = most(quarter(2)).zip(most(quarter(3))).ok_or_else(nothing)?;
+    hold("the time", third, last)?;
+    hold_lives(samples)?;
+    let (before, end) = quarter(2).last().zip(samples.last()).ok_or_else(nothing)?;
+    if end.kills != KILLS || before.kills == KILLS || before.cuts == end.cuts {
+        return Err(wrong(format!("the last quarter had no kill or no cut: {before:?}, and in the end {end:?}")));
     }
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let figure = |what: &str, unit, measured| Figure::new("soak", what, unit, measured);
@@ -185,7 +238,7 @@ fn judge(counts: &Counts, samples: &[(Duration, Vitals)], took: Duration) -> Res
         figure("keys typed and echoed", "", count(&counts.keys) as f64),
         figure("sessions run, read and deleted", "", count(&counts.sessions) as f64),
         figure("connections cut", "", count(&counts.cuts) as f64),
-        figure("daemons killed", "", f64::from(KILLS)),
+        figure("daemons killed", "", f64::from(end.kills)),
         figure("resident, third quarter", "MiB", mib(third.resident_bytes)),
         figure("resident, last quarter", "MiB", mib(last.resident_bytes)),
         figure("descriptors, last quarter", "", last.descriptors as f64).beside(third.descriptors as f64),

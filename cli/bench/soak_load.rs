@@ -29,9 +29,18 @@ const RETRY_PAUSE: Duration = Duration::from_millis(20);
 const SLOW_PAUSE: Duration = Duration::from_millis(20);
 
 /// SplitMix64.
-struct Choice(u64);
+pub(super) struct Choice(u64);
 
 impl Choice {
+    pub(super) fn seeded(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Some part of a whole.
+    pub(super) fn part(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     /// True once in so many times.
     fn once_in(&mut self, times: u64) -> bool {
         self.next().is_multiple_of(times)
