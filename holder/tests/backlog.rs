@@ -186,8 +186,11 @@ fn flip(path: &std::path::Path, places: &[u64]) {
     }
 }
 
-/// What comes of the stream up to its end: what comes of bytes, and what is told as lost. Offsets are dense.
-fn take_what_comes(daemon: &mut Daemon, from: u64) -> (Vec<(u64, Vec<u8>)>, Vec<(u64, u64)>, u64) {
+/// Where bytes stand, and the bytes.
+type Piece = (u64, Vec<u8>);
+
+/// What comes of the stream up to its end: bytes, and the ranges that are told as lost. Offsets are dense.
+fn take_what_comes(daemon: &mut Daemon, from: u64) -> (Vec<Piece>, Vec<(u64, u64)>, u64) {
     let (mut pieces, mut lost, mut at) = (Vec::new(), Vec::new(), from);
     loop {
         let next = daemon.wait(|frame| match frame {

@@ -76,7 +76,6 @@ pub(crate) fn bodies() -> Vec<(&'static str, EventBody)> {
         ),
         ("", TerminalResized { size: SIZE, offset: 300 }.into()),
         ("", TerminalClosed { offset: 5_000_000_000 }.into()),
-        ("", TerminalLost { from: 1_048_576, to: 1_114_112, reason: text("the spool is damaged") }.into()),
         ("", DaemonStarted { build: text("ropewalk 0.1.0 (61c42e4)"), pid: 4242, holder_pid: 4243 }.into()),
         ("", DaemonStopped { reason: text("asked to") }.into()),
         ("", StorageDegraded { reason: text("no space left: os error 28"), since: AT }.into()),
@@ -85,6 +84,8 @@ pub(crate) fn bodies() -> Vec<(&'static str, EventBody)> {
     bodies.extend(agents::bodies());
     bodies.extend(limited::bodies());
     bodies.push(agents::prompt_taken());
+    let (from, to, reason) = (1_048_576, 1_114_112, text("the spool is damaged"));
+    bodies.push(("", TerminalLost { from, to, reason }.into()));
     bodies
 }
 

@@ -47,7 +47,7 @@ impl Core for TerminalCore {
                 Decision::done(vec![TerminalResized { size: *size, offset: *offset }.into()])
             }
             Input::Closed { offset } if !self.closed => Decision::done(vec![TerminalClosed { offset: *offset }.into()]),
-            Input::Lost { from, to, reason } if !self.closed && !(self.lost.0 <= *from && *to <= self.lost.1) => {
+            Input::Lost { from, to, reason } if !self.closed && (*from < self.lost.0 || *to > self.lost.1) => {
                 Decision::done(vec![TerminalLost { from: *from, to: *to, reason: reason.clone() }.into()])
             }
             _ => Decision::nothing(),
