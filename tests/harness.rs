@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use ropewalk_protocol::{
     AttachParams, ClientId, ClientInfo, Command as Change, CommandId, CommandResult, Event, Program, Query,
-    QueryResult, Seq, SessionId, SessionView, Size, SubscribeAfter, SubscribeParams, TerminalId, VerifyReport,
+    QueryResult, Rejection, Seq, SessionId, SessionView, Size, SubscribeAfter, SubscribeParams, TerminalId,
+    VerifyReport,
 };
 use ropewalk_transport::client::{AttachmentItem, Client, Dial, Options, SubscriptionItem, dial_unix};
 use uuid::Uuid;
@@ -325,15 +326,20 @@ pub(crate) async fn screen(client: &Client, terminal: TerminalId) -> Vec<String>
 
 /// All events of the log, in pages.
 pub(crate) async fn all_events(client: &Client) -> Vec<Event> {
+    events_so_far(client).await.unwrap()
+}
+
+/// The same, or why they cannot be read now.
+pub(crate) async fn events_so_far(client: &Client) -> Result<Vec<Event>, Rejection> {
     let mut all: Vec<Event> = Vec::new();
     loop {
         let after = all.last().map_or(Seq::ZERO, |event| event.seq);
         let query = Query::EventsPage { session: None, agent: None, after, before: None, limit: None };
-        match client.query(query).await.unwrap().result {
+        match client.query(query).await?.result {
             QueryResult::Events { events, more, .. } => {
                 all.extend(events);
                 if !more {
-                    return all;
+                    return Ok(all);
                 }
             }
             other => panic!("{other:?}"),

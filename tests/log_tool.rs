@@ -172,7 +172,7 @@ fn a_file_with_what_could_not_be_read_is_told_of_and_moved_away_by_a_repair() {
         assert!(home.ok(&["log", "verify"]).contains(&format!("aside: {file}: ")));
         assert_eq!(json(&home.ok(&["log", "stats", "--json"]))["aside"], 1);
         let doctor = String::from_utf8(home.run(&["doctor"]).stdout).unwrap();
-        assert!(doctor.contains("1 files in its log hold what could not be read"), "{doctor}");
+        assert!(doctor.contains("files in its log that hold what could not be read: 1;"), "{doctor}");
         if daemon_runs {
             home.ok(&["daemon", "stop"]);
         }

@@ -147,7 +147,9 @@ fn machine(Report { daemon, home, .. }: &Report) -> Vec<Vec<String>> {
     let row = |name: &str, value: String| vec![name.to_owned(), value];
     let aside = match home.aside {
         0 => String::new(),
-        count => format!(": {count} files in its log hold what could not be read; `ropewalk log verify` names them"),
+        count => {
+            format!(": files in its log that hold what could not be read: {count}; `ropewalk log verify` names them")
+        }
     };
     vec![
         row("daemon", daemon_line),
