@@ -87,10 +87,10 @@ struct Sample {
     vitals: Vitals,
 }
 
-/// When the daemon is killed: somewhere in each part of the time, and never so late that nothing of that part is left.
+/// When the daemon is killed: somewhere in each part of the time, in its first half, so that the daemon is back before the part is over.
 fn moments(time: Duration, choice: &mut Choice) -> Vec<Duration> {
     let part = time / KILLS;
-    (0..KILLS).map(|number| part * number + part.mul_f64(choice.part() * 0.75)).collect()
+    (0..KILLS).map(|number| part * number + part.mul_f64(choice.part() / 2.0)).collect()
 }
 
 /// Runs the load for this time. Which moments are drawn for kills and cuts depends on the seed.

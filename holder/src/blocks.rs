@@ -55,6 +55,11 @@ impl Blocks {
         self.end
     }
 
+    /// Whether nothing was ever written.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.begin == self.end
+    }
+
     /// Takes in what was written behind all before.
     pub(crate) fn append(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {

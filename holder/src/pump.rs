@@ -83,10 +83,10 @@ impl Holder {
         let read = stream.buffer.read(from, length.min(wire::OUTPUT_FRAME_BYTES_MAX), &mut bytes);
         if let Err(error) = read {
             let patience = daemon.is_told_losses.then_some(self.config.spool_patience);
-            if stream.unreadable(&error, self.now, patience) {
-                lose(stream, daemon, from, &error);
+            if stream.unreadable(&error, self.now, patience) && lose(stream, daemon, from, &error) {
                 return true;
             }
+            stream.unreadable(&error, self.now, None);
             tracing::warn!(%error, stream = %stream.id, "cannot read what is spooled; it is tried again");
             self.watch_stream(number);
             return false;
@@ -183,14 +183,18 @@ impl Holder {
     }
 }
 
-/// Gives up what cannot be read from this offset on, and tells the daemon.
-fn lose(stream: &mut Stream, daemon: &mut Connection, from: u64, error: &io::Error) {
+/// Gives up what cannot be read from this offset on, and tells the daemon. `false`: there is nothing to give up.
+fn lose(stream: &mut Stream, daemon: &mut Connection, from: u64, error: &io::Error) -> bool {
     let to = stream.buffer.lose(from);
+    if to <= from {
+        return false;
+    }
     tracing::error!(%error, stream = %stream.id, from, to, "spooled bytes are lost");
     daemon.push(&FromHolder::Lost { stream: stream.id, from, to, reason: error.to_string() });
     if let Some(follower) = &mut stream.follower {
         follower.sent = to;
     }
+    true
 }
 
 fn send_end(stream: &mut Stream, daemon: &mut Connection) {

@@ -57,6 +57,7 @@ impl SpoolFile {
         for (place, range) in pieces(ring.base, size, offset, bytes.len() as u64) {
             ring.file.write_all_at(&bytes[index(range.0)..index(range.1)], place)?;
         }
+        debug_assert_eq!(ring.blocks.end(), offset, "what is kept has no holes");
         // Only now: a write that failed half way is made again as a whole.
         ring.blocks.append(bytes);
         Ok(())
@@ -66,6 +67,10 @@ impl SpoolFile {
 impl Spool for SpoolFile {
     fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let written = self.write_ring(offset, bytes);
+        if written.is_err() && self.open.as_ref().is_some_and(|ring| ring.blocks.is_empty()) {
+            // What was refused may find room in memory yet: then other bytes are the first ones that come here.
+            self.clear();
+        }
         match &written {
             Ok(()) => self.warned = false,
             Err(error) if !self.warned => {
@@ -269,6 +274,23 @@ mod tests {
         assert!(read(&mut spool, 0, 50_000, usize::MAX).unwrap() == text(0, 50_000));
         spool.write(50_000, &text(50_000, 120_000)).unwrap();
         assert!(read(&mut spool, 0, 120_000, usize::MAX).unwrap() == text(0, 120_000));
+        drop(spool);
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    /// What a full disk refused found room in memory once the daemon had stored some of that; the next bytes were the first ones
+    /// that were spooled, and stood elsewhere than where their checksums were looked for.
+    #[test]
+    fn regression_bytes_behind_others_that_were_refused_are_read_as_they_are() {
+        let directory = directory("refused");
+        let mut spool = SpoolFile::new(&directory, TerminalId::from_bytes([1; 16]), 8 * BLOCK_BYTES);
+        std::os::unix::fs::symlink("/dev/full", &spool.path).unwrap();
+        assert_eq!(spool.write(100, &text(100, 200)).unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(spool.path.symlink_metadata().is_err(), "nothing is kept, so there is no file");
+        let (from, end) = (50_000, 50_000 + 2 * BLOCK_BYTES);
+        spool.write(from, &text(from, end)).unwrap();
+        assert!(read(&mut spool, from, end, usize::MAX).unwrap() == text(from, end));
+        assert_eq!(spool.lose(end), end, "there is nothing behind it to give up");
         drop(spool);
         std::fs::remove_dir_all(directory).unwrap();
     }

@@ -88,6 +88,8 @@ impl Stream {
     /// A daemon has everything before this offset and wants the rest.
     pub(crate) fn follow(&mut self, from: u64) {
         self.buffer.forget(from);
+        // While nobody followed nothing was tried.
+        self.unreadable_since = None;
         self.follower = Some(Follower { sent: from, durable: from, end_sent: false });
         self.pressure.followed(self.buffer.kept());
     }

@@ -122,3 +122,39 @@ fn a_log_of_a_later_format_is_refused_before_anything_of_it_is_opened() {
     assert_eq!((log.events().len(), fs::read_to_string(&word).expect("is there")), (3, own));
     log.close();
 }
+
+/// What the newest volume's database says counts where nothing else does, and the write-ahead log of a later build, which may
+/// be another one, stays where it is.
+#[test]
+fn a_log_of_a_later_format_that_does_not_say_so_beside_its_volumes_is_left_as_it_is() {
+    let disk = Disk::sled();
+    let Disk::Sled(directory) = &disk else { unreachable!("a sled disk") };
+    disk.open().remark(session(1), 3);
+    pretend(&*disk.shelf(), Seq(1), FORMAT + 1);
+    let path = directory.path().join("log");
+    fs::remove_file(path.join("FORMAT")).expect("the log said its format");
+    let kept = path.join("v-00000000000000000001/wal-0");
+    fs::write(&kept, b"of a later format").expect("written");
+    let shelf = std::sync::Arc::new(SledShelf::open(&path).expect("a shelf"));
+    let opened = Journal::open(shelf, LogId::from_bytes([7; 16]), |_| Box::new(|_: &[Event]| {}));
+    assert!(matches!(opened.err(), Some(OpenError::Store(StoreError::Newer { format: 3, .. }))));
+    assert_eq!(fs::read(&kept).expect("it is there"), b"of a later format");
+    assert!(!path.join("FORMAT").exists(), "nothing is said of a log that is another build's");
+}
+
+/// A log from before there was a word beside its volumes opens where none can be written.
+#[test]
+fn a_log_opens_where_its_format_cannot_be_written_or_read() {
+    let disk = Disk::sled();
+    let Disk::Sled(directory) = &disk else { unreachable!("a sled disk") };
+    disk.open().remark(session(1), 3);
+    let path = directory.path().join("log");
+    let word = path.join("FORMAT");
+    fs::remove_file(&word).expect("the log said its format");
+    // Neither reads nor takes the place of a file.
+    fs::create_dir(&word).expect("made");
+    let log = disk.open();
+    assert_eq!(log.events().len(), 3);
+    log.close();
+    assert!(word.is_dir());
+}

@@ -16,7 +16,7 @@ pub(crate) struct TerminalCore {
     size: Option<Size>,
     /// Where the newest size holds from.
     sized_at: u64,
-    /// What was lost last: the holder tells it again to a daemon that has nothing behind it.
+    /// What was lost last, with what was lost right before it: the holder tells it again to a daemon that has nothing behind it.
     lost: (u64, u64),
     closed: bool,
 }
@@ -68,7 +68,8 @@ impl Core for TerminalCore {
                 (self.size, self.sized_at) = (Some(resized.size), resized.offset);
             }
             (Stream::Terminal(_, terminal), EventBody::TerminalLost(lost)) if terminal == self.id => {
-                self.lost = (lost.from, lost.to);
+                let follows = (self.lost.0..=self.lost.1).contains(&lost.from);
+                self.lost = (if follows { self.lost.0 } else { lost.from }, lost.to);
             }
             (Stream::Terminal(_, terminal), EventBody::TerminalClosed(_)) if terminal == self.id => self.closed = true,
             _ => {}
@@ -134,8 +135,9 @@ mod tests {
             events.len()
         };
         assert_eq!(
-            [(10, 20), (10, 20), (12, 20), (8, 20), (20, 30), (20, 30)].map(|(from, to)| told(from, to)),
-            [1, 0, 0, 1, 1, 0]
+            [(10, 20), (10, 20), (12, 20), (8, 20), (20, 30), (20, 30), (8, 30), (40, 50)]
+                .map(|(from, to)| told(from, to)),
+            [1, 0, 0, 1, 1, 0, 0, 1]
         );
     }
 }

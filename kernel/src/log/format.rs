@@ -20,6 +20,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use super::sled::sync_directory;
 use super::store::StoreError;
 
 /// The format that this build writes; it reads those before it.
@@ -64,26 +65,26 @@ fn check(said: &str) -> String {
     blake3::hash(said.as_bytes()).to_hex()[..CHECK_DIGITS].to_owned()
 }
 
-/// What is said of the log in this directory; `None` when nothing is, or it was damaged.
-fn read(directory: &Path) -> Result<Option<Word>, StoreError> {
+/// What is said of the log in this directory; `None` when nothing is, or it was damaged, or cannot be read: it is a second
+/// word beside what the newest volume says, and no log stays shut for want of it.
+fn read(directory: &Path) -> Option<Word> {
     let mut text = Vec::new();
-    match File::open(directory.join(NAME)).and_then(|file| file.take(WORD_BYTES_MAX).read_to_end(&mut text)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        other => other?,
-    };
-    let word = std::str::from_utf8(&text).ok().and_then(Word::decode);
-    if word.is_none() {
-        tracing::warn!(directory = %directory.display(), "the log's {NAME} is damaged: what its volumes say of themselves counts");
+    let read = File::open(directory.join(NAME)).and_then(|file| file.take(WORD_BYTES_MAX).read_to_end(&mut text));
+    let word = std::str::from_utf8(&text).ok().and_then(Word::decode).filter(|_| read.is_ok());
+    let is_there = read.as_ref().err().is_none_or(|error| error.kind() != ErrorKind::NotFound);
+    if is_there && word.is_none() {
+        let error = read.err();
+        tracing::warn!(directory = %directory.display(), ?error, "the log's {NAME} says nothing: what its volumes say of themselves counts");
     }
-    Ok(word)
+    word
 }
 
 /// Refuses a log that a later build brought into a format which this one does not know. Nothing is changed.
 ///
 /// # Errors
-/// `Newer`; the word cannot be read.
+/// `Newer`.
 pub(super) fn admit(directory: &Path) -> Result<(), StoreError> {
-    match read(directory)? {
+    match read(directory) {
         Some(word) if word.format > FORMAT => {
             Err(StoreError::Newer { format: word.format, by: format!("build {}", word.build) })
         }
@@ -91,21 +92,20 @@ pub(super) fn admit(directory: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// The same, and then has the log be in the format that this build writes: from here on builds that do not know it refuse it.
+/// Has the log say that it is in the format that this build writes: from here on builds that do not know it refuse it.
 ///
 /// # Errors
-/// As [`admit`]; the word cannot be written.
+/// The disk failed or is full.
 pub(super) fn claim(directory: &Path) -> Result<(), StoreError> {
-    admit(directory)?;
-    if read(directory)?.is_some_and(|word| word.format == FORMAT) {
+    if read(directory).is_some_and(|word| word.format == FORMAT) {
         return Ok(());
     }
     let beside = directory.join("FORMAT.new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
     file.write_all(Word { format: FORMAT, build: build() }.encode().as_bytes())?;
     file.sync_all()?;
-    // The caller makes the name durable, with those of the volumes.
-    Ok(fs::rename(beside, directory.join(NAME))?)
+    fs::rename(beside, directory.join(NAME))?;
+    sync_directory(directory)
 }
 
 #[cfg(test)]

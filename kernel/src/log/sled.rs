@@ -53,7 +53,7 @@ impl SledShelf {
     /// A later build brought the log into a format that this one does not know; the directory cannot be made or read.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        format::claim(directory)?;
+        format::admit(directory)?;
         let head = directory.join("HEAD");
         if !head.exists() {
             // A name lasts once the directory that has it was synced, and so on up: those above may be new as well.
@@ -190,6 +190,14 @@ impl Shelf for SledShelf {
         Ok(head.write_all_at(value, slot as u64 * HEAD_SLOT_BYTES)?)
     }
 
+    fn claim(&self) {
+        if self.access == Access::Mend
+            && let Err(error) = format::claim(&self.directory)
+        {
+            tracing::warn!(%error, "the log's format is not written beside its volumes; it is tried again at the next start");
+        }
+    }
+
     fn read_head(&self) -> Result<[Vec<u8>; 2], StoreError> {
         let Some(head) = &self.head else {
             return Ok([Vec::new(), Vec::new()]);
@@ -263,6 +271,6 @@ fn directory_bytes(path: &Path) -> u64 {
         .sum()
 }
 
-fn sync_directory(path: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_directory(path: &Path) -> Result<(), StoreError> {
     Ok(File::open(path)?.sync_all()?)
 }

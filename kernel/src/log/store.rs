@@ -218,6 +218,10 @@ pub trait Shelf: Send + Sync + 'static {
     /// The disk failed.
     fn write_head(&self, slot: usize, value: &[u8]) -> Result<(), StoreError>;
 
+    /// Every volume is known to be in a format that this build reads, and it is about to write: whoever does not know the
+    /// format it writes is to be told so. It is not an error if that cannot be written: the newest volume says it as well.
+    fn claim(&self) {}
+
     /// The two slots, as they are.
     ///
     /// # Errors

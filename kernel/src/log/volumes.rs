@@ -16,7 +16,7 @@ use super::rows::{self, Tag};
 use super::store::{Shelf, StoreError, Volume};
 use crate::offload;
 
-pub(super) use opening::{meta_row, read_meta};
+pub(super) use opening::{decode_meta, meta_row, read_meta};
 pub(super) use summary::{Summary, last_chunk};
 
 /// How often and how long a reader waits for a volume that is being opened again.

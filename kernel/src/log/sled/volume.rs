@@ -14,8 +14,10 @@ use bytes::Bytes;
 use ropewalk_protocol::limits;
 
 use super::super::journal::lock;
+use super::super::rows;
 use super::super::store::{Row, StoreError, Visit, Volume};
 use super::super::unfinished;
+use super::super::volumes::decode_meta;
 use super::Access;
 use super::database::Database;
 use super::overlay::{Overlay, Rows};
@@ -112,6 +114,10 @@ impl LoggedVolume {
             unfinished::refuse(path)?;
         }
         let database = Database::open(path, sizes.segment_bytes)?;
+        // Before anything else is looked at: a later build's write-ahead log may be another one, and is not to be put away.
+        if let Some(Err(newer @ StoreError::Newer { .. })) = database.get(rows::META)?.map(|meta| decode_meta(&meta)) {
+            return Err(newer);
+        }
         let mut overlay = Overlay::default();
         let mut left = wal::read(path)?;
         if let Some(left) = &mut left {

@@ -41,6 +41,7 @@ impl Volumes {
         acknowledged: Option<Head>,
     ) -> Result<Self, StoreError> {
         let Found { newest, sealed, log } = find_newest(&*shelf, fresh, acknowledged)?;
+        shelf.claim();
         let index = shelf.index()?;
         let until = newest.0;
         let row = VolumeRow { newest, sealed: BTreeMap::new(), unread: BTreeSet::new(), open: VecDeque::new() };
@@ -235,13 +236,18 @@ fn meta_of(
 }
 
 pub(in crate::log) fn read_meta(volume: &dyn Volume) -> Result<Option<Meta>, StoreError> {
-    let Some(value) = volume.get(rows::META)? else {
-        return Ok(None);
-    };
+    volume.get(rows::META)?.map(|value| decode_meta(&value)).transpose()
+}
+
+/// What a volume says of itself.
+///
+/// # Errors
+/// `Newer`: it is in a format that this build does not know; the row is damaged.
+pub(in crate::log) fn decode_meta(value: &[u8]) -> Result<Meta, StoreError> {
     let meta: Meta =
-        codec::decode(&value).map_err(|error| StoreError::Damaged(format!("the volume's meta row: {error}")))?;
+        codec::decode(value).map_err(|error| StoreError::Damaged(format!("the volume's meta row: {error}")))?;
     if meta.format > FORMAT {
         return Err(StoreError::Newer { format: meta.format, by: "a later build".to_owned() });
     }
-    Ok(Some(meta))
+    Ok(meta)
 }
