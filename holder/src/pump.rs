@@ -124,10 +124,16 @@ impl Holder {
     /// Tells the poller what is wanted of a stream now. What waits for a program that is gone is refused.
     pub(crate) fn watch_stream(&mut self, number: u64) {
         let Some(stream) = self.streams.get_mut(&number) else { return };
+        let was_unreadable = stream.is_unreadable();
         match stream.look(self.now, self.heard, self.config.patience) {
             Some(at) => drop(self.looks.insert(number, at)),
             None => drop(self.looks.remove(&number)),
         }
+        if was_unreadable && !stream.is_unreadable() {
+            // Whoever came here may have sent before, or nothing at all, and no other time to look is set.
+            self.send_stream(number);
+        }
+        let Some(stream) = self.streams.get_mut(&number) else { return };
         if let Err(error) = stream.watch(&self.poller) {
             tracing::warn!(%error, stream = %stream.id, "cannot watch a stream");
         }

@@ -131,6 +131,11 @@ impl Stream {
         self.retry_at.into_iter().chain(goes_on_at).min()
     }
 
+    /// Whether what is to be sent waits for another try to read it.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        self.is_unreadable
+    }
+
     /// What the spool keeps was read, or need not be.
     pub(crate) fn readable(&mut self) {
         self.unreadable_since = None;

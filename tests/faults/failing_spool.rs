@@ -94,7 +94,7 @@ impl<'a> Printer<'a> {
         let place = home.path().join(&name).display().to_string();
         // It holds the pipe open itself, so that it is told whenever that is.
         let script = format!(
-            "stty raw; mkfifo {place}.made; exec 3<>{place}.made; mv {place}.made {place}; read go <&3; \
+            "stty raw -echo; mkfifo {place}.made; exec 3<>{place}.made; mv {place}.made {place}; read go <&3; \
              seq 1 {LINES} | tee {place}.copy; read go <&3; echo behind"
         );
         let (session, terminal, pid) = block_on(async {
@@ -122,6 +122,11 @@ impl<'a> Printer<'a> {
 
     fn has_printed(&self) {
         eventually("the program prints all", || self.copied() == printed().len() as u64 - BEHIND.len() as u64);
+    }
+
+    /// What its holder does at once, when it is time to try the spool again.
+    fn is_typed_to(&self) {
+        self.home.ok(&["send", &self.name, "x"]);
     }
 
     fn lives(&self) -> bool {
@@ -298,6 +303,7 @@ fn what_the_disk_does_not_read_for_too_long_is_told_as_lost_and_the_program_goes
         });
         let patience = i64::try_from(limits::HOLDER_SPOOL_PATIENCE_MILLIS / 1000).unwrap();
         shim.shift_monotonic((number as i64 + 1) * (patience + 1));
+        printer.is_typed_to();
         assert_lost(&home, &printer, (SPOOLED + passed * BLOCK, end), &case);
         shim.stop_failing();
     }
@@ -334,6 +340,7 @@ fn a_spool_that_is_cut_or_changed_is_told_as_lost_where_it_is_and_nothing_wrong_
             // A file that is too short reads as one that the disk does not read.
             eventually("it is tried again", || tries() > tried);
             shim.shift_monotonic((number as i64 + 1) * (patience + 1));
+            printer.is_typed_to();
         }
         assert_lost(&home, &printer, missing, &case);
     }
