@@ -355,8 +355,8 @@ impl Hands {
     }
 }
 
-/// Has it recorded that bytes of a terminal are lost. An error is for another try; a terminal that nobody knows any more has
-/// nobody to be told.
+/// Has it recorded that bytes of a terminal are lost. An error is for another try. What will never be recorded, since nobody
+/// knows the terminal any more or its session's history is damaged, keeps nothing waiting: the daemon's log has it.
 async fn record_lost(directory: Option<Directory>, stream: Stream, input: Input) -> Result<(), Rejection> {
     let Some(directory) = directory else {
         return Err(Rejection::new(Code::Busy, "the daemon starts"));

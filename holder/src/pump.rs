@@ -86,6 +86,7 @@ impl Holder {
             if stream.unreadable(&error, self.now, patience) && lose(stream, daemon, from, &error) {
                 return true;
             }
+            // Also where there is nothing to give up: it is not asked for again at once.
             stream.unreadable(&error, self.now, None);
             tracing::warn!(%error, stream = %stream.id, "cannot read what is spooled; it is tried again");
             self.watch_stream(number);

@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use ropewalk_transport::client::{Dial, Io};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
 use tokio::sync::watch;
 
 /// Numbers from a seed, for choices that a failing test can repeat.
@@ -41,9 +42,10 @@ pub(crate) fn dial_cutting(socket: PathBuf, seed: u64, cuts: Arc<AtomicU64>, cut
         let (socket, cuts) = (socket.clone(), cuts.clone());
         let left = 400 + choice.lock().unwrap().below(bytes_max);
         Box::pin(async move {
-            let stream = UnixStream::connect(&socket).await?;
+            let (stream, written) = UnixStream::connect(&socket).await?.into_split();
             let left = if cuts.load(Ordering::Relaxed) < cuts_max { left } else { u64::MAX };
-            Ok((Box::new(Cutting { stream, left, frames: Frames::default(), cuts }) as Box<dyn Io>, None))
+            let read = Cutting { stream, left, frames: Frames::default(), cuts };
+            Ok((Box::new(tokio::io::join(read, written)) as Box<dyn Io>, None))
         })
     })
 }
@@ -108,8 +110,9 @@ fn payload_length(header: &[u8]) -> Option<u64> {
     }
 }
 
+/// What comes until the connection breaks.
 struct Cutting {
-    stream: UnixStream,
+    stream: OwnedReadHalf,
     left: u64,
     frames: Frames,
     cuts: Arc<AtomicU64>,
@@ -132,19 +135,5 @@ impl AsyncRead for Cutting {
         buf.put_slice(part.filled());
         self.left = self.left.saturating_sub(read as u64);
         Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Cutting {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -9,8 +9,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ropewalk_transport::client::{Dial, Io};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
+use tokio::net::unix::OwnedReadHalf;
 use tokio::time::{Sleep, sleep};
 
 /// What is read at a time over a slow line, so that what it carries comes evenly.
@@ -63,15 +64,17 @@ pub(crate) fn dial_over(socket: PathBuf, line: Arc<Line>) -> Dial {
     Arc::new(move || {
         let (socket, line) = (socket.clone(), line.clone());
         Box::pin(async move {
-            let stream = UnixStream::connect(&socket).await?;
+            let (stream, written) = UnixStream::connect(&socket).await?.into_split();
             line.connections.fetch_add(1, Ordering::Relaxed);
-            Ok((Box::new(Slow { stream, line, busy: None }) as Box<dyn Io>, None))
+            let read = Slow { stream, line, busy: None };
+            Ok((Box::new(tokio::io::join(read, written)) as Box<dyn Io>, None))
         })
     })
 }
 
+/// What comes over a line.
 struct Slow {
-    stream: UnixStream,
+    stream: OwnedReadHalf,
     line: Arc<Line>,
     /// Until the line has carried what was read before.
     busy: Option<Pin<Box<Sleep>>>,
@@ -93,19 +96,5 @@ impl AsyncRead for Slow {
         self.line.carried.fetch_add(read as u64, Ordering::Relaxed);
         self.busy = self.line.time_for(read).map(|time| Box::pin(sleep(time)));
         Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Slow {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
