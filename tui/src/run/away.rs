@@ -57,13 +57,15 @@ impl Client {
             return Ok(());
         };
         self.give_away().await;
-        match Editor::open(&editing.file()) {
-            Ok(editor) => {
-                // If it cannot be written down, the next client takes the text from an editor that still has it.
+        match Editor::prepare(&editing.file()) {
+            Ok(mut editor) => {
+                // Before it begins, as the next client takes the text from an editor that it does not know. If it cannot be
+                // written down, the person has the editor all the same.
                 let known = editor.process().map_or(Ok(()), |process| editing.is_open_in(process));
                 if let Err(error) = known {
                     tracing::warn!(%error, "the editor's process is not written down");
                 }
+                editor.begin();
                 self.editor = Some(OpenEditor { editor, editing, target });
             }
             Err(_) => {
