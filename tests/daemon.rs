@@ -1,6 +1,6 @@
 //! The daemon's life: one for a home, stopped cleanly, small when nothing happens.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ropewalk_protocol::{Command as Change, Query, QueryResult};
 
@@ -111,6 +111,43 @@ fn no_orphans_are_left_when_a_session_ends_whatever_its_program_started() {
     assert!(process_exists(decoy.id()), "what is not ours is not touched");
     decoy.kill().unwrap();
     decoy.wait().unwrap();
+}
+
+/// How often the threads of sled's pool were given a processor by now, and how many there are.
+fn wakeups_of_sled(pid: u32) -> (u64, usize) {
+    let mut wakeups = Vec::new();
+    for task in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
+        let task = task.unwrap().path();
+        let name = std::fs::read_to_string(task.join("comm")).unwrap_or_default();
+        if name.starts_with("sled-io") {
+            let status = std::fs::read_to_string(task.join("status")).unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+            wakeups.push(line.trim().parse::<u64>().unwrap());
+        }
+    }
+    (wakeups.iter().sum(), wakeups.len())
+}
+
+/// sled's threads look once a second whether there is work for them. They are told of it anyway.
+#[test]
+fn the_databases_threads_sleep_while_nothing_is_stored() {
+    const LOOKED_AT: Duration = Duration::from_secs(3);
+    let home = Home::started();
+    block_on(async {
+        let client = home.client().await;
+        create(&client, Some("stored")).await;
+    });
+    let pid = home.daemon_pid();
+    let threads = wakeups_of_sled(pid).1;
+    assert!(threads >= 7, "a new log's first write begins {threads} threads");
+    // Something may be stored yet; and the system lets a late timer go off with another one of that processor.
+    let at_least_once_a_second = threads as u64 * (LOOKED_AT.as_secs() - 1);
+    eventually("nobody wakes them", || {
+        let (before, _) = wakeups_of_sled(pid);
+        // The time is what is looked at.
+        std::thread::sleep(LOOKED_AT);
+        wakeups_of_sled(pid).0 - before < at_least_once_a_second / 2
+    });
 }
 
 #[test]

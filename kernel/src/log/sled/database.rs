@@ -8,6 +8,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,9 @@ use super::sync_directory;
 use crate::planted::{Bug, is_planted};
 
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+/// How late the timers of sled's own threads may be. Each of the seven looks once a second whether there is work, which it would be
+/// told of anyway.
+const POOL_TIMER_SLACK: Duration = Duration::from_secs(3600);
 /// Rows of a leaf, at most, and its changes until it is written anew. From sled's source.
 const LEAF_ROWS: usize = 16;
 const CHANGES_OF_A_LEAF: usize = 10;
@@ -56,10 +60,18 @@ impl Database {
         guarded(what, || work(open))
     }
 
+    /// The same for what may begin threads of sled's.
+    fn with_pool<T>(&self, what: &str, work: impl FnOnce(&Open) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.with(what, |open| {
+            let _slack = TimerSlack::of_pool();
+            work(open)
+        })
+    }
+
     /// Writes all rows or none; on success they are on stable storage. After an error nothing is known of them until the
     /// database is opened again.
     pub(super) fn apply(&self, rows: &[Row]) -> Result<(), StoreError> {
-        self.with("commit", |open| {
+        self.with_pool("commit", |open| {
             let mut batch = sled::Batch::default();
             for (key, value) in rows {
                 batch.insert(key.as_slice(), value.as_slice());
@@ -72,7 +84,7 @@ impl Database {
     /// Writes these rows one by one: a crash may leave some of them. On success they are on stable storage. Unlike
     /// [`Database::apply`] it keeps no reader waiting, and closes a buffer of sled's only once for all of them.
     pub(super) fn put<'a>(&self, rows: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<(), StoreError> {
-        self.with("put", |open| {
+        self.with_pool("put", |open| {
             let mut written = 0;
             for (key, value) in rows {
                 written += open.written_by(key, value)?;
@@ -128,7 +140,8 @@ impl Database {
     /// Opens what was closed, for a moment: sled writes a snapshot only when it opens, and damage is found far better with a
     /// fresh one.
     pub(super) fn make_snapshot(&self) -> Result<(), StoreError> {
-        guarded("seal", || open_db(&self.path, self.segment_bytes)).map(drop)
+        let opened = guarded("seal", || open_db(&self.path, self.segment_bytes))?;
+        close(Some(opened))
     }
 }
 
@@ -137,6 +150,25 @@ impl Drop for Database {
         if let Err(error) = close(self.open.get_mut().unwrap_or_else(PoisonError::into_inner).take()) {
             tracing::warn!(%error, "a database did not close cleanly");
         }
+    }
+}
+
+/// This thread's timers may be late until it is dropped; those of a thread that is begun meanwhile may be for good. sled has no
+/// switch for its pool, which begins with the first write of the process.
+struct TimerSlack;
+
+impl TimerSlack {
+    fn of_pool() -> Self {
+        let nanos = u64::try_from(POOL_TIMER_SLACK.as_nanos()).ok().and_then(NonZeroU64::new);
+        // Where there is no such thing they wake for nothing.
+        rustix::thread::set_current_timer_slack(nanos).ok();
+        Self
+    }
+}
+
+impl Drop for TimerSlack {
+    fn drop(&mut self) {
+        rustix::thread::set_current_timer_slack(None).ok();
     }
 }
 
@@ -161,6 +193,7 @@ impl Open {
 
 fn close(open: Option<Open>) -> Result<(), StoreError> {
     guarded("close", || {
+        let _slack = TimerSlack::of_pool();
         drop(open);
         Ok(())
     })
@@ -178,7 +211,10 @@ fn open_db(path: &Path, segment_bytes: usize) -> Result<Open, StoreError> {
     // The database's lock is let go by a thread of sled's pool, a moment after the last handle is dropped.
     let mut attempts_left = 100;
     let db = loop {
-        match config.open() {
+        let slack = TimerSlack::of_pool();
+        let opened = config.open();
+        drop(slack);
+        match opened {
             Err(sled::Error::Io(error)) if is_locked(&error) => {
                 if attempts_left == 0 {
                     return Err(StoreError::Locked(path.display().to_string()));
@@ -207,7 +243,7 @@ fn open_db(path: &Path, segment_bytes: usize) -> Result<Open, StoreError> {
 /// did not write: if it reads all there is, it refused to write, and nothing is said of what is stored.
 fn blamed(path: &Path, error: StoreError) -> StoreError {
     match error {
-        StoreError::Damaged(text) if is_io_error(&text) && is_readable(path) => StoreError::Failed(text),
+        StoreError::Damaged(text) if is_io_error(&text) && is_readable(path) => StoreError::Io(text),
         other => other,
     }
 }
@@ -272,6 +308,7 @@ fn store_error(error: sled::Error) -> StoreError {
             let cut = matches!(kind, std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData);
             match StoreError::from(io) {
                 StoreError::Failed(_) if text.contains("No space left") => StoreError::Full(text),
+                StoreError::Io(_) => StoreError::Damaged(text),
                 StoreError::Failed(_) if cut || is_io_error(&text) => StoreError::Damaged(text),
                 StoreError::Full(_) => StoreError::Full(text),
                 _ if is_exhausted(&text) => StoreError::Exhausted(text),
@@ -296,5 +333,25 @@ mod tests {
         let kept = std::io::Error::new(full.kind(), format!("{full:?}"));
         let told = "No space left on device (os error 28)".to_owned();
         assert_eq!(store_error(sled::Error::Io(kept)), StoreError::Full(told));
+    }
+
+    #[test]
+    fn a_thread_that_is_begun_for_sled_has_late_timers_for_good_and_its_parent_has_its_own_again() {
+        let slack = || {
+            let thread = rustix::thread::gettid().as_raw_nonzero();
+            let nanos = fs::read_to_string(format!("/proc/{thread}/timerslack_ns")).expect("it can be asked for");
+            Duration::from_nanos(nanos.trim().parse().expect("a number"))
+        };
+        let before = slack();
+        let held = TimerSlack::of_pool();
+        let (ask, asked) = std::sync::mpsc::channel::<()>();
+        let child = std::thread::spawn(move || {
+            asked.recv().expect("the parent asks");
+            slack()
+        });
+        drop(held);
+        ask.send(()).expect("the child waits");
+        assert_eq!(child.join().expect("ends"), POOL_TIMER_SLACK);
+        assert_eq!(slack(), before);
     }
 }
