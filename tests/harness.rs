@@ -432,6 +432,15 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// The same, while others go on.
+pub(crate) async fn eventually_async(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// What a program prints on a bare terminal: line feeds become carriage return and line feed.
 pub(crate) fn as_printed(text: &[u8]) -> Vec<u8> {
     text.iter().flat_map(|byte| if *byte == b'\n' { vec![b'\r', b'\n'] } else { vec![*byte] }).collect()

@@ -84,21 +84,27 @@ async fn refused(
     None
 }
 
-/// A commit failed, and the volume is opened again: sends a remark until that comes to the place that is to fail. What was
-/// stored meanwhile.
-async fn reopening(shim: &Shim, client: &Client, session: SessionId, what: &str) -> Option<(Seq, String)> {
-    let (failed, began, text) = (shim.failed(), Instant::now(), format!("{what} reopening"));
-    let id = mint();
+/// What came of a remark that was sent until the volume was opened again.
+enum Reopening {
+    /// It came to the place that fails, and was stored in the end if this says where.
+    Failed(Option<(Seq, String)>),
+    /// It was past that place before it failed there, and the remark is stored.
+    TooLate((Seq, String)),
+}
+
+/// A commit failed, and the volume is opened again: sends a remark until that comes to the place that is to fail.
+async fn reopening(shim: &Shim, client: &Client, session: SessionId, text: String) -> Reopening {
+    let (failed, began, id) = (shim.failed(), Instant::now(), mint());
     loop {
         let sent = client.command(id, remark(session, &text)).await;
-        if let Ok(answer) = sent {
-            assert!(shim.failed() > failed, "{what}: it was opened again without that");
-            return Some((answer.seq, text));
+        let has_failed = shim.failed() > failed;
+        match sent {
+            Ok(answer) if has_failed => return Reopening::Failed(Some((answer.seq, text))),
+            Ok(answer) => return Reopening::TooLate((answer.seq, text)),
+            Err(_) if has_failed => return Reopening::Failed(None),
+            Err(_) => {}
         }
-        if shim.failed() > failed {
-            return None;
-        }
-        assert!(began.elapsed() < PATIENCE, "{what}: it is not opened again");
+        assert!(began.elapsed() < PATIENCE, "{text}: it is not opened again");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
@@ -143,13 +149,22 @@ async fn attack(
     // These are made or written only when a volume is opened again, as it is after a commit that failed.
     let is_reopened = ops == op::CREATE || with[1] == SNAPSHOT;
     if is_reopened {
-        shim.points_are(op::WRITE, ["/data/log/v-", WAL], "");
-        shim.fail(errno, short);
-        let commit = refused(client, session, kept, &what, false).await;
-        assert!(commit.is_some(), "{what}: a commit is written");
-        shim.points_are(ops, with, "");
-        shim.fail(errno, short);
-        kept.extend(reopening(shim, client, session, &what).await);
+        let began = Instant::now();
+        let mut attempt = 0;
+        loop {
+            shim.points_are(op::WRITE, ["/data/log/v-", WAL], "");
+            shim.fail(errno, short);
+            let commit = refused(client, session, kept, &format!("{what} {attempt}"), false).await;
+            assert!(commit.is_some(), "{what}: a commit is written");
+            shim.points_are(ops, with, "");
+            shim.fail(errno, short);
+            match reopening(shim, client, session, format!("{what} reopening {attempt}")).await {
+                Reopening::Failed(stored) => break kept.extend(stored),
+                Reopening::TooLate(stored) => kept.push(stored),
+            }
+            attempt += 1;
+            assert!(began.elapsed() < PATIENCE, "{what}: it is opened again without that");
+        }
     } else {
         shim.points_are(ops, with, "");
         shim.fail(errno, short);

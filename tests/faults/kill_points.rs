@@ -1,12 +1,11 @@
 //! kill -9 of the daemon at the system call: before, in the middle of and after what it changes files by.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::shim::{AFTER, BEFORE, MIDDLE, Shim, op};
 use super::workload::{Load, Remarks, fill_a_volume};
 use super::{runs, seed, trace};
-use crate::harness::{Choice, Home, PATIENCE, annotate, block_on, create, ended, eventually, output, verify};
+use crate::harness::{Choice, Home, annotate, block_on, create, ended, eventually, eventually_async, output, verify};
 
 /// Points of one kind: an operation on files of one name, whatever numbers are in it.
 type Kind = (u64, String);
@@ -65,7 +64,7 @@ fn count(is_old: bool, remarks: Remarks) -> BTreeMap<Kind, u64> {
     let mut daemon = shim.start(&home).expect("nothing is wrong yet");
     block_on(async {
         let load = Load::begin(&home, remarks, None);
-        eventually_async(|| load.is_done()).await;
+        eventually_async("the load ends", || load.is_done()).await;
         daemon.stop();
         load.close_gate();
         home.start();
@@ -78,14 +77,6 @@ fn count(is_old: bool, remarks: Remarks) -> BTreeMap<Kind, u64> {
         }
     }
     kinds
-}
-
-async fn eventually_async(mut holds: impl FnMut() -> bool) {
-    let began = std::time::Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "the load does not end");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
 
 /// Every kind in turn, each at a point that the seed draws, until there are enough.
@@ -121,7 +112,7 @@ fn kill_at(place: &Place, is_old: bool, remarks: Remarks) -> bool {
     block_on(async {
         let load = Load::begin(&home, remarks, None);
         if let Some(mut daemon) = daemon {
-            eventually_async(|| load.is_done() || daemon.is_gone()).await;
+            eventually_async("the load ends", || load.is_done() || daemon.is_gone()).await;
             daemon.stop();
         }
         load.close_gate();

@@ -8,11 +8,11 @@ use ropewalk_kernel::log::{Filter, Journal, SledShelf};
 use ropewalk_protocol::{Event, EventBody, LogId, Seq};
 
 use super::image::{Disk, MODELS, Model};
-use super::shim::{Shim, op};
+use super::shim::{AFTER, Shim, Shimmed, op};
 use super::trace::{Entry, acknowledge};
 use super::workload::{Load, Remarks, fill_a_volume};
 use super::{runs, seed, trace};
-use crate::harness::{Choice, Home, ROPEWALK, block_on, create, ended, eventually, mint};
+use crate::harness::{Choice, Home, ROPEWALK, block_on, create, ended, eventually, eventually_async, mint};
 
 /// Regression: after a power cut the machine's id may have been empty, and another one was minted.
 #[test]
@@ -50,12 +50,9 @@ fn record_with(remarks: Remarks, bug: Option<&str>) -> Recorded {
     block_on(async {
         let mut daemon = start();
         let load = Load::begin(&home, remarks, Some(traced.clone()));
-        while !load.is_done() {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+        eventually_async("the load ends", || load.is_done()).await;
         load.close_gate();
-        daemon.signal(rustix::process::Signal::KILL);
-        daemon.gone();
+        kill_between_operations(&home, &shim, &mut daemon).await;
         let mut daemon = start();
         load.finish(&home).await;
         let client = home.client().await;
@@ -70,6 +67,18 @@ fn record_with(remarks: Remarks, bug: Option<&str>) -> Recorded {
     let entries = trace::read(&traced);
     assert_the_shim_saw_everything(&home, &entries);
     Recorded { home: home.path().to_str().unwrap().to_owned(), entries }
+}
+
+/// Kills the daemon right behind an operation that is in the trace: a kill from outside may come between the two.
+async fn kill_between_operations(home: &Home, shim: &Shim, daemon: &mut Shimmed) {
+    let client = home.client().await;
+    while !daemon.is_gone() {
+        shim.kill_at(shim.points() + 1, AFTER);
+        // There is one if there is something to store. Where the number has gone by meanwhile, the next one is taken.
+        let create = create(&client, None);
+        tokio::time::timeout(std::time::Duration::from_millis(200), create).await.ok();
+    }
+    shim.kill_at(0, AFTER);
 }
 
 /// What the trace says was written is what is there, byte for byte.
