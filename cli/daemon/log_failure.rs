@@ -5,7 +5,6 @@ use std::path::Path;
 use ropewalk_kernel::log::OpenError;
 use ropewalk_kernel::log::store::StoreError;
 use ropewalk_protocol::{Code, Rejection};
-use rustix::io::Errno;
 
 use super::discovery::lock_owner;
 use crate::exit::{DAMAGED, FAILURE, Failure, TRY_LATER};
@@ -31,7 +30,7 @@ pub(crate) fn log_failure(error: impl Into<OpenError>) -> Failure {
         StoreError::Exhausted(_) => Failure::new(TRY_LATER, message)
             .hint("Raise the limit (`ulimit -n`) or end what holds files or memory, and start again. What is stored is as it was."),
         newer @ StoreError::Newer { .. } => Failure::from(Rejection { message, ..Rejection::from(newer) }),
-        StoreError::Failed(why) if why.contains(&format!("(os error {})", Errno::IO.raw_os_error())) => {
+        StoreError::Io(_) => {
             Rejection::new(Code::StorageFailed, message).hint("Look at the disk, and try again: what is stored is as it was.").into()
         }
         StoreError::Closed
@@ -58,7 +57,7 @@ mod tests {
         assert_eq!(full.code, TRY_LATER);
         assert!(full.message().contains("storage_full"), "{}", full.message());
         assert_eq!(failure(StoreError::Exhausted("files".to_owned())).code, TRY_LATER);
-        let broken = failure(StoreError::Failed("Input/output error (os error 5)".to_owned()));
+        let broken = failure(StoreError::Io("Input/output error (os error 5)".to_owned()));
         assert!(broken.code == TRY_LATER && broken.message().contains("storage_failed"), "{broken:?}");
         assert_eq!(failure(StoreError::Failed("Permission denied (os error 13)".to_owned())).code, FAILURE);
         let newer = failure(StoreError::Newer { format: 99, by: "build 9.9.9".to_owned() });

@@ -31,9 +31,6 @@ limits! {
     /// What is read of such a file: far above what a commit takes that fits into no file and has one of its own size. One that
     /// is longer is put aside with what is behind this.
     WAL_READ_BYTES_MAX: u64 = 64 * MIB as u64;
-    /// Files that are kept of each of the two because they hold what cannot be read. A disk that fails for days tears a commit
-    /// each time it is tried again: the oldest gives way.
-    WAL_UNREADABLE_FILES_MAX: usize = 8;
     /// Rows of a volume's write-ahead log that a scan copies at a time: between two such parts they may go on into the
     /// database.
     WAL_SCAN_ROWS: usize = 64;

@@ -17,7 +17,6 @@ use ropewalk_protocol::{Seq, limits};
 
 use super::format;
 use super::store::{Shelf, StoreError, Usage, Volume};
-use super::words::is_io_error;
 use index::Index;
 use volume::{LoggedVolume, Sizes};
 
@@ -170,9 +169,10 @@ impl Shelf for SledShelf {
         let path = self.beside("index");
         match Index::open(&path, INDEX_SEGMENT_BYTES, Access::Mend) {
             Ok(volume) => Ok(Arc::new(volume)),
-            Err(error @ (StoreError::Full(_) | StoreError::Locked(_) | StoreError::Exhausted(_))) => Err(error),
             // Nor could another one be made.
-            Err(StoreError::Failed(error)) if is_io_error(&error) => Err(StoreError::Failed(error)),
+            Err(
+                error @ (StoreError::Full(_) | StoreError::Locked(_) | StoreError::Exhausted(_) | StoreError::Io(_)),
+            ) => Err(error),
             Err(error) => {
                 let aside = self.directory.join("index.damaged");
                 tracing::warn!(%error, aside = %aside.display(), "the index cannot be read: it is rebuilt from the volumes");

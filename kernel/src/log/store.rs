@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ropewalk_protocol::{Code, Rejection, Seq, limits};
+use rustix::io::Errno;
 
 use super::format::{FORMAT, build};
 use super::words::is_exhausted;
@@ -60,6 +61,9 @@ pub enum StoreError {
     /// It has not answered for so long.
     #[error("the disk has not answered for {0:?}")]
     Stalled(Duration),
+    /// The disk could not read or write (EIO). It may yet do it, and what is stored need not be damaged.
+    #[error("the disk failed: {0}")]
+    Io(String),
     /// Anything else.
     #[error("the disk failed: {0}")]
     Failed(String),
@@ -96,6 +100,7 @@ impl From<StoreError> for Rejection {
             | StoreError::Damaged(_)
             | StoreError::Exhausted(_)
             | StoreError::Stalled(_)
+            | StoreError::Io(_)
             | StoreError::Failed(_) => Code::StorageFailed,
         };
         let rejection = Rejection::new(code, error.to_string());
@@ -110,6 +115,7 @@ impl From<std::io::Error> for StoreError {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full(error.to_string()),
+            _ if error.raw_os_error() == Some(Errno::IO.raw_os_error()) => StoreError::Io(error.to_string()),
             _ if is_exhausted(&error.to_string()) => StoreError::Exhausted(error.to_string()),
             _ => StoreError::Failed(error.to_string()),
         }

@@ -12,7 +12,6 @@ use ropewalk_protocol::limits;
 use uuid::Uuid;
 
 use super::super::store::{Row, StoreError};
-use super::super::words::is_io_error;
 use super::sync_directory;
 use crate::planted::{Bug, is_planted};
 use record::RECORDS_BEGIN;
@@ -81,7 +80,14 @@ impl Wal {
         self.record.clear();
         record::encode(self.nonce, self.epoch, rows, &mut self.record);
         let file = &self.files[self.current];
-        file.write_all_at(&self.record, self.at as u64)?;
+        if let Err(error) = file.write_all_at(&self.record, self.at as u64) {
+            // Part of it may be there, which nobody could tell from damage later. It was not acknowledged, and is not to be: a
+            // record of nothing takes its place.
+            self.record.clear();
+            record::encode(self.nonce, self.epoch, &[], &mut self.record);
+            file.write_all_at(&self.record, self.at as u64).ok();
+            return Err(error.into());
+        }
         if !is_planted(Bug::AcknowledgedBeforeSync) {
             file.sync_data()?;
         }
@@ -115,7 +121,7 @@ pub(super) fn read(directory: &Path) -> Result<Option<Left>, StoreError> {
         match done.map_err(|error| (error.kind(), StoreError::from(error))) {
             Ok(_) => read.push((name, bytes)),
             Err((ErrorKind::NotFound, _)) => {}
-            Err((_, StoreError::Failed(error))) if is_io_error(&error) => {
+            Err((_, StoreError::Io(error))) => {
                 return Err(StoreError::Damaged(format!("{}: {error}", path.display())));
             }
             Err((_, error)) => return Err(error),
@@ -171,19 +177,14 @@ pub(super) fn unreadable(directory: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
-/// Keeps a file that holds what cannot be read, under another name. Of too many the oldest gives way.
+/// Keeps a file that holds what cannot be read, under another name. Only a crash in the middle of a write, or damage, makes one:
+/// nobody can tell whether it holds what was acknowledged, so none is removed.
 fn keep_aside(directory: &Path, name: &str) -> Result<(), StoreError> {
     let kept = kept_aside(directory, name)?;
     let number = kept.last().map_or(1, |newest| newest.saturating_add(1));
     let aside = directory.join(format!("{name}{UNREADABLE}{number}"));
     tracing::warn!(aside = %aside.display(), "a write-ahead log holds what cannot be read: a commit that a crash cut, or damage");
     fs::rename(directory.join(name), aside)?;
-    let too_many = (kept.len() + 1).saturating_sub(limits::WAL_UNREADABLE_FILES_MAX);
-    for number in &kept[..too_many] {
-        let oldest = directory.join(format!("{name}{UNREADABLE}{number}"));
-        tracing::warn!(removed = %oldest.display(), "so many such files are kept; the oldest gives way");
-        fs::remove_file(oldest)?;
-    }
     Ok(())
 }
 
@@ -202,5 +203,46 @@ impl Left {
             sync_directory(directory)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+    use super::*;
+
+    /// A file that takes no byte behind its end, as a full disk.
+    fn of_bytes(bytes: usize, nonce: u64) -> File {
+        let file = File::from(memfd_create("wal", MemfdFlags::ALLOW_SEALING).expect("a file in memory"));
+        let mut blank = record::file_header(nonce);
+        blank.resize(bytes, 0);
+        file.write_all_at(&blank, 0).expect("writes");
+        fcntl_add_seals(&file, SealFlags::GROW).expect("keeps its length");
+        file
+    }
+
+    #[test]
+    fn what_a_refused_write_leaves_is_not_taken_for_damage() {
+        const PAGE: usize = 4096;
+        let file_bytes = 4 * PAGE;
+        let files = [of_bytes(file_bytes, 7), of_bytes(file_bytes, 7)];
+        let mut wal = Wal { files, current: 0, at: RECORDS_BEGIN, nonce: 7, epoch: 1, file_bytes, record: Vec::new() };
+        let (small, large) = (vec![(vec![1], vec![1; PAGE])], vec![(vec![2], vec![2; file_bytes])]);
+        let contents = |wal: &Wal| {
+            let mut bytes = vec![0; file_bytes];
+            wal.files[0].read_exact_at(&mut bytes, 0).expect("reads");
+            (record::read_file(&bytes, None), bytes.contains(&2))
+        };
+        wal.append(&small).expect("there is room");
+        wal.append(&small).expect("there is room");
+        wal.append(&large).expect_err("there is none");
+        let (left, is_torn) = contents(&wal);
+        assert_eq!((left.rows, left.has_unreadable, is_torn), ([&small[..], &small[..]].concat(), false, true));
+        // The same where the file is written again, over what it held before.
+        (wal.at, wal.epoch) = (RECORDS_BEGIN, 3);
+        wal.append(&large).expect_err("there is none");
+        let (left, _) = contents(&wal);
+        assert_eq!((left.epoch, left.rows, left.has_unreadable), (3, Vec::new(), false));
     }
 }
