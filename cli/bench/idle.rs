@@ -19,10 +19,9 @@ const TERMINALS: u64 = 20;
 /// How long actors may take to fall asleep, and how often they are looked at.
 const SLEEP_TIME_MAX: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// How long wake-ups are counted.
-const WATCH_TIME: Duration = Duration::from_secs(3);
-/// How long nothing happens before they are, if that comes to pass.
-const QUIET_TIME: Duration = Duration::from_secs(1);
+/// How long wake-ups are counted, again and again until there are none: a timer that goes off once, some seconds behind the last
+/// work, is not what an idle daemon does.
+const WATCH_TIME: Duration = Duration::from_secs(5);
 const MIB: f64 = 1024.0 * 1024.0;
 const SESSIONS_WINDOW: usize = 32;
 
@@ -41,8 +40,10 @@ pub(super) async fn measure(home: &Home) -> Result<Vec<Figure>, Failure> {
     let full = resident()?;
     // Twenty programs wait for input, and no client is connected. That the last one closed its connection is not idleness yet.
     let until = Instant::now() + SLEEP_TIME_MAX;
-    while Instant::now() < until && wakeups_during(&pids, QUIET_TIME).await? > 0 {}
-    let wakeups = wakeups_during(&pids, WATCH_TIME).await?;
+    let mut wakeups = wakeups_during(&pids, WATCH_TIME).await?;
+    while wakeups > 0 && Instant::now() < until {
+        wakeups = wakeups_during(&pids, WATCH_TIME).await?;
+    }
 
     let mib = |what: String, bytes: u64| Figure::new("idle", what, "MiB", bytes as f64 / MIB);
     let each = |what: String, after: u64, before: u64, count: u64| {
