@@ -20,6 +20,11 @@ pub(crate) struct LogCheck {
 impl LogCheck {
     /// Reads all of it. Blocking, and long.
     pub(crate) fn run(journal: &Journal) -> Result<Self, Rejection> {
+        Self::beside(journal, &mut || {})
+    }
+
+    /// The same, and does this beside it, after each event that is read.
+    fn beside(journal: &Journal, work: &mut dyn FnMut()) -> Result<Self, Rejection> {
         let mut rebuilt = Projections::default();
         let mut closed = BTreeMap::new();
         let mut lost = BTreeMap::new();
@@ -27,7 +32,12 @@ impl LogCheck {
             rebuilt.apply(event);
             note_closed(&mut closed, event);
             note_lost(&mut lost, event);
+            work();
         })?;
+        if found.damage.iter().any(|damage| damage.reason == NO_ROW) {
+            // Bytes may have been lost, and those behind them stored, while the log was read.
+            each_event(journal, found.head, journal.head(), |event| note_lost(&mut lost, event))?;
+        }
         let mut check = Self { found, rebuilt, aside: journal.aside()? };
         check.closed_terminals(&closed);
         check.excuse(&lost);
@@ -112,14 +122,14 @@ impl LogCheck {
 
 /// Folds the log into these projections, from where they are up to this place.
 pub(crate) fn fold_up_to(journal: &Journal, projections: &mut Projections, to: Seq) -> Result<(), Rejection> {
-    let mut after = projections.seq();
+    each_event(journal, projections.seq(), to, |event| projections.apply(event))
+}
+
+/// Reads what can be read between these places.
+fn each_event(journal: &Journal, mut after: Seq, to: Seq, mut visit: impl FnMut(&Event)) -> Result<(), Rejection> {
     while after < to {
         let page = journal.page(Filter::All, after)?;
-        for event in page.events()? {
-            if event.seq <= to {
-                projections.apply(&event);
-            }
-        }
+        page.events()?.iter().filter(|event| event.seq <= to).for_each(&mut visit);
         after = page.to;
     }
     Ok(())
@@ -181,4 +191,52 @@ pub(crate) fn record_view(journal: &Journal, seq: Seq) -> Result<RecordView, Rej
 /// Bytes in hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ropewalk_kernel::log::{Batch, MemoryShelf};
+    use ropewalk_protocol::record::NewEvent;
+    use ropewalk_protocol::{LogId, SessionAnnotated, SessionId, TerminalLost, Timestamp};
+
+    use super::*;
+
+    const SESSION: SessionId = SessionId::from_bytes([7; 16]);
+    const TERMINAL: TerminalId = TerminalId::from_bytes([8; 16]);
+
+    fn append(journal: &Journal, stream: Stream, body: EventBody) {
+        let event = NewEvent { stream, at: Timestamp::from_unix_micros(0), cause: None, body };
+        let batch = Batch { epoch: journal.epoch(), events: vec![event], receipt: None };
+        journal.append(batch).expect("taken").blocking_recv().expect("answered").expect("stored");
+    }
+
+    fn store(journal: &Journal, offset: u64) {
+        let stored = journal.store_output(TERMINAL, offset, vec![vec![b'x'; 10].into()]).expect("taken");
+        stored.blocking_recv().expect("answered").expect("stored");
+    }
+
+    #[test]
+    fn bytes_that_are_lost_while_the_log_is_read_are_no_damage_of_it() {
+        for is_told in [true, false] {
+            let shelf = MemoryShelf::default();
+            let opened = Journal::open(Arc::new(shelf), LogId::from_bytes([1; 16]), |_| Box::new(|_: &[Event]| {}));
+            let journal = opened.expect("opens").journal;
+            append(&journal, Stream::Session(SESSION), SessionAnnotated { text: "a remark".to_owned() }.into());
+            store(&journal, 0);
+            let mut is_first = true;
+            let lose = &mut || {
+                if std::mem::take(&mut is_first) {
+                    let lost = TerminalLost { from: 10, to: 20, reason: "a disk".to_owned() };
+                    if is_told {
+                        append(&journal, Stream::Terminal(SESSION, TERMINAL), lost.into());
+                    }
+                    store(&journal, 20);
+                }
+            };
+            let report = LogCheck::beside(&journal, lose).expect("reads").report();
+            assert_eq!((report.intact, report.output_bytes), (is_told, 20), "{:?}", report.damage);
+        }
+    }
 }

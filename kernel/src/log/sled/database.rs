@@ -344,7 +344,7 @@ mod tests {
         };
         let before = slack();
         let held = TimerSlack::of_pool();
-        let (ask, asked) = std::sync::mpsc::channel::<()>();
+        let (ask, asked) = std::sync::mpsc::sync_channel::<()>(1);
         let child = std::thread::spawn(move || {
             asked.recv().expect("the parent asks");
             slack()
