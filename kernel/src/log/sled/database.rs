@@ -126,22 +126,24 @@ impl Database {
         self.open.read().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
-    /// Closes it: every call from here on answers `Closed`.
-    pub(super) fn close(&self) -> Result<(), StoreError> {
+    /// Closes it: every call from here on answers `Closed`. For a snapshot it is opened once more for a moment: sled writes one only
+    /// when it opens, and damage is found far better with a fresh one. Who reads waits until that is over, as nobody else could
+    /// open it meanwhile.
+    pub(super) fn close(&self, has_snapshot: bool) -> Result<(), StoreError> {
         // sled syncs when it closes, and panics with its lock in hand where that fails: it stays open until a sync succeeds.
         // Both wait for the disk, so readers are not shut out meanwhile.
         match self.open.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
             None => return Ok(()),
             Some(open) => open.file.sync_all()?,
         }
-        close(self.open.write().unwrap_or_else(PoisonError::into_inner).take())
-    }
-
-    /// Opens what was closed, for a moment: sled writes a snapshot only when it opens, and damage is found far better with a
-    /// fresh one.
-    pub(super) fn make_snapshot(&self) -> Result<(), StoreError> {
-        let opened = guarded("seal", || open_db(&self.path, self.segment_bytes))?;
-        close(Some(opened))
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        close(open.take())?;
+        if has_snapshot {
+            let opened = guarded("seal", || open_db(&self.path, self.segment_bytes))?;
+            close(Some(opened))?;
+        }
+        drop(open);
+        Ok(())
     }
 }
 

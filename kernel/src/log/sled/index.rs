@@ -54,7 +54,6 @@ impl Volume for Index {
         if self.database.is_closed() {
             return Ok(());
         }
-        self.database.close()?;
-        self.database.make_snapshot()
+        self.database.close(true)
     }
 }

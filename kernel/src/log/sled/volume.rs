@@ -267,13 +267,12 @@ impl Volume for LoggedVolume {
         let settled = self.settle();
         // Until nothing is on its way the database must not be closed.
         drop(shared.wait());
-        let closed = shared.database.close();
+        let closed = shared.database.close(settled.is_ok() && !self.broken.load(Ordering::Relaxed));
         if shared.database.is_closed() {
             // What is not in the database is in the files, and read by the next opening.
             *shared.overlay_mut() = Overlay::default();
         }
-        closed.and(settled)?;
-        if self.broken.load(Ordering::Relaxed) { Ok(()) } else { shared.database.make_snapshot() }
+        closed.and(settled)
     }
 }
 
