@@ -31,7 +31,7 @@ const FRAME: Duration = Duration::from_millis(16);
 const ESCAPE_WAIT: Duration = Duration::from_millis(30);
 /// A frame that shows what was typed waits until it is kept, so that what was seen is never lost; for a disk that hangs it
 /// waits no longer than this.
-const KEPT_WITHIN: Duration = Duration::from_millis(100);
+const KEPT_WITHIN: Duration = Duration::from_millis(500);
 /// Events that are taken in before a frame is drawn.
 const EVENTS_A_FRAME: usize = 128;
 
