@@ -80,7 +80,10 @@ fn regression_a_daemon_whose_socket_was_deleted_is_reached_and_puts_it_back() {
     std::fs::remove_file(home.socket()).unwrap();
     assert!(home.ok(&["daemon", "status"]).contains(&format!("process {pid}")));
     eventually("the socket is there again", || home.socket().exists());
-    std::fs::remove_dir_all(home.path().join("runtime")).ok();
+    // In one go: what is put back meanwhile would be removed as well.
+    let gone = home.path().join("runtime-gone");
+    std::fs::rename(home.path().join("runtime"), &gone).unwrap();
+    std::fs::remove_dir_all(gone).unwrap();
     eventually("everything is there again", || {
         home.socket().exists() && home.path().join("runtime/daemon.json").exists()
     });

@@ -228,7 +228,7 @@ pub(crate) fn options(bincode: bool) -> Options {
 
 /// Runs a test's future, within the patience of a test.
 pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> T {
-    block_on_for(PATIENCE, work)
+    block_on_for(4 * PATIENCE, work)
 }
 
 /// Runs a test's future that may be asked to take longer, within this time.

@@ -34,7 +34,7 @@ while [ $n -lt 150 ]; do
 done
 cat part.* > whole && git add whole && git -c user.name=demo -c user.email=demo@example.invalid commit -qm "build" && say "committed $(git ls-files)"
 "#;
-const TIME_MAX: Duration = Duration::from_secs(30);
+const TIME_MAX: Duration = Duration::from_secs(120);
 /// The first byte at which the daemon is killed, and those at which one client is cut.
 const KILL_AT: u64 = 300_000;
 const CUT_AT: [u64; 3] = [50_000, 150_000, 450_000];

@@ -353,9 +353,9 @@ fn a_snapshot_that_a_crash_left_unfinished_does_not_keep_the_log_closed() {
     let disk = Disk::sled();
     let Disk::Sled(directory) = &disk else { unreachable!("a sled disk") };
     for _ in 0..2 {
-        disk.open().remark(session(1), 3);
-        // The writer still holds the log: what a kill leaves behind is planted after a clean close.
-        disk.open().close();
+        let log = disk.open();
+        log.remark(session(1), 3);
+        log.close();
         for entry in std::fs::read_dir(directory.path().join("log")).expect("the log") {
             let path = entry.expect("an entry").path();
             if path.is_dir() {

@@ -42,13 +42,20 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+/// A closed log with three events.
+fn three_remarks(disk: &Disk) {
+    let log = disk.open();
+    log.remark(session(1), 3);
+    log.close();
+}
+
 on_both_disks! {
     a_log_of_an_older_format_is_gone_on_with_in_this_one
     a_newest_volume_of_a_later_format_is_refused
 }
 
 fn a_log_of_an_older_format_is_gone_on_with_in_this_one(disk: &Disk) {
-    disk.open().remark(session(1), 3);
+    three_remarks(disk);
     pretend(&*disk.shelf(), Seq(1), 1);
     let log = disk.open();
     assert_eq!(log.remark(session(1), 1), Seq(4));
@@ -58,7 +65,7 @@ fn a_log_of_an_older_format_is_gone_on_with_in_this_one(disk: &Disk) {
 }
 
 fn a_newest_volume_of_a_later_format_is_refused(disk: &Disk) {
-    disk.open().remark(session(1), 3);
+    three_remarks(disk);
     pretend(&*disk.shelf(), Seq(1), FORMAT + 1);
     // A real volume is refused by itself.
     let is_newer = |error: &StoreError| matches!(error, StoreError::Newer { format: 3, .. });
@@ -135,7 +142,7 @@ fn a_log_of_a_later_format_is_refused_before_anything_of_it_is_opened() {
 fn a_log_of_a_later_format_that_does_not_say_so_beside_its_volumes_is_left_as_it_is() {
     let disk = Disk::sled();
     let Disk::Sled(directory) = &disk else { unreachable!("a sled disk") };
-    disk.open().remark(session(1), 3);
+    three_remarks(&disk);
     pretend(&*disk.shelf(), Seq(1), FORMAT + 1);
     let path = directory.path().join("log");
     fs::remove_file(path.join("FORMAT")).expect("the log said its format");
@@ -153,7 +160,7 @@ fn a_log_of_a_later_format_that_does_not_say_so_beside_its_volumes_is_left_as_it
 fn a_log_opens_where_its_format_cannot_be_written_or_read() {
     let disk = Disk::sled();
     let Disk::Sled(directory) = &disk else { unreachable!("a sled disk") };
-    disk.open().remark(session(1), 3);
+    three_remarks(&disk);
     let path = directory.path().join("log");
     let word = path.join("FORMAT");
     fs::remove_file(&word).expect("the log said its format");

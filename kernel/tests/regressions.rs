@@ -16,11 +16,14 @@ use crate::support::*;
 
 const ROW: usize = limits::OUTPUT_ROW_BYTES_MAX;
 
+/// What is told from for ever.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What `work` returns, or a failure when it takes longer than it ever should.
 fn in_time<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     let (done, waits) = sync_channel(1);
     std::thread::spawn(move || done.send(work()));
-    waits.recv_timeout(Duration::from_secs(5)).unwrap_or_else(|error| panic!("{what}: {error}"))
+    waits.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("{what}: {error}"))
 }
 
 /// A closed log of volumes with four events of one session each, a commit an event.

@@ -14,12 +14,12 @@ use crate::support::*;
 
 type Answer = oneshot::Receiver<Result<Committed, Rejection>>;
 
-const BOUND: Duration = Duration::from_millis(50);
+const BOUND: Duration = Duration::from_millis(500);
 
 /// A log whose disk is waited for only a moment, with two remarks in it.
 fn impatient() -> (FaultyShelf, Log) {
     let shelf = FaultyShelf::default();
-    shelf.faults.commit_millis_max.store(50, Ordering::SeqCst);
+    shelf.faults.commit_millis_max.store(500, Ordering::SeqCst);
     let log = Log::open(Arc::new(shelf.clone()));
     log.remark(session(1), 2);
     (shelf, log)
@@ -55,7 +55,7 @@ fn texts(log: &Log) -> Vec<String> {
 
 fn assert_stalled(rejection: &Rejection) {
     assert_eq!((rejection.code, rejection.seq, rejection.retryable()), (Code::StorageFailed, Some(Seq(2)), true));
-    assert_eq!(rejection.message, "the disk has not answered for 50ms");
+    assert_eq!(rejection.message, format!("the disk has not answered for {BOUND:?}"));
     assert!(rejection.hint.contains("ropewalk daemon restart"), "{}", rejection.hint);
 }
 
@@ -146,7 +146,7 @@ fn a_volume_that_cannot_be_begun_in_time_keeps_nobody_waiting_either() {
     // The commit after which a volume is to be begun is answered before that.
     let fills = || log.append(vec![remark(session(1), "fills the volume")]);
     let refused = (0..3).find_map(|_| fills().err()).expect("the disk does not answer");
-    assert_eq!(refused.message, "the disk has not answered for 50ms");
+    assert_eq!(refused.message, format!("the disk has not answered for {BOUND:?}"));
     let head = log.journal.head();
     shelf.faults.volume_bytes_max.store(0, Ordering::SeqCst);
     shelf.faults.openings.open();
@@ -203,9 +203,9 @@ fn a_log_whose_disk_never_answers_can_be_stopped() {
 #[test]
 fn commits_that_return_in_time_are_never_refused_however_many_they_are() {
     let shelf = FaultyShelf::default();
-    shelf.faults.commit_millis_max.store(500, Ordering::SeqCst);
+    shelf.faults.commit_millis_max.store(1000, Ordering::SeqCst);
     let log = Log::open(Arc::new(shelf));
-    let until = Instant::now() + Duration::from_millis(1200);
+    let until = Instant::now() + Duration::from_millis(2200);
     while Instant::now() < until {
         log.remark(session(1), 1);
     }

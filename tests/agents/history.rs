@@ -240,7 +240,8 @@ fn facts_only_are_all_others_in_order_and_once_across_cuts() {
         let last = annotate(&driven.client, driven.session, "the end").await;
         let all = all_events(&driven.client).await;
         let expected: Vec<&Event> = all.iter().filter(|event| is_fact(event) && event.seq <= last).collect();
-        assert!(all.len() > 2 * expected.len(), "{} of {} events are facts", expected.len(), all.len());
+        // A preview, a text of what was said, what was consumed: some of each turn is none.
+        assert!(all.len() >= expected.len() + 4 * 5, "{} of {} events are facts", expected.len(), all.len());
         for (_client, mut items, cuts) in followers {
             let mut got: Vec<Event> = Vec::new();
             while got.last().is_none_or(|event| event.seq < last) {

@@ -46,7 +46,8 @@ fn a_budget_of_turns_parks_the_agent_keeps_its_prompts_and_more_of_it_sets_it_fr
 
 #[test]
 fn money_is_warned_of_and_then_the_turn_is_cut_and_everything_spent_is_told() {
-    let script = "on prompt\n confirm\n repeat 5\n usage scope=call cost=400000\n sleep 200\n done\n say never\n";
+    let script =
+        "on prompt\n confirm\n repeat 3\n usage scope=call cost=400000\n sleep 200\n done\n sleep 60000\n say never\n";
     let agents = Agents::new(script);
     let ended = agents.json(&["--name", "s", "--budget-usd", "1", "go"]);
     assert_eq!(outcome(&ended), (7, "limited"), "{}", ended.2);
@@ -89,7 +90,7 @@ fn a_session_and_a_day_are_bounded_over_all_of_their_agents() {
 
 #[test]
 fn an_agent_that_its_model_s_server_refuses_more_waits_and_goes_on_by_itself_if_asked() {
-    let script = "on prompt /^Your last turn/\n confirm\n say went on\non prompt\n confirm\n notice rate_limited +2 wait a little\n end failed 429\n";
+    let script = "on prompt /^Your last turn/\n confirm\n say went on\non prompt\n confirm\n notice rate_limited +8 wait a little\n end failed 429\n";
     let agents = Agents::new(script);
     let ended = agents.json(&["--name", "s", "--on-limit", "go-on", "one"]);
     assert_eq!(outcome(&ended), (75, "rate_limited"), "{}", ended.2);

@@ -1,13 +1,13 @@
 //! What only a clock tells of agents: that one fell silent, and that a day's budget is there again.
 
 use ropewalk_protocol::{
-    AgentSpec, AgentState, AgentStatus, Budget, BudgetOwner, Command, CommandResult, Delivery, OnAsk, SessionView,
-    limits,
+    AgentSpec, AgentState, AgentStatus, Budget, BudgetOwner, Command, CommandResult, Delivery, Event, EventBody, OnAsk,
+    SessionView, limits,
 };
 use ropewalk_transport::client::Client;
 
 use super::shim::Shim;
-use crate::harness::{Home, ROPEWALK, annotate, block_on, eventually, mint, session};
+use crate::harness::{Home, ROPEWALK, all_events, annotate, block_on, eventually, mint, session};
 
 const DAY_SECONDS: i64 = 24 * 3600;
 
@@ -64,6 +64,11 @@ fn an_agent_that_falls_silent_in_its_turn_is_stalled_since_its_last_word_and_wor
         assert_eq!(status(&session(&client, "s").await).state, AgentState::Waiting, "it is not its turn to speak");
         home.ok(&["answer", &first_question(&home), "yes"]);
         let working = until(&client, AgentState::Working).await;
+        // Its last word is told before the clock goes on.
+        let says_more = |event: &Event| matches!(&event.body, EventBody::ItemDelta(it) if it.text.ends_with("more"));
+        while !all_events(&client).await.iter().any(says_more) {
+            tokio::task::yield_now().await;
+        }
         shim.shift_realtime(2 * silent);
         let stalled = until(&client, AgentState::Stalled).await;
         assert!(stalled.evidence >= working.evidence && stalled.since >= working.since, "{stalled:?} {working:?}");
@@ -97,8 +102,9 @@ fn an_agent_that_spent_the_day_s_budget_goes_on_the_next_day() {
         let prompt = Command::AgentPrompt { session, agent, text, delivery, environment };
         client.command(mint(), prompt).await.unwrap();
         assert!(home.ok(&["queue", "s"]).contains("again"), "it waits for the next day");
-        shim.shift_monotonic(DAY_SECONDS);
+        // In this order: a timer that goes off looks at what time it is.
         shim.shift_realtime(DAY_SECONDS);
+        shim.shift_monotonic(DAY_SECONDS);
         // A clock that jumps wakes nobody by itself.
         annotate(&client, session, "good morning").await;
         eventually("the prompt is taken", || !home.ok(&["queue", "s"]).contains("again"));

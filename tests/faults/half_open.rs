@@ -10,7 +10,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use crate::harness::{Home, all_events, annotate, block_on, create, descriptors, eventually, from, take, verify};
+use crate::harness::{Home, all_events, annotate, block_on, create, descriptors, eventually_async, from, take, verify};
 
 /// What a proxy holds back of connections that were made before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,7 +113,7 @@ fn half_open() {
             descriptors(daemon)
         );
         drop(followers);
-        eventually("every connection is gone", || descriptors(daemon) <= before);
+        eventually_async("every connection is gone", || descriptors(daemon) <= before).await;
         assert!(verify(&writer).await.intact);
     });
 }

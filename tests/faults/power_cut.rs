@@ -10,7 +10,7 @@ use ropewalk_protocol::{Event, EventBody, LogId, Seq};
 use super::image::{Disk, MODELS, Model};
 use super::shim::{AFTER, Shim, Shimmed, op};
 use super::trace::{Entry, acknowledge};
-use super::workload::{Load, Remarks, fill_a_volume};
+use super::workload::{Load, Remarks, fill_a_volume, volumes};
 use super::{runs, seed, trace};
 use crate::harness::{Choice, Home, ROPEWALK, block_on, create, ended, eventually, eventually_async, mint};
 
@@ -261,8 +261,7 @@ fn a_power_cut_while_a_volume_is_sealed_and_another_one_begun() {
         let into = create(&client, None).await;
         let (fills, _) = fill_a_volume(&client, "fills", &home.path().join("copy")).await;
         let mut number = 0;
-        let volumes = || std::fs::read_dir(home.path().join("data/log")).unwrap().count() > 4;
-        while !volumes() || number < 10 {
+        while volumes(&home) < 2 || number < 10 {
             number += 1;
             let text = format!("remark {number}");
             let command = ropewalk_protocol::Command::SessionAnnotate { session: into, text: text.clone() };

@@ -233,3 +233,9 @@ pub(crate) async fn fill_a_volume(client: &Client, name: &str, copy: &Path) -> (
         other => panic!("{other:?}"),
     }
 }
+
+/// How many volumes the log has, those included that are being made.
+pub(crate) fn volumes(home: &Home) -> usize {
+    let entries = std::fs::read_dir(home.path().join("data/log")).unwrap();
+    entries.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().starts_with("v-")).count()
+}

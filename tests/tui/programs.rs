@@ -56,7 +56,7 @@ fn keys_reach_the_program_as_they_were_typed() {
     terminal.leave();
     // It goes on.
     desk.home.ok(&["send", "--no-enter", "program", "more"]);
-    assert!(desk.home.ok(&["screen", "program"]).replace('\n', "").contains("?:more"));
+    eventually("it is echoed", || desk.home.ok(&["screen", "program"]).replace('\n', "").contains("?:more"));
 }
 
 /// A tab goes to the next stop.

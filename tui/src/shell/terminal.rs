@@ -127,6 +127,8 @@ pub fn window_size() -> Option<Size> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
     use ropewalk_projections::screen::Screen;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::fs::{Mode, OFlags};
@@ -134,6 +136,12 @@ mod tests {
     use rustix::termios::LocalModes;
 
     use super::*;
+
+    /// What a panic does is of the whole process: one test at a time.
+    fn alone() -> MutexGuard<'static, ()> {
+        static ONE: Mutex<()> = Mutex::new(());
+        ONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     /// A terminal, from outside and from inside.
     fn pty() -> (OwnedFd, OwnedFd) {
@@ -150,7 +158,9 @@ mod tests {
     }
 
     fn is_ready(descriptor: &OwnedFd, seconds: i64) -> bool {
-        poll(&mut [PollFd::new(descriptor, PollFlags::IN)], Some(&Timespec { tv_sec: seconds, tv_nsec: 0 })) == Ok(1)
+        let timeout = Timespec { tv_sec: seconds, tv_nsec: 0 };
+        // A signal of another test's may come to this thread.
+        rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(descriptor, PollFlags::IN)], Some(&timeout))) == Ok(1)
     }
 
     /// What was written, up to and with these bytes.
@@ -171,6 +181,7 @@ mod tests {
 
     #[test]
     fn all_that_is_turned_on_is_turned_off() {
+        let _alone = alone();
         let (outside, inside) = pty();
         let before = tcgetattr(&inside).unwrap();
         let all = OuterModes {
@@ -206,6 +217,7 @@ mod tests {
 
     #[test]
     fn a_pause_gives_the_terminal_to_another_and_again_takes_it() {
+        let _alone = alone();
         let (outside, inside) = pty();
         let terminal = enter(&inside, OuterModes::client(false));
         written(&outside, ASK);
@@ -224,6 +236,7 @@ mod tests {
 
     #[test]
     fn answers_that_come_too_late_are_not_typed_into_the_shell() {
+        let _alone = alone();
         let (outside, inside) = pty();
         let terminal = enter(&inside, OuterModes::client(true));
         rustix::io::write(&outside, b"\x1b[?62c\r").unwrap();
@@ -234,6 +247,7 @@ mod tests {
 
     #[test]
     fn a_panic_puts_it_back_before_it_says_anything() {
+        let _alone = alone();
         let (outside, inside) = pty();
         let (said, heard) = std::sync::mpsc::sync_channel(1);
         let seen = inside.try_clone().unwrap();
