@@ -377,7 +377,7 @@ impl Writer {
             // What the disk cannot read now it may read in a moment; given up, it is a gap until the next start.
             Err(StoreError::Damaged(error)) if is_io_error(&error) && self.reopenings < limits::REOPEN_ATTEMPTS_MAX => {
                 self.reopenings += 1;
-                return Err(StoreError::Failed(error));
+                return Err(StoreError::Io(error));
             }
             Err(StoreError::Damaged(error)) => {
                 tracing::error!(error, "the newest volume cannot be opened again: another is begun");

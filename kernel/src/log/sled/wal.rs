@@ -85,7 +85,11 @@ impl Wal {
             // record of nothing takes its place.
             self.record.clear();
             record::encode(self.nonce, self.epoch, &[], &mut self.record);
-            file.write_all_at(&self.record, self.at as u64).ok();
+            let replaced = file.write_all_at(&self.record, self.at as u64);
+            // What lies behind is of an older epoch, and in the database.
+            if let Err(error) = replaced.or_else(|_| file.set_len(self.at as u64)) {
+                tracing::warn!(%error, "what a refused write left may look like damage later");
+            }
             return Err(error.into());
         }
         if !is_planted(Bug::AcknowledgedBeforeSync) {
@@ -137,9 +141,11 @@ pub(super) fn read(directory: &Path) -> Result<Option<Left>, StoreError> {
     files.sort_by_key(|(_, contents)| contents.epoch);
     let mut left = Left { rows: Vec::new(), outdated: Vec::new(), files: Vec::new() };
     let newest = files.len().saturating_sub(1);
+    // One without rows was refused its first commit, and then the older one was not written again.
+    let newest_has_rows = files.last().is_some_and(|(_, contents)| !contents.rows.is_empty());
     for (place, (name, mut contents)) in files.into_iter().enumerate() {
         left.files.push((name, contents.has_unreadable));
-        if place < newest {
+        if place < newest && newest_has_rows {
             left.outdated.extend(contents.rows.drain(..contents.before_hole));
         }
         left.rows.append(&mut contents.rows);
@@ -177,7 +183,7 @@ pub(super) fn unreadable(directory: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
-/// Keeps a file that holds what cannot be read, under another name. Only a crash in the middle of a write, or damage, makes one:
+/// Keeps a file that holds what cannot be read, under another name. A crash in the middle of a write, or damage, makes one:
 /// nobody can tell whether it holds what was acknowledged, so none is removed.
 fn keep_aside(directory: &Path, name: &str) -> Result<(), StoreError> {
     let kept = kept_aside(directory, name)?;
@@ -232,17 +238,26 @@ mod tests {
         let contents = |wal: &Wal| {
             let mut bytes = vec![0; file_bytes];
             wal.files[0].read_exact_at(&mut bytes, 0).expect("reads");
-            (record::read_file(&bytes, None), bytes.contains(&2))
+            record::read_file(&bytes, None)
+        };
+        // Whole pages of it may be there when the rest is refused.
+        let tear = |wal: &Wal| {
+            let mut bytes = Vec::new();
+            record::encode(wal.nonce, wal.epoch, &large, &mut bytes);
+            wal.files[0].write_all_at(&bytes[..PAGE], wal.at as u64).expect("there is room");
+            assert!(contents(wal).has_unreadable);
         };
         wal.append(&small).expect("there is room");
         wal.append(&small).expect("there is room");
+        tear(&wal);
         wal.append(&large).expect_err("there is none");
-        let (left, is_torn) = contents(&wal);
-        assert_eq!((left.rows, left.has_unreadable, is_torn), ([&small[..], &small[..]].concat(), false, true));
+        let left = contents(&wal);
+        assert_eq!((left.rows, left.has_unreadable), ([&small[..], &small[..]].concat(), false));
         // The same where the file is written again, over what it held before.
         (wal.at, wal.epoch) = (RECORDS_BEGIN, 3);
+        tear(&wal);
         wal.append(&large).expect_err("there is none");
-        let (left, _) = contents(&wal);
+        let left = contents(&wal);
         assert_eq!((left.epoch, left.rows, left.has_unreadable), (3, Vec::new(), false));
     }
 }

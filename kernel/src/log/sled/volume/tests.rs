@@ -175,6 +175,25 @@ fn what_lies_before_a_hole_in_the_older_file_takes_nothing_newer_away() {
     assert!(wal::read(&directory.0).expect("reads").is_none());
 }
 
+/// The first write into the other file was refused. What lies before damage in this one is still the newest there is.
+#[test]
+fn a_file_is_not_taken_for_one_that_was_written_again_because_a_write_into_the_other_was_refused() {
+    let directory = Directory::new();
+    directory.volume().commit(vec![(vec![1], b"in the database".to_vec())]).expect("stored");
+    let mut full = wal::record::file_header(7);
+    wal::record::encode(7, 2, &[(vec![1], b"acknowledged later".to_vec())], &mut full);
+    let hole = full.len();
+    wal::record::encode(7, 2, &[(vec![2], b"damaged".to_vec())], &mut full);
+    full[hole + 30] ^= 1;
+    wal::record::encode(7, 2, &[(vec![3], b"behind it".to_vec())], &mut full);
+    let mut refused = wal::record::file_header(7);
+    wal::record::encode(7, 3, &[], &mut refused);
+    fs::write(directory.0.join("wal-0"), full).expect("writes");
+    fs::write(directory.0.join("wal-1"), refused).expect("writes");
+    let expected = [(vec![1], b"acknowledged later".to_vec()), (vec![3], b"behind it".to_vec())];
+    assert_eq!(all(&directory.volume(), &[0], &[9]), expected);
+}
+
 /// Nobody can tell whether they hold what was acknowledged.
 #[test]
 fn no_file_that_holds_what_cannot_be_read_is_removed() {
