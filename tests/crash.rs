@@ -184,9 +184,10 @@ fn what_was_acknowledged_survives_200_kills_under_load_and_the_sequence_is_dense
             }));
         }
         let mut choice = Choice::seeded(7);
-        for kill in 0..KILLS {
+        for _ in 0..KILLS {
             // However busy the machine is, there is load between kills.
-            eventually_async("there is load", || count.load(Ordering::Relaxed) > kill).await;
+            let before = count.load(Ordering::Relaxed);
+            eventually_async("there is load", || count.load(Ordering::Relaxed) > before).await;
             tokio::time::sleep(Duration::from_micros(choice.below(20_000))).await;
             home.kill_daemon();
             home.start();

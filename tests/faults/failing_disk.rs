@@ -202,6 +202,16 @@ async fn attack(
     assert!(shim.failed() > failed_before, "{what}: nothing was refused");
 }
 
+/// The files of write-ahead logs that were put aside because they hold what cannot be read.
+fn set_aside(home: &Home) -> Vec<std::path::PathBuf> {
+    let entries = |path: &std::path::Path| std::fs::read_dir(path).into_iter().flatten().flatten();
+    let files = entries(&home.path().join("data/log")).flat_map(|volume| entries(&volume.path()));
+    let mut found: Vec<_> = files.map(|file| file.path()).collect();
+    found.retain(|path| path.to_string_lossy().contains(".unreadable-"));
+    found.sort();
+    found
+}
+
 /// Every acknowledged remark is there once, and the log is whole.
 async fn assert_kept(client: &Client, kept: &[(Seq, String)]) {
     let events = all_events(client).await;
@@ -228,7 +238,11 @@ fn enospc_short_write_eio() {
             for error in ERRORS {
                 let before = format!("before {} {}", error.0, place.0);
                 kept.push((annotate(&client, session, &before).await, before));
+                let aside = set_aside(&home);
                 attack(&shim, &client, session, &mut kept, *place, *error).await;
+                if *place == PLACES[0] {
+                    assert_eq!(set_aside(&home), aside, "what a refused write leaves is not taken for damage");
+                }
             }
         }
         assert_kept(&client, &kept).await;

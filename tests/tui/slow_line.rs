@@ -57,7 +57,7 @@ fn slowly(mut from: UnixStream, mut to: UnixStream, line: &Line) {
 
 #[test]
 fn keys_are_shown_at_once_while_a_backlog_comes_over_a_slow_line() {
-    let desk = Desk::with("on prompt\n confirm\n flood 3000000\n say the end of it\n");
+    let desk = Desk::with("on prompt\n confirm\n flood 6000000\n say the end of it\n");
     desk.home.start();
     let slow = desk.home.path().join("runtime/slow.sock");
     let line = throttled(slow.clone(), desk.home.socket());
