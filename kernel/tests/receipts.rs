@@ -50,7 +50,8 @@ fn commands_that_were_committed_together_have_each_its_receipt(disk: &Disk) {
     };
     let chunks = check(&log);
     if matches!(disk, Disk::Sled(_)) {
-        assert!(chunks < COMMANDS, "{chunks} commits: nothing was committed together");
+        // So many of them have an event: as many chunks as that are commits of one.
+        assert!(chunks < COMMANDS * 4 / 5, "{chunks} commits: nothing was committed together");
     }
     log.close();
     let log = disk.open();
